@@ -1,0 +1,64 @@
+"""Where a PostgreSQL cluster keeps its files, and who may use them at a time."""
+
+import fcntl
+import hashlib
+import os
+import shutil
+import time
+from pathlib import Path
+from typing import IO
+
+from local.account import server_account
+from local.errors import LocalRunError
+
+_LOCK_SECONDS = 3.0
+_POLL_SECONDS = 0.02
+
+
+def cluster_directory(project: Path) -> Path:
+    """Return where the cluster of one clone of the project lives.
+
+    In the project; for root, whose clone other accounts may be unable to reach, in the machine's place for
+    temporary files that survive a reboot, under a name of the clone's own.
+    """
+    if server_account().user is None:
+        return project / ".local" / "postgres"
+    clone = project.resolve()
+    return Path("/var/tmp") / f"{clone.name}-{hashlib.sha256(bytes(clone)).hexdigest()[:12]}"  # noqa: S108 - claim() checks the owner
+
+
+def claim(directory: Path) -> IO[str]:
+    """Make the directory and take it for ourselves until the returned lock is closed.
+
+    Whoever else it is handed to (the lock survives `fork` and `exec`) has to close it too. A server that is
+    still shutting down gets a moment to finish. Raises `LocalRunError` when the directory belongs to another
+    user or is in use.
+    """
+    directory.mkdir(parents=True, exist_ok=True)
+    if hasattr(os, "geteuid") and directory.lstat().st_uid != os.geteuid():
+        raise LocalRunError(f"{directory} belongs to another user: delete it, or set DATABASE_URL")
+    # Searchable by the server's account, writable by us alone.
+    directory.chmod(0o755)
+    lock = (directory / "lock").open("w")
+    deadline = time.monotonic() + _LOCK_SECONDS
+    while True:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            if time.monotonic() > deadline:
+                lock.close()
+                message = f"the database in {directory} is in use: this project is already being served"
+                raise LocalRunError(message) from None
+            time.sleep(_POLL_SECONDS)
+        else:
+            return lock
+
+
+def reset(directory: Path) -> None:
+    """Delete the cluster in `directory`, if there is one.
+
+    Raises `LocalRunError` when it is running or belongs to another user.
+    """
+    if directory.exists():
+        with claim(directory):
+            shutil.rmtree(directory)
