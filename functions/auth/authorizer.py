@@ -1,0 +1,33 @@
+"""The Lambda authorizer: says who a bearer token belongs to, without a database.
+
+Every cold request waits for its start, so it imports neither SQLAlchemy nor pydantic nor the event handler.
+"""
+
+from typing import Any
+
+from common.tokens import InvalidTokenError, KeyRing, verify
+
+ring = KeyRing()
+
+
+def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
+    """Answer a TOKEN authorizer event with a policy for the whole stage.
+
+    The gateway keeps the policy for the token, whatever method it is used on next. A bad token is denied
+    rather than answered with an error, which would count as a fault of ours and not be kept.
+    https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-output.html
+    """
+    scheme, _, token = event["authorizationToken"].strip().partition(" ")
+    try:
+        if scheme.lower() != "bearer":
+            raise InvalidTokenError("not a bearer token")
+        user_id = str(verify(token.strip(), ring))
+    except InvalidTokenError:
+        return _policy("Deny", event["methodArn"], "anonymous")
+    return _policy("Allow", event["methodArn"], user_id) | {"context": {"user_id": user_id}}
+
+
+def _policy(effect: str, method_arn: str, principal: str) -> dict[str, Any]:
+    api, stage, *_ = method_arn.split("/")
+    statement = {"Action": "execute-api:Invoke", "Effect": effect, "Resource": f"{api}/{stage}/*/*"}
+    return {"principalId": principal, "policyDocument": {"Version": "2012-10-17", "Statement": [statement]}}

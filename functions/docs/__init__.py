@@ -1,0 +1,1 @@
+"""The welcome, the OpenAPI document and the page that explores it."""

@@ -1,0 +1,133 @@
+"""The SQL of posts, a statement a function.
+
+Each statement starts from the row of the user who asks and joins to it what they may have: no row at all
+says that the account is gone, a row not `found` that there is nothing for them. One round trip tells both.
+"""
+
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import (
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Select,
+    and_,
+    cast,
+    delete,
+    desc,
+    func,
+    literal_column,
+    or_,
+    select,
+    true,
+    tuple_,
+    union_all,
+    update,
+)
+from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import aliased
+
+from common.models import Post, User
+from common.query import query
+from posts.rows import PostRow
+
+COLUMNS = (Post.id, Post.title, Post.content, Post.published, Post.created_at, Post.vote_count, Post.owner_id)
+NEWEST = (desc(Post.created_at), desc(Post.id))
+ONE = literal_column("1")
+
+
+def _contains(search: str) -> ColumnElement[bool]:
+    # The index holds every run of one to three characters of a title. A title that contains the term has all
+    # the term's runs of three, or the whole of a shorter term; strpos then checks that they stand together.
+    size = func.least(func.length(search), literal_column("3"))
+    runs = func.grams(Post.title, ONE, literal_column("3")).bool_op("@>")(func.grams(search, size, size))
+    return or_(
+        search == literal_column("''"), and_(func.strpos(Post.title, search) > literal_column("0"), runs)
+    )
+
+
+def _or_foreign(own: FromClause, post_id: int, editor: int) -> FromClause:
+    foreign = select(*COLUMNS).where(Post.id == post_id, Post.owner_id != editor, Post.published)
+    return union_all(select(own), foreign).subquery()
+
+
+def _beside(user_id: int, posts: FromClause) -> Select[*tuple[Any, ...]]:
+    user = aliased(User)
+    owner = aliased(User)
+    return (
+        select(
+            posts.c.id.is_not(None).label("found"),
+            *(posts.c[column.key] for column in COLUMNS),
+            owner.email.label("owner_email"),
+            owner.created_at.label("owner_created_at"),
+        )
+        .select_from(user)
+        .outerjoin(posts, true())
+        .outerjoin(owner, owner.id == posts.c.owner_id)
+        .where(user.id == user_id)
+    )
+
+
+@query(PostRow)
+def page(
+    *, viewer: int, search: str, limit: int, skip: int, before: datetime, before_id: int
+) -> Select[*tuple[Any, ...]]:
+    """List posts older than the position (`before`, `before_id`), newest first; one more than `limit` when there are more.
+
+    Published posts and the viewer's drafts come from an index each, so that nobody's drafts slow down others.
+    """
+    older = tuple_(Post.created_at, Post.id) < tuple_(before, before_id)
+    every = (
+        select(*COLUMNS)
+        .where(older, _contains(search))
+        .order_by(*NEWEST)
+        .limit(cast(skip, BigInteger) + limit + ONE)
+    )
+    published = every.where(Post.published)
+    drafts = every.where(Post.owner_id == viewer, ~Post.published)
+    both = union_all(published, drafts).subquery()
+    newest = (desc(both.c.created_at), desc(both.c.id))
+    listed = select(both).order_by(*newest).limit(limit + ONE).offset(skip).subquery()
+    return _beside(viewer, listed).order_by(desc(listed.c.created_at), desc(listed.c.id))
+
+
+@query(PostRow)
+def read(*, post_id: int, viewer: int) -> Select[*tuple[Any, ...]]:
+    """Find a post that the viewer may see."""
+    visible = or_(Post.published, Post.owner_id == viewer)
+    return _beside(viewer, select(*COLUMNS).where(Post.id == post_id, visible).subquery())
+
+
+@query(PostRow)
+def create(*, owner: int, title: str, content: str, published: bool) -> Select[*tuple[Any, ...]]:
+    """Add a post."""
+    values = select(User.id, title, content, published).where(User.id == owner)
+    created = (
+        insert(Post).from_select(["owner_id", "title", "content", "published"], values).returning(*COLUMNS)
+    )
+    return _beside(owner, created.cte("created"))
+
+
+@query(PostRow)
+def change(
+    *, post_id: int, editor: int, title: str, content: str, published: bool
+) -> Select[*tuple[Any, ...]]:
+    """Change a post of the editor's; of somebody else's post, return what it is."""
+    changed = (
+        update(Post)
+        .where(Post.id == post_id, Post.owner_id == editor)
+        .values(title=title, content=content, published=published)
+        .returning(*COLUMNS)
+        .cte("changed")
+    )
+    return _beside(editor, _or_foreign(changed, post_id, editor))
+
+
+@query(PostRow)
+def remove(*, post_id: int, editor: int) -> Select[*tuple[Any, ...]]:
+    """Delete a post of the editor's and return what it was; of somebody else's post, return what it is."""
+    removed = (
+        delete(Post).where(Post.id == post_id, Post.owner_id == editor).returning(*COLUMNS).cte("removed")
+    )
+    return _beside(editor, _or_foreign(removed, post_id, editor))

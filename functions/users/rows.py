@@ -1,0 +1,12 @@
+"""What the statements return."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+
+class UserRow(NamedTuple):
+    """The columns of UserOut."""
+
+    id: int
+    email: str
+    created_at: datetime

@@ -1,0 +1,36 @@
+"""Votes: cast one, take it back."""
+
+from http import HTTPStatus
+
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError, ServiceError
+
+from common import api
+from common.identity import CurrentUser, rows_for_user
+from common.schemas import Message
+from votes import queries
+from votes.schemas import Ballot
+
+app = api.resolver()
+
+
+@app.post(
+    "/vote",
+    status_code=HTTPStatus.CREATED,
+    responses=api.answers(Message, 201, 401, 404, 409, 422),
+    tags=["votes"],
+)
+def vote(ballot: Ballot, voter: CurrentUser) -> Message:
+    """Cast a vote (dir = 1) or take it back (any lower dir)."""
+    casts = ballot.dir == 1
+    statement = queries.cast if casts else queries.retract
+    found, done = rows_for_user(statement(voter=voter, post_id=ballot.post_id))[0]
+    if not found:
+        raise NotFoundError("There is no such post")
+    if casts and not done:
+        raise ServiceError(HTTPStatus.CONFLICT, "You have voted on this post already")
+    if not done:
+        raise NotFoundError("You have not voted on this post")
+    return Message(message="Vote cast" if casts else "Vote taken back")
+
+
+handler = api.handler(app)

@@ -1,0 +1,10 @@
+"""What the statements return."""
+
+from typing import NamedTuple
+
+
+class VoteRow(NamedTuple):
+    """Whether there is such a post for the voter, and whether anything was done."""
+
+    found: bool
+    done: bool

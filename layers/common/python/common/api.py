@@ -1,0 +1,158 @@
+"""The conventions of the HTTP API, in one place: input, errors, headers, logs."""
+
+import json
+import traceback
+from collections.abc import Callable, Mapping
+from http import HTTPStatus
+from typing import Annotated, Any
+
+from aws_lambda_powertools import single_metric
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
+from aws_lambda_powertools.event_handler.depends import DependencyResolutionError
+from aws_lambda_powertools.event_handler.exceptions import NotFoundError, ServiceError
+from aws_lambda_powertools.event_handler.openapi.exceptions import (
+    RequestUnsupportedContentType,
+    RequestValidationError,
+)
+from aws_lambda_powertools.event_handler.openapi.params import Path
+from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
+from aws_lambda_powertools.metrics import MetricUnit
+
+from common import deadline
+from common.errors import UnavailableError, UnknownOutcomeError
+from common.logs import log
+from common.schemas import LARGEST_INTEGER, SMALLEST_INTEGER, InvalidInput, Problem
+from common.settings import required
+
+JSON = "application/json"
+PathId = Annotated[int, Path(ge=SMALLEST_INTEGER, le=LARGEST_INTEGER)]
+Handler = Callable[[dict[str, Any], deadline.LambdaContext], dict[str, Any]]
+
+# https://owasp.org/www-project-secure-headers/: what an API answers is for one client and is not a page.
+SECURITY_HEADERS = {
+    "Cache-Control": ["no-store"],
+    "Strict-Transport-Security": ["max-age=63072000; includeSubDomains"],
+    "X-Content-Type-Options": ["nosniff"],
+}
+
+
+def resolver() -> APIGatewayRestResolver:
+    """Return a resolver that validates input and output and answers errors in the shapes of the contract."""
+    app = APIGatewayRestResolver(
+        cors=CORSConfig(allow_origin=required("CORS_ORIGIN"), max_age=600),
+        enable_validation=True,
+        response_validation_error_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
+        json_body_deserializer=_json_object,
+    )
+
+    def on_value_error(error: ValueError) -> Response[Any]:
+        # Powertools says so that a multipart form is malformed.
+        is_form = (app.current_event.headers.get("content-type") or "").startswith("multipart/")
+        return (
+            _invalid(invalid("form_invalid", ("body",), "Form decode error"))
+            if is_form
+            else _internal_error(error)
+        )
+
+    app.not_found(_not_found)
+    app.exception_handler(RequestValidationError)(_invalid)
+    app.exception_handler(RequestUnsupportedContentType)(_unsupported)
+    app.exception_handler(ValueError)(on_value_error)
+    app.exception_handler(ServiceError)(_service_error)
+    app.exception_handler(DependencyResolutionError)(_dependency_error)
+    app.exception_handler(UnavailableError)(_unavailable)
+    app.exception_handler(UnknownOutcomeError)(_unknown_outcome)
+    app.exception_handler(Exception)(_internal_error)
+    return app
+
+
+def handler(app: APIGatewayRestResolver) -> Handler:
+    """Return the Lambda handler that serves the routes of `app`."""
+
+    def handle(event: dict[str, Any], context: deadline.LambdaContext) -> dict[str, Any]:
+        deadline.begin(context)
+        log.set_correlation_id(event["requestContext"]["requestId"])
+        answer = app.resolve(event, context)  # type: ignore[arg-type]  # it wants the whole context, which we do not need
+        answer["multiValueHeaders"] = SECURITY_HEADERS | answer["multiValueHeaders"]
+        return answer
+
+    return handle
+
+
+def answers(model: object, success: int, *failures: int) -> dict[int, OpenAPIResponse]:
+    """Return the `responses` of a route: its model on success, and the shape of each failure."""
+    shapes = {success: model} | {status: InvalidInput if status == 422 else Problem for status in failures}
+    return {
+        status: {"description": HTTPStatus(status).phrase, "content": {JSON: {"model": shape}}}
+        for status, shape in shapes.items()
+    }
+
+
+def invalid(kind: str, location: tuple[str, ...], message: str) -> RequestValidationError:
+    """Return the error for input that is wrong at a location, which starts with body, query or path."""
+    return RequestValidationError([{"type": kind, "loc": location, "msg": message}])
+
+
+def _json_object(text: str) -> dict[str, Any]:
+    # Beyond malformed JSON, deep nesting raises RecursionError and a number of thousands of digits ValueError.
+    try:
+        value = json.loads(text)
+    except (ValueError, RecursionError):
+        raise invalid("json_invalid", ("body",), "JSON decode error") from None
+    if not isinstance(value, dict):
+        raise invalid("dict_type", ("body",), "Input should be a JSON object")
+    return value
+
+
+def _error(status: int, detail: object, headers: Mapping[str, str] | None = None) -> Response[Any]:
+    return Response(status, content_type=JSON, body={"detail": detail}, headers=dict(headers or {}))
+
+
+def _not_found(error: NotFoundError) -> Response[Any]:
+    return _error(HTTPStatus.NOT_FOUND, error.msg)
+
+
+def _unsupported(_: RequestUnsupportedContentType) -> Response[Any]:
+    return _invalid(invalid("content_type", ("body",), "Content-Type should be application/json or a form's"))
+
+
+def _invalid(error: RequestValidationError) -> Response[Any]:
+    # Only these three: the rest of an error holds the rejected value, which may be a password.
+    detail = [{"type": e["type"], "loc": e["loc"], "msg": e["msg"]} for e in error.errors()]
+    return _error(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
+
+
+def _service_error(error: ServiceError) -> Response[Any]:
+    challenge = {"WWW-Authenticate": "Bearer"} if error.status_code == HTTPStatus.UNAUTHORIZED else {}
+    return _error(error.status_code, error.msg, challenge)
+
+
+def _dependency_error(error: DependencyResolutionError) -> Response[Any]:
+    cause = error.__cause__
+    return _service_error(cause) if isinstance(cause, ServiceError) else _internal_error(error)
+
+
+def _unavailable(error: UnavailableError) -> Response[Any]:
+    log.error("gave up on the database", reason=str(error))
+    with single_metric(name="DatabaseUnavailable", unit=MetricUnit.Count, value=1):
+        return _error(
+            HTTPStatus.SERVICE_UNAVAILABLE,
+            "Temporarily unavailable, nothing was changed",
+            {"Retry-After": "1"},
+        )
+
+
+def _unknown_outcome(error: UnknownOutcomeError) -> Response[Any]:
+    log.error("lost the database during a write", reason=str(error))
+    with single_metric(name="UnknownOutcome", unit=MetricUnit.Count, value=1):
+        return _error(
+            HTTPStatus.GATEWAY_TIMEOUT,
+            "The database did not answer; the change may or may not have been made",
+        )
+
+
+def _internal_error(error: Exception) -> Response[Any]:
+    # The message of an error may quote input or SQL; its type and place are enough to find it by.
+    frame = traceback.extract_tb(error.__traceback__)[-1]
+    log.error("unexpected error", error=type(error).__name__, file=frame.filename, line=frame.lineno)
+    return _error(HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.INTERNAL_SERVER_ERROR.phrase)

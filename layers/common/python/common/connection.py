@@ -1,0 +1,97 @@
+"""A pg8000 connection that runs a statement in one round trip.
+
+Stock pg8000 takes three: it waits for the answer to Parse, then to Describe, then to Bind and Execute.
+Between them a transaction pooler such as RDS Proxy or PgBouncer may hand the server connection to another
+client, and each then reads the other's rows. Here all messages leave in one flush, with one Sync:
+https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
+
+This leans on the internals of pg8000 1.31, which is pinned; a test counts the round trips on the wire.
+"""
+
+import select
+from collections.abc import Sequence
+from datetime import datetime
+from typing import Any
+
+from pg8000.converters import make_params
+from pg8000.core import (
+    DESCRIBE,
+    EXECUTE_MSG,
+    NULL_BYTE,
+    PORTAL,
+    SYNC_MSG,
+    Context,
+    CoreConnection,
+    _flush,
+    _write,
+)
+from pg8000.exceptions import DatabaseError, InterfaceError
+
+TIMESTAMPTZ = 1184
+NOT_COMPLETED = -1
+
+
+class RefusedError(Exception):
+    """The server answered with an error, and undid the statement (or never let us in)."""
+
+    def __init__(self, report: dict[str, str]) -> None:
+        super().__init__(report.get("M", ""))
+        self.sqlstate = report.get("C", "")
+        self.fatal = report.get("V") in {"FATAL", "PANIC"}
+
+
+class BrokenError(Exception):
+    """The connection broke, or timed out, before the server said what became of the statement."""
+
+
+class Connection(CoreConnection):  # type: ignore[misc]  # pg8000 has no types
+    """A connection in autocommit: each statement is a transaction of its own."""
+
+    def __init__(self, **parameters: Any) -> None:
+        """Connect; the parameters are pg8000's. Raises RefusedError or BrokenError."""
+        try:
+            super().__init__(**parameters)
+        except DatabaseError as error:
+            raise RefusedError(error.args[0]) from None
+        except (InterfaceError, OSError) as error:
+            raise BrokenError(str(error)) from None
+        # pg8000 tries strptime patterns, which costs more than the rest of reading a row.
+        self.register_in_adapter(TIMESTAMPTZ, datetime.fromisoformat)
+
+    def execute(self, statement: str, values: Sequence[object], *, timeout: float) -> list[list[Any]]:
+        """Run one statement and return its rows; `timeout` bounds each wait, in seconds.
+
+        Raises RefusedError when nothing was done and BrokenError when that cannot be known. After a BrokenError,
+        and a RefusedError that is fatal, the connection is of no more use.
+        """
+        context = Context(statement)
+        parameters = make_params(self.py_types, values)
+        try:
+            self._usock.settimeout(timeout)
+            self.send_PARSE(NULL_BYTE, statement)
+            self.send_BIND(NULL_BYTE, parameters)
+            self._send_message(DESCRIBE, PORTAL + NULL_BYTE)
+            _write(self._sock, EXECUTE_MSG)
+            _write(self._sock, SYNC_MSG)
+            _flush(self._sock)
+            self.handle_messages(context)
+        except (DatabaseError, InterfaceError, OSError) as error:
+            # A FATAL error comes just before the connection closes: what the server said is the reason.
+            # Unless the statement had completed by then, for its commit may have been on the way.
+            if isinstance(context.error, DatabaseError) and context.row_count == NOT_COMPLETED:
+                raise RefusedError(context.error.args[0]) from None
+            raise BrokenError(str(error)) from None
+        return context.rows or []
+
+    def is_stale(self) -> bool:
+        """Tell whether the server has closed this idle connection: then, and only then, there is something to read."""
+        poll = select.poll()
+        poll.register(self._usock, select.POLLIN)
+        return bool(poll.poll(0))
+
+    def discard(self) -> None:
+        """Close without caring whether the server still listens."""
+        try:
+            self.close()
+        except (InterfaceError, OSError):
+            pass

@@ -1,0 +1,151 @@
+"""Statements against PostgreSQL: one connection an execution environment, one round trip a statement."""
+
+import ssl
+import time
+from collections.abc import Iterable, Sequence
+from typing import Any, Final, Generic, ParamSpec, Protocol, Self, TypeVar
+
+from common import deadline
+from common.connection import BrokenError, Connection, RefusedError
+from common.errors import UnavailableError, UnknownOutcomeError
+from common.logs import log
+from common.settings import database_settings
+
+# Below the proxy's idle time-out of 30 minutes, so that it is us who end the connection.
+RECYCLE_SECONDS: Final = 20 * 60
+# A statement takes milliseconds. Two attempts, each a connect and a statement, still end before the deadline.
+WAIT_SECONDS: Final = 3.0
+ATTEMPTS: Final = 2
+
+# The server undid the statement because another one got in its way: run again, it sees what that one did.
+LOST_RACE: Final = frozenset({"23503", "40001", "40P01"})
+# The server is going down, coming up, full, or the old writer of a failover: a new connection may do better.
+WRONG_SERVER: Final = frozenset({"25006", "53300", "57P01", "57P02", "57P03"})
+# The statement ran into a limit of time: run again, it would take as long.
+TOO_SLOW: Final = frozenset({"55P03", "57014"})
+# A pooler reports so that it lost its server, perhaps after that had done the statement.
+CONNECTION_EXCEPTION: Final = "08"
+
+
+class RowType(Protocol):
+    """A class made by NamedTuple."""
+
+    _fields: tuple[str, ...]
+
+    @classmethod
+    def _make(cls, iterable: Iterable[Any], /) -> Self: ...
+
+
+P = ParamSpec("P")
+Row = TypeVar("Row", bound=RowType)
+
+
+class Query(Generic[P, Row]):
+    """A compiled statement; called with its parameters, by name, it runs and returns its rows.
+
+    Raises UnavailableError when nothing was done and UnknownOutcomeError when that cannot be known.
+    """
+
+    __slots__ = ("parameters", "row", "sql", "writes")
+
+    def __init__(self, row: type[Row], sql: str, parameters: tuple[str, ...], *, writes: bool) -> None:
+        self.row = row
+        self.sql = sql
+        self.parameters = parameters
+        self.writes = writes
+
+    def __call__(self, *_: P.args, **values: P.kwargs) -> list[Row]:
+        """Run the statement, in one round trip."""
+        rows = _session.run(self.sql, [values[name] for name in self.parameters], writes=self.writes)
+        return list(map(self.row._make, rows))
+
+
+class Session:
+    """The connection of an execution environment, made when first needed and again when it has gone.
+
+    Not when the function starts: a snapshot of a started function must not hold one.
+    """
+
+    def __init__(self) -> None:
+        self.settings = database_settings()
+        # One for all connections: reading the authorities costs more than a TLS handshake.
+        self.tls = ssl.create_default_context(cafile=self.settings.ca) if self.settings.tls else False
+        self.connection: Connection | None = None
+        self.recycle_at = 0.0
+        self.used = False
+
+    def run(self, sql: str, values: Sequence[object], *, writes: bool) -> list[list[Any]]:
+        """Run one statement, a second time only where nothing has been done and that may change."""
+        for attempt in range(1, ATTEMPTS + 1):
+            try:
+                return self._attempt(sql, values, writes=writes)
+            except UnavailableError as error:
+                log.warning("database unavailable", reason=str(error), attempt=attempt)
+                if attempt == ATTEMPTS or not error.may_pass:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def _attempt(self, sql: str, values: Sequence[object], *, writes: bool) -> list[list[Any]]:
+        connection = self._connected()
+        try:
+            rows = connection.execute(sql, values, timeout=_patience())
+        except RefusedError as error:
+            if error.fatal or error.sqlstate in WRONG_SERVER:
+                self.disconnect()
+            if error.sqlstate.startswith(CONNECTION_EXCEPTION):
+                raise _lost(writes, error) from None
+            if error.sqlstate in LOST_RACE | WRONG_SERVER | TOO_SLOW:
+                raise UnavailableError(str(error), may_pass=error.sqlstate not in TOO_SLOW) from None
+            raise
+        except BrokenError as error:
+            self.disconnect()
+            raise _lost(writes, error) from None
+        self.used = True
+        return rows
+
+    def _connected(self) -> Connection:
+        if self.connection is not None and self._is_worn(self.connection):
+            self.disconnect()
+        if self.connection is None:
+            self.connection = self._connect()
+            self.recycle_at = time.monotonic() + RECYCLE_SECONDS
+            self.used = False
+        return self.connection
+
+    def _is_worn(self, connection: Connection) -> bool:
+        # Over TLS a new connection has something to read, its session tickets; the first answer takes them along.
+        return time.monotonic() > self.recycle_at or (self.used and connection.is_stale())
+
+    def _connect(self) -> Connection:
+        try:
+            return Connection(
+                host=self.settings.host,
+                port=self.settings.port,
+                database=self.settings.name,
+                user=self.settings.user,
+                password=self.settings.password,
+                ssl_context=self.tls,
+                timeout=_patience(),
+            )
+        except (RefusedError, BrokenError) as error:
+            raise UnavailableError(str(error), may_pass=True) from None
+
+    def disconnect(self) -> None:
+        """Let go of the connection; the next statement makes a new one."""
+        if self.connection is not None:
+            self.connection.discard()
+            self.connection = None
+
+
+def _patience() -> float:
+    left = deadline.seconds_left()
+    if left <= 0:
+        raise UnavailableError("no time left in this invocation", may_pass=False)
+    return min(left, WAIT_SECONDS)
+
+
+def _lost(writes: bool, error: Exception) -> UnavailableError | UnknownOutcomeError:  # noqa: FBT001  # a fact, not a mode
+    return UnknownOutcomeError(str(error)) if writes else UnavailableError(str(error), may_pass=True)
+
+
+_session = Session()

@@ -1,0 +1,13 @@
+"""Faults of the database that the API has an answer to."""
+
+
+class UnavailableError(Exception):
+    """The database cannot do it now, and has done nothing; `may_pass` when a second attempt could do better."""
+
+    def __init__(self, reason: str, *, may_pass: bool) -> None:
+        super().__init__(reason)
+        self.may_pass = may_pass
+
+
+class UnknownOutcomeError(Exception):
+    """The connection broke after a write was sent, which may or may not have been done."""

@@ -1,0 +1,67 @@
+"""The tables. Names and types of the reference columns are part of the contract and stay."""
+
+from datetime import datetime
+
+from sqlalchemy import TIMESTAMP, ForeignKey, Index, MetaData, String, desc, func, text
+from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+
+class Base(DeclarativeBase):
+    """Names every constraint, so that a migration can change it by name."""
+
+    metadata = MetaData(
+        naming_convention={
+            "pk": "pk_%(table_name)s",
+            "fk": "fk_%(table_name)s_%(column_0_name)s_%(referred_table_name)s",
+            "uq": "uq_%(table_name)s_%(column_0_name)s",
+            "ix": "ix_%(table_name)s_%(column_0_N_name)s",
+            "ck": "ck_%(table_name)s_%(constraint_name)s",
+        }
+    )
+
+
+class User(Base):
+    """An account; `password` is a bcrypt hash."""
+
+    __tablename__ = "users"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    email: Mapped[str] = mapped_column(String, unique=True)
+    password: Mapped[str] = mapped_column(String)
+    created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.now())
+    phone_number: Mapped[str | None] = mapped_column(String)
+
+    # An address is taken in any letter case, and login finds it in any.
+    __table_args__ = (Index("uq_users_lower_email", func.lower(email), unique=True),)
+
+
+class Post(Base):
+    """A post; one with `published` false is a draft, which only its owner sees."""
+
+    __tablename__ = "posts"
+
+    id: Mapped[int] = mapped_column(primary_key=True)
+    title: Mapped[str] = mapped_column(String)
+    content: Mapped[str] = mapped_column(String)
+    published: Mapped[bool] = mapped_column(server_default=text("true"))
+    created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.now())
+    owner_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
+    # Triggers on votes keep it, in the statement that casts or retracts; count(*) would read every vote.
+    vote_count: Mapped[int] = mapped_column(server_default=text("0"))
+
+    __table_args__ = (
+        Index("ix_posts_published_newest", desc(created_at), desc(id), postgresql_where=published),
+        Index("ix_posts_owner_newest", owner_id, published, desc(created_at), desc(id)),
+        Index("ix_posts_title_grams", func.grams(title, text("1"), text("3")), postgresql_using="gin"),
+    )
+
+
+class Vote(Base):
+    """A user's vote on a post: at most one, says the key."""
+
+    __tablename__ = "votes"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    post_id: Mapped[int] = mapped_column(
+        ForeignKey("posts.id", ondelete="CASCADE"), primary_key=True, index=True
+    )

@@ -1,0 +1,58 @@
+"""Turns a function that builds an SQLAlchemy statement into one that runs it.
+
+Each statement is compiled once, when its module is imported. `sam build` does that ahead of time and ships
+the result (packaging/compile_queries.py): a deployed function never imports SQLAlchemy, which would take
+longer than the rest of its cold start.
+"""
+
+import inspect
+from collections.abc import Callable
+from datetime import datetime
+from typing import Any
+
+from sqlalchemy import TIMESTAMP, Boolean, Integer, String, UpdateBase, bindparam
+from sqlalchemy.dialects.postgresql.pg8000 import dialect
+from sqlalchemy.sql.expression import ClauseElement
+from sqlalchemy.sql.visitors import iterate
+from sqlalchemy.types import TypeEngine
+
+from common.database import P, Query, Row
+
+SQL_TYPES: dict[object, TypeEngine[Any]] = {
+    bool: Boolean(),
+    datetime: TIMESTAMP(timezone=True),
+    datetime | None: TIMESTAMP(timezone=True),
+    int: Integer(),
+    int | None: Integer(),
+    str: String(),
+}
+DIALECT = dialect(paramstyle="numeric_dollar")
+
+
+def query(row: type[Row]) -> Callable[[Callable[P, ClauseElement]], Query[P, Row]]:
+    """Declare a statement whose rows are of `row`, a NamedTuple class.
+
+    The decorated function is called once, with a bound parameter for each of its keyword-only parameters;
+    their annotations give the SQL types. Raises TypeError when the columns are not the fields of `row`, in
+    order, or when a constant would travel as a parameter (write it with `literal_column`).
+    """
+
+    def compile_statement(build: Callable[P, ClauseElement]) -> Query[P, Row]:
+        parameters: dict[str, Any] = {
+            name: bindparam(name, type_=SQL_TYPES[parameter.annotation])
+            for name, parameter in inspect.signature(build).parameters.items()
+        }
+        statement = build(**parameters)  # type: ignore[arg-type]  # bound parameters stand for the values
+        compiled = statement.compile(dialect=DIALECT)
+        columns = tuple(column.keyname for column in compiled._result_columns)
+        names = tuple(compiled.positiontup or ())
+        if columns != row._fields:
+            raise TypeError(
+                f"{build.__qualname__} selects {columns}, but {row.__qualname__} has {row._fields}"
+            )
+        if not parameters.keys() >= set(names):
+            raise TypeError(f"{build.__qualname__} sends constants as parameters: {names}")
+        writes = any(isinstance(element, UpdateBase) for element in iterate(statement))
+        return Query(row, " ".join(str(compiled).split()), names, writes=writes)
+
+    return compile_statement

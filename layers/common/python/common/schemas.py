@@ -1,0 +1,56 @@
+"""Shapes and fields that two or more functions speak."""
+
+from datetime import datetime
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, Field
+from pydantic_core import PydanticCustomError
+
+# PostgreSQL's INTEGER.
+SMALLEST_INTEGER = -(2**31)
+LARGEST_INTEGER = 2**31 - 1
+
+
+def _without_nul(value: str) -> str:
+    if "\0" in value:
+        raise PydanticCustomError("string_nul", "String should not contain a NUL character")
+    return value
+
+
+# PostgreSQL stores every character but NUL. Bounds of length go before it, where pydantic knows them as a string's.
+WITHOUT_NUL = AfterValidator(_without_nul)
+Text = Annotated[str, WITHOUT_NUL]
+
+
+class UserOut(BaseModel):
+    """What anyone may know of a user."""
+
+    id: int
+    email: Annotated[str, Field(json_schema_extra={"format": "email"})]
+    created_at: datetime
+
+
+class Message(BaseModel):
+    """A sentence for people."""
+
+    message: str
+
+
+class Problem(BaseModel):
+    """Why a request failed."""
+
+    detail: str
+
+
+class InvalidField(BaseModel):
+    """One thing that is wrong with the input, and where."""
+
+    type: str
+    loc: list[str | int]
+    msg: str
+
+
+class InvalidInput(BaseModel):
+    """Everything that is wrong with the input."""
+
+    detail: list[InvalidField]
