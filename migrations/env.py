@@ -1,8 +1,9 @@
 """Runs the revisions; alembic imports it."""
 
 from alembic import context
-from common.models import Base
 from sqlalchemy import create_engine, make_url, pool
+
+from common.models import Base
 
 url = make_url(context.config.attributes["database_url"]).set(drivername="postgresql+pg8000")
 engine = create_engine(url, poolclass=pool.NullPool)

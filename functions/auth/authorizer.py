@@ -17,14 +17,18 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     rather than answered with an error, which would count as a fault of ours and not be kept.
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-output.html
     """
-    scheme, _, token = event["authorizationToken"].strip().partition(" ")
     try:
-        if scheme.lower() != "bearer":
-            raise InvalidTokenError("not a bearer token")
-        user_id = str(verify(token.strip(), ring))
+        user_id = str(verify(_bearer_token(event["authorizationToken"]), ring))
     except InvalidTokenError:
         return _policy("Deny", event["methodArn"], "anonymous")
     return _policy("Allow", event["methodArn"], user_id) | {"context": {"user_id": user_id}}
+
+
+def _bearer_token(header: str) -> str:
+    scheme, _, token = header.strip().partition(" ")
+    if scheme.lower() != "bearer":  # in any letter case, says RFC 9110, section 11.1
+        raise InvalidTokenError("not a bearer token")
+    return token.strip()
 
 
 def _policy(effect: str, method_arn: str, principal: str) -> dict[str, Any]:

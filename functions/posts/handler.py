@@ -94,9 +94,10 @@ def change(post_id: api.PathId, post: PostCreate, editor: CurrentUser) -> Post:
     responses=api.answers(None, 204, 401, 403, 404, 422),
     tags=["posts"],
 )
-def remove(post_id: api.PathId, editor: CurrentUser) -> None:
+def remove(post_id: api.PathId, editor: CurrentUser) -> Response[None]:
     """Delete a post of one's own."""
     _own(_found(queries.remove(post_id=post_id, editor=editor)), editor)
+    return Response(HTTPStatus.NO_CONTENT)
 
 
 handler = api.handler(app)

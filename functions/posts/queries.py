@@ -34,7 +34,7 @@ from posts.rows import PostRow
 
 COLUMNS = (Post.id, Post.title, Post.content, Post.published, Post.created_at, Post.vote_count, Post.owner_id)
 NEWEST = (desc(Post.created_at), desc(Post.id))
-ONE = literal_column("1")
+ONE: ColumnElement[int] = literal_column("1")
 
 
 def _contains(search: str) -> ColumnElement[bool]:
@@ -42,9 +42,8 @@ def _contains(search: str) -> ColumnElement[bool]:
     # the term's runs of three, or the whole of a shorter term; strpos then checks that they stand together.
     size = func.least(func.length(search), literal_column("3"))
     runs = func.grams(Post.title, ONE, literal_column("3")).bool_op("@>")(func.grams(search, size, size))
-    return or_(
-        search == literal_column("''"), and_(func.strpos(Post.title, search) > literal_column("0"), runs)
-    )
+    together = func.strpos(Post.title, search) > literal_column("0")
+    return or_(func.length(search) == literal_column("0"), and_(together, runs))
 
 
 def _or_foreign(own: FromClause, post_id: int, editor: int) -> FromClause:
@@ -73,8 +72,9 @@ def _beside(user_id: int, posts: FromClause) -> Select[*tuple[Any, ...]]:
 def page(
     *, viewer: int, search: str, limit: int, skip: int, before: datetime, before_id: int
 ) -> Select[*tuple[Any, ...]]:
-    """List posts older than the position (`before`, `before_id`), newest first; one more than `limit` when there are more.
+    """List posts that come after the position (`before`, `before_id`), newest first.
 
+    One more than `limit` says that there are more.
     Published posts and the viewer's drafts come from an index each, so that nobody's drafts slow down others.
     """
     older = tuple_(Post.created_at, Post.id) < tuple_(before, before_id)
@@ -102,7 +102,8 @@ def read(*, post_id: int, viewer: int) -> Select[*tuple[Any, ...]]:
 @query(PostRow)
 def create(*, owner: int, title: str, content: str, published: bool) -> Select[*tuple[Any, ...]]:
     """Add a post."""
-    values = select(User.id, title, content, published).where(User.id == owner)
+    written: tuple[Any, ...] = (title, content, published)
+    values = select(User.id, *written).where(User.id == owner)
     created = (
         insert(Post).from_select(["owner_id", "title", "content", "published"], values).returning(*COLUMNS)
     )

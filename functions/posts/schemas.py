@@ -47,4 +47,4 @@ class PostOut(BaseModel):
     @classmethod
     def of(cls, row: PostRow) -> Self:
         """Return the list entry of a row."""
-        return cls(Post=Post.of(row), vote=row.vote_count)
+        return cls.model_validate({"Post": Post.of(row), "vote": row.vote_count})

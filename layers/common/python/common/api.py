@@ -72,7 +72,7 @@ def handler(app: APIGatewayRestResolver) -> Handler:
     def handle(event: dict[str, Any], context: deadline.LambdaContext) -> dict[str, Any]:
         deadline.begin(context)
         log.set_correlation_id(event["requestContext"]["requestId"])
-        answer = app.resolve(event, context)  # type: ignore[arg-type]  # it wants the whole context, which we do not need
+        answer = app.resolve(event, context)  # type: ignore[arg-type]  # a part of the context will do
         answer["multiValueHeaders"] = SECURITY_HEADERS | answer["multiValueHeaders"]
         return answer
 
@@ -81,7 +81,9 @@ def handler(app: APIGatewayRestResolver) -> Handler:
 
 def answers(model: object, success: int, *failures: int) -> dict[int, OpenAPIResponse]:
     """Return the `responses` of a route: its model on success, and the shape of each failure."""
-    shapes = {success: model} | {status: InvalidInput if status == 422 else Problem for status in failures}
+    shapes = {success: model} | {
+        status: InvalidInput if status == HTTPStatus.UNPROCESSABLE_ENTITY else Problem for status in failures
+    }
     return {
         status: {"description": HTTPStatus(status).phrase, "content": {JSON: {"model": shape}}}
         for status, shape in shapes.items()
@@ -94,7 +96,7 @@ def invalid(kind: str, location: tuple[str, ...], message: str) -> RequestValida
 
 
 def _json_object(text: str) -> dict[str, Any]:
-    # Beyond malformed JSON, deep nesting raises RecursionError and a number of thousands of digits ValueError.
+    # Deep nesting raises RecursionError; malformed JSON, and a number of thousands of digits, ValueError.
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -137,7 +139,7 @@ def _unavailable(error: UnavailableError) -> Response[Any]:
     with single_metric(name="DatabaseUnavailable", unit=MetricUnit.Count, value=1):
         return _error(
             HTTPStatus.SERVICE_UNAVAILABLE,
-            "Temporarily unavailable, nothing was changed",
+            "Unavailable, nothing was changed",
             {"Retry-After": "1"},
         )
 
@@ -147,7 +149,7 @@ def _unknown_outcome(error: UnknownOutcomeError) -> Response[Any]:
     with single_metric(name="UnknownOutcome", unit=MetricUnit.Count, value=1):
         return _error(
             HTTPStatus.GATEWAY_TIMEOUT,
-            "The database did not answer; the change may or may not have been made",
+            "No answer from the database: the change may have been made",
         )
 
 

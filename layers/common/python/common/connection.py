@@ -10,6 +10,7 @@ This leans on the internals of pg8000 1.31, which is pinned; a test counts the r
 
 import select
 from collections.abc import Sequence
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -47,7 +48,7 @@ class BrokenError(Exception):
 class Connection(CoreConnection):  # type: ignore[misc]  # pg8000 has no types
     """A connection in autocommit: each statement is a transaction of its own."""
 
-    def __init__(self, **parameters: Any) -> None:
+    def __init__(self, **parameters: object) -> None:
         """Connect; the parameters are pg8000's. Raises RefusedError or BrokenError."""
         try:
             super().__init__(**parameters)
@@ -61,8 +62,8 @@ class Connection(CoreConnection):  # type: ignore[misc]  # pg8000 has no types
     def execute(self, statement: str, values: Sequence[object], *, timeout: float) -> list[list[Any]]:
         """Run one statement and return its rows; `timeout` bounds each wait, in seconds.
 
-        Raises RefusedError when nothing was done and BrokenError when that cannot be known. After a BrokenError,
-        and a RefusedError that is fatal, the connection is of no more use.
+        Raises RefusedError when nothing was done and BrokenError when that cannot be known. After a
+        BrokenError, and after a RefusedError that is fatal, the connection is of no more use.
         """
         context = Context(statement)
         parameters = make_params(self.py_types, values)
@@ -84,14 +85,12 @@ class Connection(CoreConnection):  # type: ignore[misc]  # pg8000 has no types
         return context.rows or []
 
     def is_stale(self) -> bool:
-        """Tell whether the server has closed this idle connection: then, and only then, there is something to read."""
+        """Tell whether the server has closed this idle connection: only then is there something to read."""
         poll = select.poll()
         poll.register(self._usock, select.POLLIN)
         return bool(poll.poll(0))
 
     def discard(self) -> None:
         """Close without caring whether the server still listens."""
-        try:
+        with suppress(InterfaceError, OSError):
             self.close()
-        except (InterfaceError, OSError):
-            pass

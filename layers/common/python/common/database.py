@@ -2,8 +2,8 @@
 
 import ssl
 import time
-from collections.abc import Iterable, Sequence
-from typing import Any, Final, Generic, ParamSpec, Protocol, Self, TypeVar
+from collections.abc import Sequence
+from typing import Any, Final, Generic, NamedTuple, ParamSpec, TypeVar
 
 from common import deadline
 from common.connection import BrokenError, Connection, RefusedError
@@ -27,17 +27,8 @@ TOO_SLOW: Final = frozenset({"55P03", "57014"})
 CONNECTION_EXCEPTION: Final = "08"
 
 
-class RowType(Protocol):
-    """A class made by NamedTuple."""
-
-    _fields: tuple[str, ...]
-
-    @classmethod
-    def _make(cls, iterable: Iterable[Any], /) -> Self: ...
-
-
 P = ParamSpec("P")
-Row = TypeVar("Row", bound=RowType)
+Row = TypeVar("Row", bound=NamedTuple)
 
 
 class Query(Generic[P, Row]):
@@ -113,7 +104,7 @@ class Session:
         return self.connection
 
     def _is_worn(self, connection: Connection) -> bool:
-        # Over TLS a new connection has something to read, its session tickets; the first answer takes them along.
+        # Over TLS a new connection has its session tickets to read; the first answer takes them along.
         return time.monotonic() > self.recycle_at or (self.used and connection.is_stale())
 
     def _connect(self) -> Connection:

@@ -2,7 +2,7 @@
 
 
 class UnavailableError(Exception):
-    """The database cannot do it now, and has done nothing; `may_pass` when a second attempt could do better."""
+    """The database cannot do it now, and has done nothing; `may_pass` if another attempt could do better."""
 
     def __init__(self, reason: str, *, may_pass: bool) -> None:
         super().__init__(reason)

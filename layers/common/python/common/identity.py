@@ -12,9 +12,9 @@ UNAUTHORIZED = "Could not validate credentials"
 
 
 def user_id(request: Request) -> int:
-    """Return the user's id from the authorizer's context; 401 without one, whatever the gateway let through."""
-    claims = request.resolved_event.request_context.authorizer or {}
-    claim = claims.get("user_id", "")
+    """Return the user's id from the authorizer's context; 401 without one, whatever the gateway let in."""
+    context = request.resolved_event["requestContext"].get("authorizer") or {}
+    claim = context.get("user_id") or ""
     if not claim.isdecimal():
         raise UnauthorizedError(UNAUTHORIZED)
     return int(claim)

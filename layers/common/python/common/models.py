@@ -2,8 +2,10 @@
 
 from datetime import datetime
 
-from sqlalchemy import TIMESTAMP, ForeignKey, Index, MetaData, String, desc, func, text
+from sqlalchemy import TIMESTAMP, ForeignKey, Index, MetaData, String, func, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
+
+NEWEST = (text("created_at DESC"), text("id DESC"))
 
 
 class Base(DeclarativeBase):
@@ -50,9 +52,9 @@ class Post(Base):
     vote_count: Mapped[int] = mapped_column(server_default=text("0"))
 
     __table_args__ = (
-        Index("ix_posts_published_newest", desc(created_at), desc(id), postgresql_where=published),
-        Index("ix_posts_owner_newest", owner_id, published, desc(created_at), desc(id)),
-        Index("ix_posts_title_grams", func.grams(title, text("1"), text("3")), postgresql_using="gin"),
+        Index("ix_posts_published_newest", *NEWEST, postgresql_where=text("published")),
+        Index("ix_posts_owner_newest", "owner_id", "published", *NEWEST),
+        Index("ix_posts_title_grams", text("grams(title, 1, 3)"), postgresql_using="gin"),
     )
 
 

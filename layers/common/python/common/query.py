@@ -12,7 +12,7 @@ from typing import Any
 
 from sqlalchemy import TIMESTAMP, Boolean, Integer, String, UpdateBase, bindparam
 from sqlalchemy.dialects.postgresql.pg8000 import dialect
-from sqlalchemy.sql.expression import ClauseElement
+from sqlalchemy.sql.selectable import ReturnsRows
 from sqlalchemy.sql.visitors import iterate
 from sqlalchemy.types import TypeEngine
 
@@ -26,10 +26,10 @@ SQL_TYPES: dict[object, TypeEngine[Any]] = {
     int | None: Integer(),
     str: String(),
 }
-DIALECT = dialect(paramstyle="numeric_dollar")
+DIALECT = dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # not typed by SQLAlchemy
 
 
-def query(row: type[Row]) -> Callable[[Callable[P, ClauseElement]], Query[P, Row]]:
+def query(row: type[Row]) -> Callable[[Callable[P, ReturnsRows]], Query[P, Row]]:
     """Declare a statement whose rows are of `row`, a NamedTuple class.
 
     The decorated function is called once, with a bound parameter for each of its keyword-only parameters;
@@ -37,14 +37,14 @@ def query(row: type[Row]) -> Callable[[Callable[P, ClauseElement]], Query[P, Row
     order, or when a constant would travel as a parameter (write it with `literal_column`).
     """
 
-    def compile_statement(build: Callable[P, ClauseElement]) -> Query[P, Row]:
+    def compile_statement(build: Callable[P, ReturnsRows]) -> Query[P, Row]:
         parameters: dict[str, Any] = {
             name: bindparam(name, type_=SQL_TYPES[parameter.annotation])
             for name, parameter in inspect.signature(build).parameters.items()
         }
-        statement = build(**parameters)  # type: ignore[arg-type]  # bound parameters stand for the values
-        compiled = statement.compile(dialect=DIALECT)
-        columns = tuple(column.keyname for column in compiled._result_columns)
+        statement: ReturnsRows = build(**parameters)  # type: ignore[call-arg]  # mypy cannot know their names
+        compiled = DIALECT.statement_compiler(DIALECT, statement)
+        columns = tuple(statement.exported_columns.keys())
         names = tuple(compiled.positiontup or ())
         if columns != row._fields:
             raise TypeError(

@@ -17,7 +17,7 @@ def _without_nul(value: str) -> str:
     return value
 
 
-# PostgreSQL stores every character but NUL. Bounds of length go before it, where pydantic knows them as a string's.
+# PostgreSQL stores every character but NUL. Bounds of length go before this, where they count characters.
 WITHOUT_NUL = AfterValidator(_without_nul)
 Text = Annotated[str, WITHOUT_NUL]
 

@@ -31,7 +31,7 @@ class Key(NamedTuple):
 
 
 def parse_keys(document: str) -> tuple[Key, ...]:
-    """Parse a JSON object of kid to key, oldest first; SettingsError when it is malformed or a key is short."""
+    """Parse a JSON object of kid to key, oldest first; SettingsError when it is malformed or a key short."""
     try:
         ring = json.loads(document)
     except ValueError:
@@ -79,7 +79,7 @@ def sign(user_id: int, key: Key, *, lifetime: int) -> str:
 def verify(token: str, ring: KeyRing) -> int:
     """Return the id of the user whose token this is; InvalidTokenError when it proves nothing.
 
-    The algorithm is pinned and every registered claim that we set is required (RFC 8725, sections 3.1 to 3.9).
+    The algorithm is pinned and every registered claim that we set is required (RFC 8725, section 3).
     """
     try:
         key = ring.find(jwt.get_unverified_header(token).get("kid"))
