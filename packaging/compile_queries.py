@@ -1,0 +1,31 @@
+"""Prints the compiled form of a function's queries.py, which runs without SQLAlchemy.
+
+Usage: compile_queries.py posts > artifact/posts/queries.py
+
+Imports `posts.queries` as the function would and prints a module with the same queries, compiled.
+"""
+
+import importlib
+import sys
+
+from common.database import Query
+
+
+def main(package: str) -> None:
+    """Print the compiled form of `package`.queries."""
+    module = importlib.import_module(f"{package}.queries")
+    queries = {name: value for name, value in vars(module).items() if isinstance(value, Query)}
+    rows = sorted({query.row.__name__ for query in queries.values()})
+    lines = [
+        f'"""Compiled by packaging/compile_queries.py from functions/{package}/queries.py."""',
+        "from common.database import Query",
+        f"from {package}.rows import {', '.join(rows)}",
+        *(
+            f"{name} = Query({query.row.__name__}, {query.sql!r}, {query.parameters!r}, writes={query.writes})"
+            for name, query in queries.items()
+        ),
+    ]
+    sys.stdout.write("\n".join(lines) + "\n")
+
+
+main(sys.argv[1])
