@@ -7,6 +7,7 @@ kernel delivers even when its starter is killed, stops the server.
 """
 
 import json
+import os
 import shutil
 import signal
 import subprocess
@@ -33,7 +34,8 @@ def main() -> int:
         server.send_signal(signal.SIGINT)
 
     def stop_after_starter() -> None:
-        sys.stdin.read()
+        # Not sys.stdin: a thread that waits in it aborts the interpreter at its end.
+        os.read(0, 1)
         stop()
 
     signal.signal(signal.SIGTERM, stop)

@@ -21,6 +21,7 @@ from local.errors import LocalRunError
 
 HOST = "127.0.0.1"
 USER = "postgres"
+DATABASE = "social"
 
 _SETTINGS = {"listen_addresses": HOST, "unix_socket_directories": "", "timezone": "UTC"}
 # They make a test run fast, and a crash of the machine lose data.
@@ -29,6 +30,7 @@ _THROWAWAY_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_w
 _LOCALES = (["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"], ["--locale=C.UTF-8"])
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
+_CONNECT_SECONDS = 5.0
 _POLL_SECONDS = 0.01
 
 
@@ -62,7 +64,7 @@ class Cluster:
 
     def url(self, database: str) -> str:
         """Return the libpq URL of one database of the cluster."""
-        return f"postgresql://{USER}@{HOST}:{self._port}/{database}"
+        return _url(self._port, database)
 
     def start(self) -> None:
         """Make the cluster if need be, start its server and return when it accepts connections.
@@ -149,10 +151,9 @@ class Cluster:
         start: the file is believed only when a server answers for this very directory.
         """
         lock_file = self._data / "postmaster.pid"
-        if not (lines := _lines(lock_file)):
+        if not lock_file.exists():
             return
-        port = lines[3] if len(lines) > 3 else "0"  # noqa: PLR2004 - the format of PostgreSQL's lock file
-        url = f"postgresql://{USER}@{HOST}:{port}/postgres?connect_timeout=5"
+        url = _url(_recorded_port(self._data), "postgres") + "?connect_timeout=5"
         if self._run("psql", "-XAtqc", "SHOW data_directory", url).stdout.strip() == str(self._data):
             self._run("pg_ctl", "stop", "-s", "-m", "fast", "-D", self._data)
         else:
@@ -204,6 +205,29 @@ def throwaway_cluster() -> Iterator[Cluster]:
             yield cluster
     finally:
         shutil.rmtree(directory, ignore_errors=True)
+
+
+def running_url(directory: Path, database: str) -> str:
+    """Return the libpq URL of a database of the cluster in `directory`, which another process runs.
+
+    Raises `LocalRunError` when none does.
+    """
+    port = _recorded_port(directory / "data")
+    try:
+        socket.create_connection((HOST, port), _CONNECT_SECONDS).close()
+    except OSError:
+        raise LocalRunError("the database is not running: start it with `make dev`") from None
+    return _url(port, database)
+
+
+def _url(port: int, database: str) -> str:
+    return f"postgresql://{USER}@{HOST}:{port}/{database}"
+
+
+def _recorded_port(data: Path) -> int:
+    """Return the port that the lock file of a server names, on its fourth line; 0 when there is none."""
+    _, _, _, port, *_ = [*_lines(data / "postmaster.pid"), *["0"] * 4]
+    return int(port) if port.isdecimal() else 0
 
 
 def _free_port() -> int:

@@ -1,0 +1,82 @@
+"""Serves the gateway over HTTP until a signal ends it."""
+
+import asyncio
+import contextlib
+import signal
+import socket
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+
+import uvicorn
+
+from local.errors import LocalRunError
+from local.gateway import Gateway
+from local.postgres import HOST
+from local.settings import Settings
+
+# Long enough for a large token: it is for the authorizer to refuse.
+_MOST_HEADER_BYTES = 256 * 1024
+_GRACE_SECONDS = 5
+
+
+def bind(port: int) -> socket.socket:
+    """Take the port, without accepting requests yet; raises `LocalRunError` when it cannot be had."""
+    listener = socket.socket()
+    # A port whose last connections are still winding down is free.
+    listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+    try:
+        listener.bind((HOST, port))
+    except OSError as error:
+        listener.close()
+        raise LocalRunError(f"cannot listen on port {port}: {error.strerror}; set PORT to another") from None
+    return listener
+
+
+def serve(project: Path, settings: Settings, listener: socket.socket) -> None:
+    """Serve the project's API on a bound socket; returns after SIGINT or SIGTERM.
+
+    Prints the line that says so when the first request would succeed. Running requests get a few seconds to
+    finish. Raises `LocalRunError` when the template cannot be read or another process listens first.
+    """
+    overrides = {"DATABASE_URL": settings.database_url, "JWT_KEYS": settings.jwt_keys}
+    asyncio.run(_serve(Gateway(project, overrides), listener))
+
+
+async def _serve(gateway: Gateway, listener: socket.socket) -> None:
+    config = uvicorn.Config(
+        gateway,
+        http="h11",
+        ws="none",
+        lifespan="off",
+        log_config=None,
+        access_log=False,
+        server_header=False,
+        h11_max_incomplete_event_size=_MOST_HEADER_BYTES,
+        timeout_graceful_shutdown=_GRACE_SECONDS,
+    )
+    server = _Server(config)
+    loop = asyncio.get_running_loop()
+    for number in (signal.SIGINT, signal.SIGTERM):
+        loop.add_signal_handler(number, server.handle_exit, number, None)
+    idle = asyncio.create_task(gateway.end_idle())
+    try:
+        await server.serve(sockets=[listener])
+    except OSError as error:
+        raise LocalRunError(f"cannot listen: {error.strerror}; set PORT to another") from None
+    finally:
+        idle.cancel()
+        await gateway.close()
+
+
+class _Server(uvicorn.Server):
+    async def startup(self, sockets: list[socket.socket] | None = None) -> None:
+        await super().startup(sockets)
+        for listener in sockets or []:
+            sys.stdout.write(f"Ready on http://{HOST}:{listener.getsockname()[1]}\n")
+            sys.stdout.flush()
+
+    @contextlib.contextmanager
+    def capture_signals(self) -> Iterator[None]:
+        # Uvicorn's own raises the signal again at the end, which would leave no time to stop PostgreSQL.
+        yield

@@ -1,0 +1,143 @@
+"""Reads template.yaml as AWS would: through the translator that SAM deploys with, offline."""
+
+import json
+import logging
+from collections.abc import Mapping
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+from samtranslator.model.exceptions import InvalidDocumentException  # type: ignore[import-untyped]
+from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]
+from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]
+from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
+from yaml import YAMLError
+
+from local.api import ACCOUNT, API_ID, REGION, Api, Function
+from local.errors import LocalRunError
+from local.intrinsics import Resolver
+from local.openapi import read_authorizers, read_gateway_responses, read_routes
+
+_STAGE = "local"
+_PLACEHOLDER = "s3://local/code"
+_PSEUDO_PARAMETERS = {
+    "AWS::AccountId": ACCOUNT,
+    "AWS::Partition": "aws",
+    "AWS::Region": REGION,
+    "AWS::StackName": "local",
+    "AWS::URLSuffix": "amazonaws.com",
+}
+# The translator has nothing to say that a developer of the template could act on.
+logging.getLogger("samtranslator").addHandler(logging.NullHandler())
+
+
+def load_api(template: Path) -> Api:
+    """Return the REST API that a SAM template declares, with its parameters' defaults and Stage=local.
+
+    Raises `LocalRunError` when the template cannot be read or declares no REST API.
+    """
+    try:
+        # Through JSON, so that what YAML anchors share is no longer shared: the translator edits in place.
+        declared = json.loads(json.dumps(yaml_parse(template.read_text("utf-8")), default=str))
+        parameters = _parameters(declared)
+        translated = _translate(declared, parameters)
+    except (OSError, ValueError, YAMLError) as error:
+        raise LocalRunError(f"cannot read {template}: {' '.join(str(error).split())}") from error
+    except InvalidDocumentException as error:
+        causes = "; ".join(cause.message for cause in error.causes)
+        raise LocalRunError(f"{template} is not a valid SAM template: {causes}") from error
+    except Exception as error:
+        # Nothing says what else the translator raises when a template is not of the shape it expects.
+        raise LocalRunError(f"{template} is not a valid SAM template: {error!r}") from error
+    return _read(translated, declared, parameters, template.parent)
+
+
+def _parameters(document: Mapping[str, Any]) -> dict[str, Any]:
+    declared = document.get("Parameters") or {}
+    values = {name: parameter.get("Default", "") for name, parameter in declared.items()}
+    if "Stage" in values:
+        values["Stage"] = _STAGE
+    return values | _PSEUDO_PARAMETERS
+
+
+def _translate(document: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
+    """Return the CloudFormation template that SAM would deploy."""
+    copy = json.loads(json.dumps(document))
+    blocks = [resource.get("Properties") or {} for resource in copy["Resources"].values()]
+    for properties in [*blocks, *copy.get("Globals", {}).values()]:
+        # Deploying uploads the code first; the translator accepts only where it was uploaded to.
+        for key in {"CodeUri", "ContentUri"} & properties.keys():
+            properties[key] = _PLACEHOLDER
+    # The region is all that the translator asks of an AWS session.
+    translator = Translator(None, Parser(), boto_session=SimpleNamespace(region_name=REGION))
+    translated: dict[str, Any] = translator.translate(copy, dict(parameters), get_managed_policy_map=dict)
+    return translated
+
+
+def _read(
+    translated: Mapping[str, Any], declared: Mapping[str, Any], parameters: Mapping[str, Any], project: Path
+) -> Api:
+    resources = translated["Resources"]
+    references = dict(parameters) | {name: name for name in [*declared["Resources"], *resources]}
+    attributes: dict[str, str] = {}
+    for name, resource in resources.items():
+        if resource["Type"] == "AWS::Lambda::Function":
+            attributes[f"{name}.Arn"] = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{name}"
+        elif resource["Type"] == "AWS::Lambda::Alias":
+            function = resource["Properties"]["FunctionName"]["Ref"]
+            references[name] = f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function}:live"
+        elif resource["Type"] == "AWS::ApiGateway::RestApi":
+            references[name] = API_ID
+    resolver = Resolver(references, attributes, translated.get("Conditions") or {})
+    present = {
+        name: resource
+        for name, resource in resources.items()
+        if "Condition" not in resource or resolver.holds(resource["Condition"])
+    }
+    bodies = [
+        resource["Properties"].get("Body")
+        for resource in present.values()
+        if resource["Type"] == "AWS::ApiGateway::RestApi"
+    ]
+    if not any(bodies):
+        raise LocalRunError("template.yaml declares no REST API (AWS::Serverless::Api)")
+    body = resolver.resolve(next(filter(None, bodies)))
+    return Api(
+        stage=parameters.get("Stage", _STAGE),
+        routes=read_routes(body),
+        functions={
+            name: _function(name, resolver.resolve(resource["Properties"]), declared, resolver, project)
+            for name, resource in present.items()
+            if resource["Type"] == "AWS::Lambda::Function"
+        },
+        authorizers=read_authorizers(body),
+        gateway_responses=read_gateway_responses(body),
+    )
+
+
+def _function(
+    name: str, properties: Mapping[str, Any], declared: Mapping[str, Any], resolver: Resolver, project: Path
+) -> Function:
+    """Read a function; where its code and layers lie, the translation no longer knows."""
+    shared = declared.get("Globals", {}).get("Function", {})
+    own = declared["Resources"].get(name, {}).get("Properties", {})
+    layers = resolver.resolve([*shared.get("Layers", []), *own.get("Layers", [])])
+    variables = properties.get("Environment", {}).get("Variables", {})
+    return Function(
+        name=name,
+        handler=properties.get("Handler", ""),
+        code=project / (own.get("CodeUri") or shared.get("CodeUri") or "."),
+        layers=tuple(project / content for layer in layers if (content := _content(declared, layer))),
+        timeout=float(properties.get("Timeout", 3)),
+        memory=int(properties.get("MemorySize", 128)),
+        environment={key: _text(value) for key, value in variables.items()},
+    )
+
+
+def _content(declared: Mapping[str, Any], layer: str) -> str:
+    content: str = declared["Resources"].get(layer, {}).get("Properties", {}).get("ContentUri", "")
+    return content
+
+
+def _text(value: object) -> str:
+    return value if isinstance(value, str) else json.dumps(value)
