@@ -1,0 +1,78 @@
+# Every habit of this project; `make` lists them.
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+.DELETE_ON_ERROR:
+
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+SOURCES := functions layers migrations packaging local tests bench
+
+.PHONY: help
+help: ## List the habits
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+
+.PHONY: dev
+dev: $(VENV)/local ## Serve the API on http://127.0.0.1:3000 with a PostgreSQL of its own (PORT, DATABASE_URL, JWT_KEYS)
+	@exec $(BIN)/python -m local serve
+
+.PHONY: reset
+reset: $(VENV)/local ## Empty the database of `make dev`
+	@$(BIN)/python -m local reset
+
+.PHONY: psql
+psql: $(VENV)/local ## Open the database of `make dev`
+	@$(BIN)/python -m local psql
+
+.PHONY: test
+test: $(VENV)/dev ## Run the tests, with the coverage gate
+	$(BIN)/pytest --cov --cov-report=term $(ARGS)
+
+.PHONY: check
+check: $(VENV)/dev ## Check format, lint, types, direction of imports and the template
+	$(BIN)/ruff format --check $(SOURCES)
+	$(BIN)/ruff check $(SOURCES)
+	$(BIN)/mypy $(SOURCES)
+	PYTHONPATH=functions:layers/common/python:. $(BIN)/lint-imports --no-cache
+	$(BIN)/cfn-lint template.yaml
+
+.PHONY: format
+format: $(VENV)/dev ## Format the code and mend what can be mended
+	$(BIN)/ruff check --fix-only --quiet $(SOURCES)
+	$(BIN)/ruff format $(SOURCES)
+
+.PHONY: lock
+lock: $(VENV)/uv ## Lock the newest versions that pyproject.toml admits
+	rm -f requirements/{dev,local,tools,bench}.txt {layers/common,migrations}/requirements.txt
+	$(LOCK) --group dev -o requirements/dev.txt
+	$(LOCK) --group local -c requirements/dev.txt -o requirements/local.txt
+	$(LOCK) --group layer -c requirements/dev.txt -o layers/common/requirements.txt
+	$(LOCK) --group layer --group migrations -c requirements/dev.txt -o migrations/requirements.txt
+	$(LOCK) --group tools -o requirements/tools.txt
+
+LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
+	--python-version 3.11 pyproject.toml
+INSTALL := $(BIN)/uv pip install --quiet --require-hashes
+
+$(VENV)/uv: requirements/uv.txt
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
+		{ echo "error: $(PYTHON) is older than 3.11; name a newer one: make $(MAKECMDGOALS) PYTHON=python3.13" >&2; exit 1; }
+	@echo "Making $(VENV) ..."
+	@$(PYTHON) -m venv --clear $(VENV) || \
+		{ echo "error: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
+	@touch $@
+
+# What a function may import in the local run is what the layer brings, as on Lambda.
+$(VENV)/local: $(VENV)/uv requirements/local.txt layers/common/requirements.txt
+	@echo "Installing what the local run needs ..."
+	@$(INSTALL) --python $(BIN)/python -r requirements/local.txt
+	@rm -rf .local/layer
+	@$(INSTALL) --python $(BIN)/python --no-deps --target .local/layer/python -r layers/common/requirements.txt
+	@touch $@
+
+$(VENV)/dev: $(VENV)/local requirements/dev.txt
+	@echo "Installing what the tests and checks need ..."
+	@$(INSTALL) --python $(BIN)/python -r requirements/dev.txt
+	@touch $@
