@@ -5,7 +5,7 @@ from typing import Annotated, Self
 
 from pydantic import BaseModel, Field
 
-from common.schemas import WITHOUT_NUL, Text, UserOut
+from common.schemas import STORABLE, Text, UserOut
 from posts.rows import PostRow
 
 # Search indexes every run of three characters of a title: its length has to have an end.
@@ -15,7 +15,7 @@ LONGEST_TITLE = 1_000
 class PostCreate(BaseModel):
     """What an owner writes, new or changed."""
 
-    title: Annotated[str, Field(max_length=LONGEST_TITLE), WITHOUT_NUL]
+    title: Annotated[str, Field(max_length=LONGEST_TITLE), STORABLE]
     content: Text
     published: bool = True
 

@@ -6,7 +6,7 @@ from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
 
 from common.passwords import MOST_BYTES
-from common.schemas import WITHOUT_NUL
+from common.schemas import STORABLE
 
 
 def _address(value: str) -> str:
@@ -34,6 +34,6 @@ class UserCreate(BaseModel):
     password: Annotated[
         str,
         Field(min_length=1, json_schema_extra={"format": "password"}),
-        WITHOUT_NUL,
+        STORABLE,
         AfterValidator(_hashable),
     ]

@@ -11,15 +11,20 @@ SMALLEST_INTEGER = -(2**31)
 LARGEST_INTEGER = 2**31 - 1
 
 
-def _without_nul(value: str) -> str:
+def _storable(value: str) -> str:
     if "\0" in value:
         raise PydanticCustomError("string_nul", "String should not contain a NUL character")
+    try:
+        value.encode()
+    except UnicodeEncodeError:
+        raise PydanticCustomError("string_unicode", "String should be valid Unicode") from None
     return value
 
 
-# PostgreSQL stores every character but NUL. Bounds of length go before this, where they count characters.
-WITHOUT_NUL = AfterValidator(_without_nul)
-Text = Annotated[str, WITHOUT_NUL]
+# PostgreSQL stores every character but NUL, and half a surrogate pair, which JSON can say, is none.
+# Bounds of length go before this, where they count characters.
+STORABLE = AfterValidator(_storable)
+Text = Annotated[str, STORABLE]
 
 
 class UserOut(BaseModel):
