@@ -1,0 +1,91 @@
+"""What every test stands on: one PostgreSQL for the session, in it a database for each worker."""
+
+import json
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack
+from typing import Protocol
+
+import hypothesis
+import pytest
+
+import migrations
+from local.postgres import Cluster, throwaway_cluster
+from tests.data import Database
+
+TEMPLATE = "template_migrated"
+CLUSTER = pytest.StashKey[Cluster]()
+# What the functions read when they are imported. DATABASE_URL joins it in each process.
+ENVIRONMENT = {
+    "STAGE": "local",
+    "CORS_ORIGIN": "https://app.example.com",
+    "JWT_KEYS": json.dumps({"2026-01": "1" * 32, "2026-02": "2" * 32}),
+    "TOKEN_LIFETIME": "1800",
+    "POWERTOOLS_SERVICE_NAME": "social",
+    "POWERTOOLS_METRICS_NAMESPACE": "social",
+    "POWERTOOLS_LOG_LEVEL": "INFO",
+}
+
+# A slow machine is no failure. What fails is printed as code to repeat it with, not kept in a directory.
+hypothesis.settings.register_profile("suite", deadline=None, database=None, print_blob=True)
+hypothesis.settings.load_profile("suite")
+
+
+class Node(Protocol):
+    """The part of xdist's controller of a worker that is used here."""
+
+    config: pytest.Config
+    gateway: "Gateway"
+    workerinput: dict[str, str]
+
+
+class Gateway(Protocol):
+    """The part of execnet's connection to a worker that is used here."""
+
+    id: str
+
+
+def pytest_sessionstart(session: pytest.Session) -> None:
+    """Start PostgreSQL once, and point the functions at a database before they are imported."""
+    config = session.config
+    url = getattr(config, "workerinput", {}).get("database_url") or _start_postgres(config)
+    os.environ.update(ENVIRONMENT, DATABASE_URL=url)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_configure_node(node: Node) -> None:
+    """Give an xdist worker its database."""
+    node.workerinput["database_url"] = _create_database(node.config.stash[CLUSTER], node.gateway.id)
+
+
+def _start_postgres(config: pytest.Config) -> str:
+    stack = ExitStack()
+    config.add_cleanup(stack.close)
+    cluster = config.stash[CLUSTER] = stack.enter_context(throwaway_cluster())
+    cluster.create_database(TEMPLATE)
+    migrations.upgrade(cluster.url(TEMPLATE))
+    # A test that takes the id of a user for the id of a post finds nothing.
+    cluster.execute("ALTER SEQUENCE posts_id_seq RESTART 1000000", TEMPLATE)
+    return _create_database(cluster, "main")
+
+
+def _create_database(cluster: Cluster, name: str) -> str:
+    cluster.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")
+    return cluster.url(name)
+
+
+@pytest.fixture(scope="session")
+def worker_database() -> Iterator[Database]:
+    """Return the database of this worker, with whatever the last test has left in it."""
+    from common import database  # noqa: PLC0415  # reads the environment
+
+    with Database(os.environ["DATABASE_URL"]) as connected:
+        yield connected
+    database._session.disconnect()  # noqa: SLF001  # the functions' own connection has no other owner
+
+
+@pytest.fixture
+def database(worker_database: Database) -> Database:
+    """Return the database of this worker, empty."""
+    worker_database.empty()
+    return worker_database

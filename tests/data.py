@@ -1,0 +1,90 @@
+"""The database that the functions under test use, seen from beside them."""
+
+from datetime import datetime
+from types import TracebackType
+from typing import Any, Self
+from urllib.parse import urlsplit
+
+import pg8000.native
+
+# bcrypt at the least cost, so that a test which only needs an account does not wait for one.
+PASSWORD = "correct horse"
+PASSWORD_HASH = "$2b$04$r3LvJ73t.OyJxojt0lrizunUHDZ4ZWAerOgK8pIcQuxaa0rJ5UHEu"
+
+
+def connect(url: str) -> pg8000.native.Connection:
+    """Return a connection to the database at a URL that names no password."""
+    parts = urlsplit(url)
+    return pg8000.native.Connection(
+        parts.username,
+        host=parts.hostname,
+        port=parts.port,
+        database=parts.path.strip("/"),
+        ssl_context=False,
+    )
+
+
+class Database:
+    """Fills the tables without the functions, and looks into them."""
+
+    def __init__(self, url: str) -> None:
+        self.url = url
+        self._connection = connect(url)
+        tables = self.run(
+            "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables"
+            " WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
+        )
+        self._truncate = f"TRUNCATE {tables[0][0]}"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, _type: type[BaseException] | None, _error: BaseException | None, _trace: TracebackType | None
+    ) -> None:
+        self._connection.close()
+
+    def run(self, sql: str, **values: object) -> list[list[Any]]:
+        """Run a statement; `:name` in it stands for the value of that name."""
+        rows: list[list[Any]] | None = self._connection.run(sql, **values)
+        return rows or []
+
+    def value(self, sql: str, **values: object) -> Any:  # noqa: ANN401  # any type that a column can have
+        """Return the one value that a statement selects."""
+        [[value]] = self.run(sql, **values)
+        return value
+
+    def empty(self) -> None:
+        """Delete every row of every table."""
+        self.run(self._truncate)
+
+    def add_user(self, email: str = "ada@example.com") -> int:
+        """Add a user who has `PASSWORD` and return the id."""
+        sql = "INSERT INTO users (email, password) VALUES (:email, :password) RETURNING id"
+        user_id: int = self.value(sql, email=email, password=PASSWORD_HASH)
+        return user_id
+
+    def add_post(
+        self,
+        owner: int,
+        title: str = "Title",
+        *,
+        published: bool = True,
+        created_at: datetime | None = None,
+    ) -> int:
+        """Add a post, as of now unless stated, and return its id."""
+        sql = (
+            "INSERT INTO posts (owner_id, title, content, published, created_at) VALUES"
+            " (:owner, :title, 'Content', :published, coalesce(CAST(:created_at AS timestamptz), now()))"
+            " RETURNING id"
+        )
+        post_id: int = self.value(sql, owner=owner, title=title, published=published, created_at=created_at)
+        return post_id
+
+    def add_vote(self, user_id: int, post_id: int) -> None:
+        """Add a vote."""
+        self.run(
+            "INSERT INTO votes (user_id, post_id) VALUES (:user_id, :post_id)",
+            user_id=user_id,
+            post_id=post_id,
+        )

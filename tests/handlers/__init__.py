@@ -1,0 +1,1 @@
+"""Each route of each function, against PostgreSQL, with the events of API Gateway."""

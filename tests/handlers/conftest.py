@@ -1,0 +1,37 @@
+"""An empty database, and accounts in it."""
+
+import pytest
+
+from common import passwords
+from tests.data import Database
+
+
+@pytest.fixture(autouse=True)
+def _empty_database(database: Database) -> None:
+    """No test of a handler sees what another has written."""
+
+
+@pytest.fixture
+def ada(database: Database) -> int:
+    """Return the id of a user."""
+    return database.add_user("ada@example.com")
+
+
+@pytest.fixture
+def bob(database: Database) -> int:
+    """Return the id of another user."""
+    return database.add_user("bob@example.com")
+
+
+@pytest.fixture
+def deleted_user(database: Database) -> int:
+    """Return the id of a user who has a valid token still but no account."""
+    user_id = database.add_user("gone@example.com")
+    database.run("DELETE FROM users WHERE id = :user_id", user_id=user_id)
+    return user_id
+
+
+@pytest.fixture
+def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Hash new passwords at the least cost that bcrypt knows."""
+    monkeypatch.setattr(passwords, "COST", 4)

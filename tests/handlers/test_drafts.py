@@ -1,0 +1,55 @@
+"""A draft is for its owner; for anyone else it is not there."""
+
+import pytest
+
+from tests.data import Database
+from tests.lambdas import call
+
+
+@pytest.fixture
+def draft(ada: int, database: Database) -> int:
+    """Return the id of a draft of Ada's."""
+    return database.add_post(ada, "Draft", published=False)
+
+
+def test_its_owner_reads_lists_changes_votes_on_and_deletes_it(ada: int, draft: int) -> None:
+    assert call("read_post", user=ada, item=draft).json()["published"] is False
+    assert [entry["Post"]["id"] for entry in call("list_posts", user=ada).json()] == [draft]
+    assert call("vote", user=ada, body={"post_id": draft, "dir": 1}).status == 201
+    assert call("vote", user=ada, body={"post_id": draft, "dir": 0}).status == 201
+    body = {"title": "t", "content": "c", "published": False}
+    assert call("change_post", user=ada, item=draft, body=body).status == 200
+    assert call("delete_post", user=ada, item=draft).status == 204
+
+
+@pytest.mark.parametrize("event", ["read_post", "change_post", "delete_post"])
+def test_anyone_else_does_not_find_it(event: str, bob: int, draft: int, database: Database) -> None:
+    answer = call(event, user=bob, item=draft)
+    assert answer.status == 404
+    assert answer.json() == {"detail": "There is no such post"}
+    assert database.run("SELECT title, published FROM posts") == [["Draft", False]]
+
+
+@pytest.mark.parametrize("direction", [1, 0])
+def test_anyone_else_cannot_vote_on_it(direction: int, bob: int, draft: int, database: Database) -> None:
+    answer = call("vote", user=bob, body={"post_id": draft, "dir": direction})
+    assert answer.status == 404
+    assert answer.json() == {"detail": "There is no such post"}
+    assert database.value("SELECT count(*) FROM votes") == 0
+
+
+@pytest.mark.usefixtures("draft")
+@pytest.mark.parametrize("query", [[], [("search", "Draft")], [("limit", "100")]])
+def test_anyone_else_does_not_list_it(query: list[tuple[str, str]], bob: int) -> None:
+    answer = call("list_posts", user=bob, query=query)
+    assert (answer.status, answer.json()) == (200, [])
+
+
+def test_a_vote_cast_before_a_post_became_a_draft_cannot_be_taken_back_by_who_does_not_see_it(
+    ada: int, bob: int, database: Database
+) -> None:
+    post_id = database.add_post(ada)
+    database.add_vote(bob, post_id)
+    call("change_post", user=ada, item=post_id, body={"title": "t", "content": "c", "published": False})
+    assert call("vote", user=bob, body={"post_id": post_id, "dir": 0}).status == 404
+    assert database.value("SELECT vote_count FROM posts") == 1

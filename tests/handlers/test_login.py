@@ -1,0 +1,152 @@
+"""POST /login."""
+
+import base64
+from urllib.parse import urlencode
+
+import bcrypt
+import jwt
+import pytest
+
+from common.tokens import KeyRing, verify
+from tests.data import PASSWORD, Database
+from tests.lambdas import Answer, call, invoke, request
+
+
+def log_in(username: str, password: str) -> Answer:
+    return call("login", body=urlencode({"username": username, "password": password}))
+
+
+def part(name: str, value: str) -> str:
+    return f'--edge\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
+
+
+def send_multipart(body: bytes, content_type: str = "multipart/form-data; boundary=edge") -> Answer:
+    event = request("login", body=base64.b64encode(body).decode(), headers={"Content-Type": content_type})
+    return invoke(event | {"isBase64Encoded": True})
+
+
+def test_the_token_names_the_user_as_in_the_reference_and_the_authorizer_lets_it_in(ada: int) -> None:
+    answer = log_in("ada@example.com", PASSWORD)
+    assert answer.status == 200
+    assert answer.json()["token_type"] == "bearer"
+    token = answer.json()["access_token"]
+    assert jwt.decode(token, options={"verify_signature": False})["user_id"] == ada
+    assert verify(token, KeyRing()) == ada
+
+
+@pytest.mark.usefixtures("ada")
+def test_the_token_lives_as_long_as_the_settings_say() -> None:
+    token = log_in("ada@example.com", PASSWORD).json()["access_token"]
+    claims = jwt.decode(token, options={"verify_signature": False})
+    assert claims["exp"] - claims["iat"] == 1800
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize("username", ["ADA@example.com", "Ada@EXAMPLE.com"])
+def test_the_address_is_found_in_any_letter_case(username: str) -> None:
+    assert log_in(username, PASSWORD).status == 200
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize(
+    ("username", "password"),
+    [
+        ("ada@example.com", "wrong"),
+        ("ada@example.com", ""),
+        ("ada@example.com", PASSWORD + " "),
+        ("nobody@example.com", PASSWORD),
+        ("", ""),
+        ("' OR true --", PASSWORD),
+        ("%", PASSWORD),
+    ],
+)
+def test_an_unknown_address_is_answered_as_a_wrong_password_is(username: str, password: str) -> None:
+    answer = log_in(username, password)
+    assert answer.status == 403
+    assert answer.json() == {"detail": "Invalid Credentials"}
+
+
+def test_an_unknown_address_takes_as_many_rounds_of_bcrypt_as_a_known_one(
+    ada: int, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    database.run(
+        "UPDATE users SET password = :hashed WHERE id = :ada",
+        hashed="$2b$12$" + "." * 53,
+        ada=ada,
+    )
+    costs = []
+
+    def count(password: bytes, hashed: bytes) -> bool:
+        costs.append((password, hashed[:7]))
+        return False
+
+    monkeypatch.setattr(bcrypt, "checkpw", count)
+    log_in("ada@example.com", "wrong")
+    log_in("nobody@example.com", "wrong")
+    assert costs == [(b"wrong", b"$2b$12$")] * 2
+
+
+def test_a_longer_password_than_bcrypt_reads_does_not_pass_for_its_beginning(database: Database) -> None:
+    ada = database.add_user()
+    hashed = bcrypt.hashpw(b"p" * 72, bcrypt.gensalt(4)).decode()
+    database.run("UPDATE users SET password = :hashed WHERE id = :ada", hashed=hashed, ada=ada)
+    assert log_in("ada@example.com", "p" * 72).status == 200
+    assert log_in("ada@example.com", "p" * 73).status == 403
+    assert log_in("ada@example.com", "p" * 5_000).status == 403
+
+
+@pytest.mark.parametrize(
+    ("body", "missing"),
+    [
+        ("username=ada%40example.com", ["password"]),
+        ("password=correct+horse", ["username"]),
+        ("grant_type=password", ["username", "password"]),
+        ("", ["username", "password"]),
+    ],
+)
+def test_every_missing_field_is_named(body: str, missing: list[str]) -> None:
+    answer = call("login", body=body)
+    assert answer.status == 422
+    assert [error["loc"] for error in answer.json()["detail"]] == [["body", field] for field in missing]
+
+
+@pytest.mark.parametrize("body", ["username=a%00&password=b", "username=a&password=b%00"])
+def test_a_nul_character_is_invalid(body: str) -> None:
+    assert call("login", body=body).status == 422
+
+
+@pytest.mark.usefixtures("ada")
+def test_what_is_not_utf_8_is_no_credential() -> None:
+    assert call("login", body="username=ada%40example.com&password=%FF%FE").status == 403
+
+
+@pytest.mark.usefixtures("ada")
+def test_a_browser_may_send_its_form_as_multipart() -> None:
+    # Declared binary in template.yaml, and so encoded by the gateway.
+    body = part("username", "ada@example.com") + part("password", PASSWORD) + "--edge--\r\n"
+    assert send_multipart(body.encode()).status == 200
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"",
+        b"--edge--",
+        b"no part at all",
+        part("username", "ada@example.com").encode() + b"--edge--\r\n",
+        b'--edge\r\nContent-Disposition: form-data; name="username"\r\n\r\n\xff\r\n--edge--\r\n',
+        b'--edge\r\nContent-Disposition: form-data; name="username"; filename="a"\r\n\r\nada\r\n--edge--\r\n',
+    ],
+)
+def test_a_broken_multipart_form_is_invalid(body: bytes) -> None:
+    answer = send_multipart(body)
+    assert answer.status == 422
+    assert answer.json()["detail"][0]["loc"][0] == "body"
+
+
+def test_a_multipart_form_without_a_boundary_is_invalid() -> None:
+    answer = send_multipart(b"--edge--", content_type="multipart/form-data")
+    assert answer.status == 422
+    assert answer.json() == {
+        "detail": [{"type": "form_invalid", "loc": ["body"], "msg": "Form decode error"}]
+    }

@@ -1,0 +1,77 @@
+"""Nobody gets in whom the authorizer did not name, or whose account is gone."""
+
+import pytest
+
+from tests.data import Database
+from tests.lambdas import Answer, call, invoke, request
+
+PROTECTED = ["list_posts", "create_post", "read_post", "change_post", "delete_post", "vote"]
+
+
+def assert_turned_away(answer: Answer) -> None:
+    assert answer.status == 401
+    assert answer.json() == {"detail": "Could not validate credentials"}
+    assert answer.headers["WWW-Authenticate"] == ["Bearer"]
+
+
+@pytest.fixture
+def post_id(ada: int, database: Database) -> int:
+    """Return the id of a post of Ada's."""
+    return database.add_post(ada)
+
+
+@pytest.mark.parametrize(
+    "context",
+    [
+        None,
+        {},
+        {"principalId": "1"},
+        {"user_id": None},
+        {"user_id": ""},
+        {"user_id": "ada"},
+        {"user_id": "-1"},
+        {"user_id": "1.0"},
+        {"user_id": " 1"},
+        {"user_id": "²"},
+    ],
+)
+@pytest.mark.parametrize("event", PROTECTED)
+def test_a_function_fails_closed_when_the_gateway_names_nobody(
+    event: str, context: object, post_id: int, database: Database
+) -> None:
+    lowered = request(event, item=post_id if event.endswith("_post") and event != "create_post" else None)
+    lowered["requestContext"]["authorizer"] = context
+    assert_turned_away(invoke(lowered))
+    assert database.value("SELECT count(*) FROM posts WHERE title = 'Title'") == 1
+
+
+@pytest.mark.parametrize("event", PROTECTED)
+def test_a_function_fails_closed_without_an_authorizer(event: str) -> None:
+    open_door = request(event)
+    del open_door["requestContext"]["authorizer"]
+    assert_turned_away(invoke(open_door))
+
+
+@pytest.mark.parametrize("event", ["read_post", "change_post", "delete_post"])
+@pytest.mark.parametrize("present", [True, False])
+def test_a_deleted_user_gets_at_no_post(
+    event: str, *, present: bool, post_id: int, deleted_user: int, database: Database
+) -> None:
+    assert_turned_away(call(event, user=deleted_user, item=post_id if present else post_id + 1))
+    assert database.run("SELECT title FROM posts") == [["Title"]]
+
+
+def test_a_deleted_user_writes_and_lists_no_post(deleted_user: int, database: Database) -> None:
+    assert_turned_away(call("create_post", user=deleted_user))
+    assert_turned_away(call("list_posts", user=deleted_user))
+    assert database.value("SELECT count(*) FROM posts") == 0
+
+
+@pytest.mark.parametrize("direction", [1, 0])
+@pytest.mark.parametrize("present", [True, False])
+def test_a_deleted_user_does_not_vote(
+    direction: int, *, present: bool, post_id: int, deleted_user: int, database: Database
+) -> None:
+    body = {"post_id": post_id if present else post_id + 1, "dir": direction}
+    assert_turned_away(call("vote", user=deleted_user, body=body))
+    assert database.value("SELECT count(*) FROM votes") == 0

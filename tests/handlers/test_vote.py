@@ -1,0 +1,91 @@
+"""POST /vote/."""
+
+import pytest
+
+from tests.data import Database
+from tests.lambdas import Answer, call
+
+
+def vote(user: int, post_id: object, direction: object = 1) -> Answer:
+    return call("vote", user=user, body={"post_id": post_id, "dir": direction})
+
+
+def counted(database: Database) -> list[list[int]]:
+    return database.run(
+        "SELECT vote_count, (SELECT count(*) FROM votes WHERE post_id = posts.id) FROM posts ORDER BY id"
+    )
+
+
+def test_a_vote_is_cast_once(ada: int, bob: int, database: Database) -> None:
+    post_id = database.add_post(ada)
+    answer = vote(bob, post_id)
+    assert answer.status == 201
+    assert answer.json().keys() == {"message"}
+    again = vote(bob, post_id)
+    assert again.status == 409
+    assert again.json() == {"detail": "You have voted on this post already"}
+    assert counted(database) == [[1, 1]]
+
+
+@pytest.mark.parametrize("direction", [0, -1, -(10**30)])
+def test_any_lower_direction_takes_a_vote_back_once(
+    direction: int, ada: int, bob: int, database: Database
+) -> None:
+    post_id = database.add_post(ada)
+    database.add_vote(ada, post_id)
+    database.add_vote(bob, post_id)
+    answer = vote(bob, post_id, direction)
+    assert answer.status == 201
+    assert answer.json().keys() == {"message"}
+    again = vote(bob, post_id, direction)
+    assert again.status == 404
+    assert again.json() == {"detail": "You have not voted on this post"}
+    assert counted(database) == [[1, 1]]
+
+
+def test_one_may_vote_on_a_post_of_one_s_own_and_again_after_taking_it_back(
+    ada: int, database: Database
+) -> None:
+    post_id = database.add_post(ada)
+    assert [vote(ada, post_id, direction).status for direction in (1, 0, 1)] == [201, 201, 201]
+    assert counted(database) == [[1, 1]]
+
+
+@pytest.mark.parametrize("direction", [1, 0])
+@pytest.mark.parametrize("post_id", [0, -1, 2**31 - 1, -(2**31)])
+def test_there_is_no_voting_on_a_post_that_is_not_there(post_id: int, direction: int, ada: int) -> None:
+    answer = vote(ada, post_id, direction)
+    assert answer.status == 404
+    assert answer.json() == {"detail": "There is no such post"}
+
+
+def test_votes_go_with_the_account_that_cast_them(ada: int, bob: int, database: Database) -> None:
+    post_id = database.add_post(ada)
+    vote(ada, post_id)
+    vote(bob, post_id)
+    database.run("DELETE FROM users WHERE id = :bob", bob=bob)
+    assert counted(database) == [[1, 1]]
+
+
+@pytest.mark.parametrize(
+    ("body", "wrong"),
+    [
+        ({}, ["post_id", "dir"]),
+        ({"post_id": 1}, ["dir"]),
+        ({"dir": 1}, ["post_id"]),
+        ({"post_id": 1, "dir": 2}, ["dir"]),
+        ({"post_id": 1, "dir": 0.5}, ["dir"]),
+        ({"post_id": 1, "dir": None}, ["dir"]),
+        ({"post_id": 1, "dir": "up"}, ["dir"]),
+        ({"post_id": 2**31, "dir": 1}, ["post_id"]),
+        ({"post_id": -(2**31) - 1, "dir": 0}, ["post_id"]),
+        ({"post_id": "one", "dir": 1}, ["post_id"]),
+        ({"post_id": [1], "dir": {}}, ["post_id", "dir"]),
+        ({"post_id": float("nan"), "dir": float("inf")}, ["post_id", "dir"]),
+    ],
+)
+def test_every_wrong_field_is_named(body: object, wrong: list[str], ada: int) -> None:
+    answer = call("vote", user=ada, body=body)
+    assert answer.status == 422
+    assert [error["loc"] for error in answer.json()["detail"]] == [["body", field] for field in wrong]
+    assert all(error.keys() == {"type", "loc", "msg"} for error in answer.json()["detail"])

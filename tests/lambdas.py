@@ -1,0 +1,116 @@
+"""Calls the functions as API Gateway does: with a recorded event, changed where a test says so."""
+
+import json
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any, NamedTuple
+
+import auth.handler
+import docs.handler
+import posts.handler
+import users.handler
+import votes.handler
+
+Event = dict[str, Any]
+
+EVENTS = Path(__file__).with_name("events")
+# By the first segment of the resource, as template.yaml gives the resources to the functions.
+HANDLERS = {
+    "": docs.handler.handler,
+    "docs": docs.handler.handler,
+    "login": auth.handler.handler,
+    "openapi.json": docs.handler.handler,
+    "posts": posts.handler.handler,
+    "users": users.handler.handler,
+    "vote": votes.handler.handler,
+}
+
+
+class Context:
+    """What Lambda hands to a function beside the event."""
+
+    function_name = "social"
+    function_version = "$LATEST"
+    invoked_function_arn = "arn:aws:lambda:eu-central-1:123456789012:function:social"
+    memory_limit_in_mb = "1769"
+    aws_request_id = "2f6c1f0e-7d0b-4c55-8f0e-6b7a2e5d9c10"
+    log_group_name = "/aws/lambda/social"
+    log_stream_name = "2026/11/22/[$LATEST]5e1c7a9b3d2f4a6081c3e5f7a9b3d2f4"
+
+    def __init__(self, milliseconds: int = 10_000) -> None:
+        self._milliseconds = milliseconds
+
+    def get_remaining_time_in_millis(self) -> int:
+        """Return how long the invocation may still take."""
+        return self._milliseconds
+
+
+class Answer(NamedTuple):
+    """What a function answers."""
+
+    status: int
+    headers: Mapping[str, list[str]]
+    body: str
+
+    def json(self) -> Any:  # noqa: ANN401  # whatever JSON holds
+        """Return the body, parsed."""
+        return json.loads(self.body)
+
+
+def load(name: str) -> Event:
+    """Return the recorded event of this name."""
+    event: Event = json.loads((EVENTS / f"{name}.json").read_text())
+    return event
+
+
+def request(
+    name: str,
+    *,
+    user: int | None = None,
+    item: object = None,
+    body: object = None,
+    query: Sequence[tuple[str, str]] = (),
+    headers: Mapping[str, str | None] | None = None,
+) -> Event:
+    """Return a recorded event as of this user, about this item, with this body, query and headers.
+
+    A body that is not a text is sent as JSON, and a header that is None not at all.
+    """
+    event = load(name)
+    context = event["requestContext"]
+    if user is not None:
+        context["authorizer"] |= {"user_id": str(user), "principalId": str(user)}
+    if item is not None:
+        event["path"] = event["resource"].replace("{id}", str(item))
+        event["pathParameters"] = {"id": str(item)}
+        context["path"] = f"/{context['stage']}{event['path']}"
+    if body is not None:
+        event["body"] = body if isinstance(body, str) else json.dumps(body)
+    if query:
+        event["queryStringParameters"] = dict(query)
+        event["multiValueQueryStringParameters"] = _grouped(query)
+    changed = {**event["headers"], **(headers or {})}
+    event["headers"] = {header: value for header, value in changed.items() if value is not None}
+    event["multiValueHeaders"] = {header: [value] for header, value in event["headers"].items()}
+    return event
+
+
+def invoke(event: Event, context: Context | None = None) -> Answer:
+    """Let the function that serves the resource of an event answer it."""
+    function = event["resource"].split("/")[1]
+    # Through JSON, as Lambda does it, so that nothing but JSON passes either way.
+    answer = json.loads(json.dumps(HANDLERS[function](json.loads(json.dumps(event)), context or Context())))
+    assert answer["isBase64Encoded"] is False
+    return Answer(answer["statusCode"], answer["multiValueHeaders"], answer["body"] or "")
+
+
+def call(name: str, **changes: Any) -> Answer:  # noqa: ANN401  # those of `request`
+    """Send a recorded event with changes, those of `request`."""
+    return invoke(request(name, **changes))
+
+
+def _grouped(pairs: Sequence[tuple[str, str]]) -> dict[str, list[str]]:
+    groups: dict[str, list[str]] = {}
+    for name, value in pairs:
+        groups.setdefault(name, []).append(value)
+    return groups
