@@ -36,6 +36,11 @@ check: $(VENV)/dev ## Check format, lint, types, direction of imports and the te
 	$(BIN)/mypy $(SOURCES)
 	PYTHONPATH=functions:layers/common/python:. $(BIN)/lint-imports --no-cache
 	$(BIN)/cfn-lint template.yaml
+	$(DESCRIBE) | diff - docs/openapi.json || { echo "docs/openapi.json is not what the handlers say: make openapi" >&2; exit 1; }
+
+.PHONY: openapi
+openapi: $(VENV)/dev ## Write docs/openapi.json anew from the handlers
+	$(DESCRIBE) > docs/openapi.json
 
 .PHONY: format
 format: $(VENV)/dev ## Format the code and mend what can be mended
@@ -53,6 +58,7 @@ lock: $(VENV)/uv ## Lock the newest versions that pyproject.toml admits
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	--python-version 3.11 pyproject.toml
+DESCRIBE := PYTHONPATH=functions:layers/common/python $(BIN)/python packaging/openapi.py
 INSTALL := $(BIN)/uv pip install --quiet --require-hashes
 
 $(VENV)/uv: requirements/uv.txt

@@ -21,8 +21,8 @@ def main(package: str) -> None:
         "from common.database import Query",
         f"from {package}.rows import {', '.join(rows)}",
         *(
-            f"{name} = Query({query.row.__name__}, {query.sql!r}, {query.parameters!r}, writes={query.writes})"
-            for name, query in queries.items()
+            f"{name} = Query({q.row.__name__}, {q.sql!r}, {q.parameters!r}, writes={q.writes})"
+            for name, q in queries.items()
         ),
     ]
     sys.stdout.write("\n".join(lines) + "\n")

@@ -19,8 +19,8 @@ app = api.resolver()
 ring = KeyRing()
 
 
-@app.post("/login", responses=api.answers(Token, 200, 403, 422), tags=["auth"])
-def login(username: Annotated[Text, Form()], password: Annotated[Text, Form()]) -> Token:
+@app.post("/login", responses=api.answers(Token, 200, 403, 422))
+def log_in(username: Annotated[Text, Form()], password: Annotated[Text, Form()]) -> Token:
     """Log in with the e-mail as the username."""
     rows = queries.credentials(email=username)
     hashed = rows[0].password if rows else None

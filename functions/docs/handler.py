@@ -1,15 +1,59 @@
 """The welcome, the OpenAPI document and the page that explores it."""
 
+import json
+from http import HTTPStatus
+from pathlib import Path
+from typing import Any
+
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.openapi import swagger_ui
+
 from common import api
 from common.schemas import Message
+
+HTML = "text/html; charset=utf-8"
+# Neither is private, and both change only when the API is deployed anew.
+CACHED = {"Cache-Control": "public, max-age=300"}
+
+DOCUMENT = Path(__file__).with_name("openapi.json")
+SWAGGER_UI = Path(swagger_ui.__file__).parent
 
 app = api.resolver()
 
 
-@app.get("/", responses=api.answers(Message, 200), tags=["docs"])
+def _document(own_path: str) -> dict[str, Any]:
+    """Return the document with its paths below the gateway's stage, where the request was for `own_path`."""
+    stage = app.current_event.request_context.path.rstrip("/").removesuffix(own_path)
+    document: dict[str, Any] = json.loads(DOCUMENT.read_text())
+    document["servers"] = [{"url": stage or "/"}]
+    document["components"]["securitySchemes"]["password"]["flows"]["password"]["tokenUrl"] = f"{stage}/login"
+    return document
+
+
+@app.get("/", responses=api.answers(Message, 200))
 def welcome() -> Message:
     """Say where to look."""
     return Message(message="Welcome. The API is explained at /docs and described in /openapi.json.")
+
+
+@app.get("/openapi.json", responses=api.answers(dict[str, Any], 200))
+def openapi() -> Response[dict[str, Any]]:
+    """Describe the API."""
+    return Response(HTTPStatus.OK, content_type=api.JSON, body=_document("/openapi.json"), headers=CACHED)
+
+
+@app.get("/docs", include_in_schema=False)
+def page() -> Response[str]:
+    """Show the page that explores the API; it loads nothing from elsewhere."""
+    html = swagger_ui.generate_swagger_html(
+        spec=json.dumps(_document("/docs")).replace("</", "<\\/"),
+        swagger_js=(SWAGGER_UI / "swagger-ui-bundle.min.js").read_text(),
+        swagger_css=(SWAGGER_UI / "swagger-ui.min.css").read_text(),
+        swagger_base_url="",
+        oauth2_config=None,
+        persist_authorization=True,
+    )
+    return Response(HTTPStatus.OK, content_type=HTML, body=html, headers=CACHED)
 
 
 handler = api.handler(app)

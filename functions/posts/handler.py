@@ -43,8 +43,8 @@ def _own(row: PostRow, editor: int) -> PostRow:
     return row
 
 
-@app.get("/posts", responses=api.answers(list[PostOut], 200, 401, 422), tags=["posts"])
-def page(
+@app.get("/posts", responses=api.answers(list[PostOut], 200, 401, 422))
+def list_posts(
     viewer: CurrentUser,
     limit: Annotated[int, Query(ge=1, le=100)] = 10,
     skip: Annotated[int, Query(ge=0, le=LARGEST_INTEGER)] = 0,
@@ -64,23 +64,21 @@ def page(
     return Response(HTTPStatus.OK, content_type=api.JSON, body=posts, headers=headers)
 
 
-@app.post(
-    "/posts", status_code=HTTPStatus.CREATED, responses=api.answers(Post, 201, 401, 422), tags=["posts"]
-)
-def create(post: PostCreate, owner: CurrentUser) -> Post:
+@app.post("/posts", status_code=HTTPStatus.CREATED, responses=api.answers(Post, 201, 401, 422))
+def create_post(post: PostCreate, owner: CurrentUser) -> Post:
     """Write a post."""
     rows = queries.create(owner=owner, title=post.title, content=post.content, published=post.published)
     return Post.of(rows_for_user(rows)[0])
 
 
-@app.get("/posts/<post_id>", responses=api.answers(Post, 200, 401, 404, 422), tags=["posts"])
-def read(post_id: api.PathId, viewer: CurrentUser) -> Post:
+@app.get("/posts/<post_id>", responses=api.answers(Post, 200, 401, 404, 422))
+def read_post(post_id: api.PathId, viewer: CurrentUser) -> Post:
     """Show a post."""
     return Post.of(_found(queries.read(post_id=post_id, viewer=viewer)))
 
 
-@app.put("/posts/<post_id>", responses=api.answers(Post, 200, 401, 403, 404, 422), tags=["posts"])
-def change(post_id: api.PathId, post: PostCreate, editor: CurrentUser) -> Post:
+@app.put("/posts/<post_id>", responses=api.answers(Post, 200, 401, 403, 404, 422))
+def update_post(post_id: api.PathId, post: PostCreate, editor: CurrentUser) -> Post:
     """Change a post of one's own."""
     rows = queries.change(
         post_id=post_id, editor=editor, title=post.title, content=post.content, published=post.published
@@ -92,9 +90,8 @@ def change(post_id: api.PathId, post: PostCreate, editor: CurrentUser) -> Post:
     "/posts/<post_id>",
     status_code=HTTPStatus.NO_CONTENT,
     responses=api.answers(None, 204, 401, 403, 404, 422),
-    tags=["posts"],
 )
-def remove(post_id: api.PathId, editor: CurrentUser) -> Response[None]:
+def delete_post(post_id: api.PathId, editor: CurrentUser) -> Response[None]:
     """Delete a post of one's own."""
     _own(_found(queries.remove(post_id=post_id, editor=editor)), editor)
     return Response(HTTPStatus.NO_CONTENT)

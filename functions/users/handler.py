@@ -13,9 +13,7 @@ from users.schemas import UserCreate
 app = api.resolver()
 
 
-@app.post(
-    "/users", status_code=HTTPStatus.CREATED, responses=api.answers(UserOut, 201, 409, 422), tags=["users"]
-)
+@app.post("/users", status_code=HTTPStatus.CREATED, responses=api.answers(UserOut, 201, 409, 422))
 def sign_up(user: UserCreate) -> UserOut:
     """Create an account."""
     rows = queries.create(email=user.email, password=hash_password(user.password))
@@ -24,8 +22,8 @@ def sign_up(user: UserCreate) -> UserOut:
     return UserOut(**rows[0]._asdict())
 
 
-@app.get("/users/<user_id>", responses=api.answers(UserOut, 200, 404, 422), tags=["users"])
-def read(user_id: api.PathId) -> UserOut:
+@app.get("/users/<user_id>", responses=api.answers(UserOut, 200, 404, 422))
+def read_user(user_id: api.PathId) -> UserOut:
     """Show a user."""
     rows = queries.read(user_id=user_id)
     if not rows:

@@ -84,10 +84,14 @@ def answers(model: object, success: int, *failures: int) -> dict[int, OpenAPIRes
     shapes = {success: model} | {
         status: InvalidInput if status == HTTPStatus.UNPROCESSABLE_ENTITY else Problem for status in failures
     }
-    return {
-        status: {"description": HTTPStatus(status).phrase, "content": {JSON: {"model": shape}}}
-        for status, shape in shapes.items()
-    }
+    return {status: _answer(status, shape) for status, shape in shapes.items()}
+
+
+def _answer(status: int, shape: object) -> OpenAPIResponse:
+    answer: OpenAPIResponse = {"description": HTTPStatus(status).phrase}
+    if shape is not None:
+        answer["content"] = {JSON: {"model": shape}}
+    return answer
 
 
 def invalid(kind: str, location: tuple[str, ...], message: str) -> RequestValidationError:
