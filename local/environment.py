@@ -18,7 +18,6 @@ from local.api import ACCOUNT, REGION, Function
 _LENGTH = struct.Struct("!I")
 _RESULT = b"+"
 _INIT_SECONDS = 30.0
-_EXIT_SECONDS = 2.0
 _WORKER = Path(__file__).with_name("worker.py")
 
 
@@ -115,18 +114,8 @@ class ExecutionEnvironment:
             self.kill()
             raise
 
-    async def close(self) -> None:
-        """End an idle process: its end of file, as the handler's `atexit` may have something to close."""
-        self._writer.close()
-        try:
-            await asyncio.to_thread(self._process.wait, _EXIT_SECONDS)
-        except subprocess.TimeoutExpired:
-            pass
-        finally:
-            self.kill()
-
     def kill(self) -> None:
-        """End the process now, whatever it does."""
+        """End the process as Lambda does: without notice, whatever it is doing."""
         self._writer.close()
         self._process.kill()
         self._process.wait()

@@ -50,13 +50,12 @@ class Pool:
         self._busy: set[ExecutionEnvironment] = set()
         self._queue: deque[asyncio.Future[ExecutionEnvironment]] = deque()
         self._starts: set[asyncio.Task[None]] = set()
-        self._closes: set[asyncio.Task[None]] = set()
         self._closed = False
 
     @property
     def empty(self) -> bool:
         """Whether it has no process left and nothing that waits for one."""
-        return not (self._idle or self._busy or self._queue or self._starts or self._closes)
+        return not (self._idle or self._busy or self._queue or self._starts)
 
     async def invoke(self, invocation: Invocation) -> Answer:
         """Run a request in an environment that is free, else in the next to be new or free.
@@ -92,7 +91,7 @@ class Pool:
             environment.kill()
         for start in self._starts:
             start.cancel()
-        await asyncio.gather(*self._starts, *self._closes, return_exceptions=True)
+        await asyncio.gather(*self._starts, return_exceptions=True)
 
     async def _acquire(self) -> ExecutionEnvironment:
         while self._idle:
@@ -161,6 +160,4 @@ class Pool:
 
     def _end(self, environment: ExecutionEnvironment) -> None:
         self._new.discard(environment)
-        close = asyncio.create_task(environment.close())
-        self._closes.add(close)
-        close.add_done_callback(self._closes.discard)
+        environment.kill()
