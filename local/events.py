@@ -110,7 +110,8 @@ def _context(
             "userAgent": request.header("User-Agent") or None,
             "userArn": None,
         },
-        "path": f"/{stage}{request.path}",
+        # Without the stage, as behind a custom domain: it is the path that the client asked for.
+        "path": request.path,
         "protocol": "HTTP/1.1",
         "requestId": request.request_id,
         "requestTime": time.strftime("%d/%b/%Y:%H:%M:%S +0000", time.gmtime(now)),
