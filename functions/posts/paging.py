@@ -1,7 +1,7 @@
 """Keyset paging: where in a list a page begins, as a text that clients hand back unread."""
 
 import base64
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from typing import NamedTuple
 from urllib.parse import urlencode
 
@@ -22,7 +22,7 @@ START = Cursor(datetime.max.replace(tzinfo=UTC), LARGEST_INTEGER)
 
 def encode(cursor: Cursor) -> str:
     """Return the text of a cursor, safe in a URL."""
-    text = f"{cursor.before.isoformat()} {cursor.before_id}"
+    text = f"{cursor.before.astimezone(UTC).isoformat()} {cursor.before_id}"
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
@@ -31,7 +31,8 @@ def decode(text: str) -> Cursor:
     padding = "=" * (-len(text) % 4)
     before, _, before_id = base64.urlsafe_b64decode(text + padding).decode().partition(" ")
     cursor = Cursor(datetime.fromisoformat(before), int(before_id))
-    if encode(cursor) != text or cursor.before.tzinfo is None or cursor.before_id > LARGEST_INTEGER:
+    is_in_range = cursor.before.utcoffset() == timedelta(0) and 0 <= cursor.before_id <= LARGEST_INTEGER
+    if not is_in_range or encode(cursor) != text:
         raise ValueError("not a cursor")
     return cursor
 
