@@ -1,0 +1,142 @@
+"""Whatever a client sends as a body, it is told so: 422, never 500, and nothing is written."""
+
+import base64
+import json
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from tests.data import Database
+from tests.lambdas import invoke, request
+
+WITH_JSON = ["sign_up", "create_post", "change_post", "vote"]
+WITH_BODY = [*WITH_JSON, "login"]
+
+NOT_AN_OBJECT = [
+    "",
+    " ",
+    "{",
+    "}",
+    '{"title": "t",}',
+    "{'title': 't'}",
+    '{"title": "t"} and more',
+    "[]",
+    '[{"title": "t", "content": "c"}]',
+    "null",
+    "true",
+    "7",
+    "NaN",
+    '"text"',
+    "\0",
+    "\ufeff{}",
+    "[" * 100_000,
+    '{"a":' * 100_000,
+    '{"title": ' + "9" * 5_000 + "}",
+    "<xml/>",
+]
+
+JSON = st.recursive(
+    st.none() | st.booleans() | st.integers() | st.floats() | st.text(st.characters(codec=None), max_size=5),
+    lambda children: (
+        st.lists(children, max_size=3) | st.dictionaries(st.text(max_size=3), children, max_size=3)
+    ),
+    max_leaves=6,
+)
+
+
+def assert_invalid(status: int, detail: object) -> None:
+    assert status == 422
+    assert isinstance(detail, list)
+    assert detail
+    for error in detail:
+        assert error.keys() == {"type", "loc", "msg"}
+        assert error["loc"][0] == "body"
+
+
+@pytest.mark.parametrize("body", NOT_AN_OBJECT, ids=lambda body: repr(body[:20]))
+@pytest.mark.parametrize("event", WITH_JSON)
+def test_a_body_that_is_no_json_object_is_invalid(event: str, body: str, ada: int) -> None:
+    user = ada if event != "sign_up" else None
+    answer = invoke(request(event, user=user, body=body))
+    assert_invalid(answer.status, answer.json()["detail"])
+
+
+@pytest.mark.parametrize("event", WITH_BODY)
+def test_a_missing_body_is_invalid(event: str) -> None:
+    answer = invoke(request(event) | {"body": None})
+    assert_invalid(answer.status, answer.json()["detail"])
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    ["text/plain", "application/xml", "application/octet-stream", "json", "multipart/form-data", "\x80"],
+)
+@pytest.mark.parametrize("event", WITH_BODY)
+# Powertools warns of a form that the gateway has not encoded, and then reads it all the same.
+@pytest.mark.filterwarnings("ignore:Received multipart/form-data without base64 encoding")
+def test_a_body_of_a_type_that_we_do_not_read_is_invalid(event: str, content_type: str) -> None:
+    answer = invoke(request(event, headers={"Content-Type": content_type}))
+    assert_invalid(answer.status, answer.json()["detail"])
+
+
+@pytest.mark.parametrize("event", WITH_JSON)
+@pytest.mark.parametrize(
+    "content_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=e"]
+)
+def test_a_form_is_no_json(event: str, content_type: str) -> None:
+    body = base64.b64encode(b"title=t&content=c&post_id=1&dir=1&email=a%40example.com&password=p").decode()
+    form = request(event, body=body, headers={"Content-Type": content_type}) | {"isBase64Encoded": True}
+    answer = invoke(form)
+    assert_invalid(answer.status, answer.json()["detail"])
+
+
+@pytest.mark.parametrize(
+    "content_type",
+    [None, "application/json; charset=utf-8", "application/json;charset=UTF-8"],
+)
+def test_json_may_be_declared_in_any_way_or_not_at_all(content_type: str | None, ada: int) -> None:
+    headers = {"Content-Type": content_type}
+    answer = invoke(request("create_post", user=ada, body={"title": "é", "content": "c"}, headers=headers))
+    assert answer.status == 201
+    assert answer.json()["title"] == "é"
+
+
+def test_a_body_that_the_gateway_has_encoded_is_read(ada: int) -> None:
+    encoded = base64.b64encode(b'{"title": "\xc3\xa9", "content": "c"}').decode()
+    answer = invoke(request("create_post", user=ada, body=encoded) | {"isBase64Encoded": True})
+    assert answer.status == 201
+    assert answer.json()["title"] == "é"
+
+
+@pytest.mark.parametrize("depth", [10, 100, 400, 700, 900])
+def test_a_field_nested_as_deep_as_json_goes_is_invalid(depth: int, ada: int) -> None:
+    body = '{"title": "t", "content": ' + "[" * depth + "]" * depth + "}"
+    answer = invoke(request("create_post", user=ada, body=body))
+    assert_invalid(answer.status, answer.json()["detail"])
+
+
+def test_unknown_fields_are_ignored_whatever_they_hold(ada: int) -> None:
+    unknown = '"x": ' + "[" * 500 + "]" * 500 + ', "y": "\\ud800", "z": "\\u0000", "n": -1e400'
+    answer = invoke(request("create_post", user=ada, body='{"title": "t", "content": "c", ' + unknown + "}"))
+    assert answer.status == 201
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # whatever is there may be there
+@given(body=st.dictionaries(st.sampled_from(["title", "content", "published", "post_id", "dir"]), JSON))
+@pytest.mark.parametrize("event", ["create_post", "change_post", "vote"])
+def test_no_json_leads_to_an_error_of_ours(event: str, ada: int, body: object) -> None:
+    answer = invoke(request(event, user=ada, body=json.dumps(body)))
+    assert answer.status in {201, 404, 422}
+
+
+@pytest.mark.parametrize("event", WITH_JSON)
+def test_nothing_is_written_of_what_is_invalid(event: str, ada: int, database: Database) -> None:
+    database.add_post(ada)
+    before = snapshot(database)
+    invoke(request(event, body='{"title": "t", "content": 7, "email": "a@example.com", "post_id": 1}'))
+    assert snapshot(database) == before
+
+
+def snapshot(database: Database) -> list[list[list[object]]]:
+    return [database.run(f"SELECT * FROM {table}") for table in ("users", "posts", "votes")]

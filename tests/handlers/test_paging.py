@@ -1,0 +1,114 @@
+"""GET /posts/: the Link header leads through all pages."""
+
+import base64
+import re
+from collections.abc import Callable
+from datetime import UTC, datetime, timedelta, timezone
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from tests.data import Database
+from tests.lambdas import Answer, call
+
+NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
+
+Query = list[tuple[str, str]]
+
+
+def next_link(answer: Answer) -> str:
+    [link] = answer.headers["Link"]
+    matched = re.fullmatch('<(.+)>; rel="next"', link)
+    assert matched
+    return matched[1]
+
+
+def walk(user: int, query: Query, *, between: Callable[[], object] = lambda: None) -> list[int]:
+    """Return the ids on all pages, as a client finds them that follows the links."""
+    seen = []
+    while True:
+        answer = call("list_posts", user=user, query=query)
+        assert answer.status == 200
+        seen += [entry["Post"]["id"] for entry in answer.json()]
+        if "Link" not in answer.headers:
+            return seen
+        query = parse_qsl(urlsplit(next_link(answer)).query, strict_parsing=True)
+        between()
+
+
+def test_the_link_is_the_address_that_was_asked_for_with_a_cursor(ada: int, database: Database) -> None:
+    for _ in range(5):
+        database.add_post(ada, "50% & more")
+    answer = call("list_posts", user=ada, query=[("limit", "2"), ("search", "% & m"), ("skip", "1")])
+    link = urlsplit(next_link(answer))
+    assert (link.scheme, link.netloc) == ("https", "k3x9w2v7qd.execute-api.eu-central-1.amazonaws.com")
+    assert link.path == "/prod/posts/"
+    query = dict(parse_qsl(link.query))
+    assert query.keys() == {"limit", "search", "cursor"}
+    assert (query["limit"], query["search"]) == ("2", "% & m")
+
+
+@pytest.mark.parametrize(("posts", "pages"), [(3, [2, 1]), (4, [2, 2]), (2, [2]), (1, [1])])
+def test_the_last_page_has_no_link_and_no_page_is_empty(
+    posts: int, pages: list[int], ada: int, database: Database
+) -> None:
+    for _ in range(posts):
+        database.add_post(ada)
+    seen = []
+    walk_query: Query = [("limit", "2")]
+    while walk_query:
+        answer = call("list_posts", user=ada, query=walk_query)
+        seen.append(len(answer.json()))
+        walk_query = parse_qsl(urlsplit(next_link(answer)).query) if "Link" in answer.headers else []
+    assert seen == pages
+
+
+@pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
+def test_a_walk_meets_every_post_once_while_others_are_written_and_deleted(
+    limit: int, ada: int, bob: int, database: Database
+) -> None:
+    # Twins of one moment, drafts among them, and more than one page of each.
+    moments = [NOON - timedelta(minutes=number // 3) for number in range(12)]
+    written = [
+        database.add_post(ada if number % 2 else bob, published=number % 4 != 3, created_at=moment)
+        for number, moment in enumerate(moments)
+    ]
+    passing: list[int] = []
+
+    def write_and_delete() -> None:
+        passing.append(database.add_post(bob, created_at=NOON + timedelta(minutes=1)))
+        passing.append(database.add_post(bob, published=False, created_at=NOON - timedelta(seconds=90)))
+        passing.append(database.add_post(bob, created_at=NOON - timedelta(seconds=90)))
+        database.run("DELETE FROM posts WHERE id = :post_id", post_id=passing[0])
+
+    seen = walk(ada, [("limit", str(limit))], between=write_and_delete)
+    assert sorted(set(seen) - set(passing)) == sorted(written)
+    assert len(seen) == len(set(seen))
+
+
+def test_a_walk_may_begin_in_the_middle(ada: int, database: Database) -> None:
+    posts = [database.add_post(ada) for _ in range(7)]
+    assert walk(ada, [("limit", "2"), ("skip", "3")]) == posts[::-1][3:]
+
+
+def test_a_walk_goes_through_the_results_of_a_search(ada: int, database: Database) -> None:
+    found = [database.add_post(ada, f"{number} tea") for number in range(5)]
+    for number in range(5):
+        database.add_post(ada, f"{number} coffee")
+    assert walk(ada, [("limit", "2"), ("search", "tea")]) == found[::-1]
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # no example changes a row
+@example(moment=datetime.min.replace(tzinfo=timezone(timedelta(hours=1))), post_id=1)
+@example(moment=datetime.max.replace(tzinfo=timezone(-timedelta(hours=1))), post_id=1)
+@example(moment=NOON, post_id=-(2**31) - 1)
+@example(moment=NOON, post_id=2**31)
+@given(moment=st.datetimes(timezones=st.sampled_from([UTC, None])), post_id=st.integers())
+def test_any_cursor_that_a_client_may_make_up_is_a_page_or_invalid(
+    ada: int, moment: datetime, post_id: int
+) -> None:
+    cursor = base64.urlsafe_b64encode(f"{moment.isoformat()} {post_id}".encode()).decode().rstrip("=")
+    answer = call("list_posts", user=ada, query=[("cursor", cursor)])
+    assert answer.status in {200, 422}
