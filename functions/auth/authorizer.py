@@ -18,10 +18,11 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-output.html
     """
     try:
-        user_id = str(verify(_bearer_token(event["authorizationToken"]), ring))
+        bearer = verify(_bearer_token(event["authorizationToken"]), ring)
     except InvalidTokenError:
         return _policy("Deny", event["methodArn"], "anonymous")
-    return _policy("Allow", event["methodArn"], user_id) | {"context": {"user_id": user_id}}
+    context = {"user_id": str(bearer.user_id), "session_id": bearer.session_id}
+    return _policy("Allow", event["methodArn"], context["user_id"]) | {"context": context}
 
 
 def _bearer_token(header: str) -> str:

@@ -1,17 +1,21 @@
-"""Login: an e-mail and a password for an access token."""
+"""Login and the sessions that it opens."""
 
+from http import HTTPStatus
 from typing import Annotated
 
-from aws_lambda_powertools.event_handler.exceptions import ForbiddenError
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.exceptions import ForbiddenError, UnauthorizedError
 from aws_lambda_powertools.event_handler.openapi.params import Form
 
-from auth import queries
-from auth.schemas import Token
+from auth import queries, refresh_tokens
+from auth.rows import SessionRow
+from auth.schemas import Refresh, Token
 from common import api
-from common.passwords import verify_password
+from common.credentials import prove_with_email
+from common.identity import UNAUTHORIZED, CurrentSession, CurrentUser, rows_for_user
 from common.schemas import Text
 from common.settings import whole_number
-from common.tokens import KeyRing, sign
+from common.tokens import Bearer, KeyRing, sign
 
 LIFETIME_SECONDS = whole_number("TOKEN_LIFETIME", least=60, most=24 * 60 * 60)
 
@@ -19,14 +23,49 @@ app = api.resolver()
 ring = KeyRing()
 
 
-@app.post("/login", responses=api.answers(Token, 200, 403, 422))
+def _token(session: SessionRow, refresh_token: str) -> Token:
+    bearer = Bearer(session.user_id, str(session.id))
+    access_token = sign(bearer, ring.newest(), lifetime=LIFETIME_SECONDS)
+    return Token(access_token=access_token, expires_in=LIFETIME_SECONDS, refresh_token=refresh_token)
+
+
+@app.post("/login", responses=api.answers(Token, 200, 403, 422, 429))
 def log_in(username: Annotated[Text, Form()], password: Annotated[Text, Form()]) -> Token:
     """Log in with the e-mail as the username."""
-    rows = queries.credentials(email=username)
-    hashed = rows[0].password if rows else None
-    if not verify_password(password, hashed):
+    user = prove_with_email(username, password)
+    token = refresh_tokens.generate()
+    sessions = queries.open_session(
+        user_id=user.user_id, seen_hash=user.hashed, token_hash=refresh_tokens.digest(token)
+    )
+    if not sessions:  # the password was changed while this one was being checked
         raise ForbiddenError("Invalid Credentials")
-    return Token(access_token=sign(rows[0].id, ring.newest(), lifetime=LIFETIME_SECONDS))
+    return _token(sessions[0], token)
+
+
+@app.post("/auth/refresh", responses=api.answers(Token, 200, 401, 422))
+def refresh(presented: Refresh) -> Token:
+    """Trade a refresh token, once, for a new access token and the next refresh token."""
+    token = refresh_tokens.generate()
+    sessions = queries.renew_session(
+        token_hash=refresh_tokens.digest(presented.refresh_token), next_hash=refresh_tokens.digest(token)
+    )
+    if not sessions:
+        raise UnauthorizedError(UNAUTHORIZED)
+    return _token(sessions[0], token)
+
+
+@app.post("/auth/logout", status_code=HTTPStatus.NO_CONTENT, responses=api.answers(None, 204, 401))
+def log_out(user: CurrentUser, session: CurrentSession) -> Response[None]:
+    """End this session: its refresh tokens are of no more use, its access token is until it expires."""
+    rows_for_user(queries.end_session(user_id=user, session_id=session))
+    return Response(HTTPStatus.NO_CONTENT)
+
+
+@app.post("/auth/logout-all", status_code=HTTPStatus.NO_CONTENT, responses=api.answers(None, 204, 401))
+def log_out_everywhere(user: CurrentUser) -> Response[None]:
+    """End all sessions of the user."""
+    rows_for_user(queries.end_sessions(user_id=user))
+    return Response(HTTPStatus.NO_CONTENT)
 
 
 handler = api.handler(app)

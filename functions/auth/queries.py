@@ -1,13 +1,79 @@
-"""The SQL of login."""
+"""The SQL of sessions, a statement a function."""
 
-from sqlalchemy import Select, func, select
+from typing import Any
+from uuid import UUID
 
-from auth.rows import CredentialsRow
-from common.models import User
+from sqlalchemy import ColumnElement, Select, delete, exists, func, literal_column, or_, select, update
+from sqlalchemy.dialects.postgresql import insert
+
+from auth.rows import SessionRow, UserRow
+from common.models import RefreshToken, Session, User
+from common.queries import forgiven
 from common.query import query
 
+MONTH_AGO: ColumnElement[Any] = literal_column("now() - interval '30 days'")
+# A used token is good for this long again: the answer to its first use may have been lost on the way.
+GRACE_AGO: ColumnElement[Any] = literal_column("now() - interval '30 seconds'")
 
-@query(CredentialsRow)
-def credentials(*, email: str) -> Select[int, str]:
-    """Find a user by address, in any letter case."""
-    return select(User.id, User.password).where(func.lower(User.email) == func.lower(email))
+
+@query(SessionRow)
+def open_session(*, user_id: int, seen_hash: str, token_hash: str) -> Select[*tuple[Any, ...]]:
+    """Open a session of a user whose password hash is still the one seen; no row when it is not."""
+    user = select(User.id).where(User.id == user_id, User.password == seen_hash)
+    session = (
+        insert(Session).from_select(["user_id"], user).returning(Session.id, Session.user_id).cte("session")
+    )
+    hash_of: Any = token_hash
+    token = insert(RefreshToken).from_select(["hash", "session_id"], select(hash_of, session.c.id))
+    abandoned = delete(Session).where(Session.user_id == user_id, Session.renewed_at < MONTH_AGO)
+    return (
+        select(session.c.id, session.c.user_id)
+        .add_cte(token.cte("token"))
+        .add_cte(forgiven(user_id).cte("forgiven"))
+        .add_cte(abandoned.cte("abandoned"))
+    )
+
+
+@query(SessionRow)
+def renew_session(*, token_hash: str, next_hash: str) -> Select[*tuple[Any, ...]]:
+    """Trade a refresh token for the next; no row when it is unusable.
+
+    A token that was used before, other than just now, has been stolen from somebody: its session ends. The
+    lock makes one of two simultaneous uses wait for the other, and see it.
+    """
+    presented = select(RefreshToken).where(RefreshToken.hash == token_hash).with_for_update().cte("presented")
+    unused = or_(presented.c.used_at.is_(None), presented.c.used_at > GRACE_AGO)
+    usable = select(presented.c.session_id).where(unused, presented.c.created_at > MONTH_AGO).cte("usable")
+    stolen = select(presented.c.session_id).where(presented.c.used_at <= GRACE_AGO)
+
+    used = update(RefreshToken).values(used_at=func.now())
+    used = used.where(RefreshToken.hash == token_hash, RefreshToken.used_at.is_(None), exists(select(usable)))
+    session = (
+        update(Session)
+        .values(renewed_at=func.now())
+        .where(Session.id == usable.c.session_id)
+        .returning(Session.id, Session.user_id)
+        .cte("session")
+    )
+    hash_of: Any = next_hash
+    token = insert(RefreshToken).from_select(["hash", "session_id"], select(hash_of, session.c.id))
+    return (
+        select(session.c.id, session.c.user_id)
+        .add_cte(used.cte("used"))
+        .add_cte(token.cte("token"))
+        .add_cte(delete(Session).where(Session.id.in_(stolen)).cte("ended"))
+    )
+
+
+@query(UserRow)
+def end_session(*, user_id: int, session_id: UUID) -> Select[int]:
+    """End a session of a user; no row when the user has gone."""
+    ended = delete(Session).where(Session.id == session_id, Session.user_id == user_id)
+    return select(User.id).where(User.id == user_id).add_cte(ended.cte("ended"))
+
+
+@query(UserRow)
+def end_sessions(*, user_id: int) -> Select[int]:
+    """End all sessions of a user; no row when the user has gone."""
+    ended = delete(Session).where(Session.user_id == user_id)
+    return select(User.id).where(User.id == user_id).add_cte(ended.cte("ended"))

@@ -1,10 +1,17 @@
 """What the statements return."""
 
 from typing import NamedTuple
+from uuid import UUID
 
 
-class CredentialsRow(NamedTuple):
-    """A user's id and bcrypt hash."""
+class SessionRow(NamedTuple):
+    """A session and whose it is."""
+
+    id: UUID
+    user_id: int
+
+
+class UserRow(NamedTuple):
+    """A user."""
 
     id: int
-    password: str

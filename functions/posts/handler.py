@@ -1,33 +1,51 @@
 """Posts: list, write, read, change, delete."""
 
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, NamedTuple
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.exceptions import ForbiddenError, NotFoundError
-from aws_lambda_powertools.event_handler.openapi.params import Query
+from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 
-from common import api
+from common import api, database
 from common.identity import CurrentUser, rows_for_user
-from common.schemas import LARGEST_INTEGER, Text
+from common.schemas import LARGEST_INTEGER, STORABLE, Text
 from posts import queries
-from posts.paging import START, Cursor, decode, link_to_next
+from posts.paging import START, Sort, decode, encode, link_to_next, position_of
 from posts.rows import PostRow
 from posts.schemas import Post, PostCreate, PostOut
 
+Lists = Mapping[Sort, database.Query[..., PostRow]]
+FEED: Lists = {"new": queries.feed_new, "old": queries.feed_old, "top": queries.feed_top}
+DRAFTS: Lists = {"new": queries.drafts_new, "old": queries.drafts_old, "top": queries.drafts_top}
+AUTHOR: Lists = {"new": queries.author_new, "old": queries.author_old, "top": queries.author_top}
+
+Limit = Annotated[int, Query(ge=1, le=100)]
+Skip = Annotated[int, Query(ge=0, le=LARGEST_INTEGER)]
+Search = Annotated[Text, Query()]
+SortBy = Annotated[Sort, Query()]
+Published = Annotated[bool, Query()]
+CursorText = Annotated[str, Query()]
+IdempotencyKey = Annotated[
+    str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255), STORABLE
+]
+
+NOBODY = 0
+
+
+class Asked(NamedTuple):
+    """Which page of a list a client asked for."""
+
+    limit: int
+    skip: int
+    search: str
+    sort: Sort
+    cursor: str
+
+
 app = api.resolver()
-
-
-def _position(cursor: str) -> Cursor:
-    if not cursor:
-        return START
-    try:
-        return decode(cursor)
-    except ValueError:
-        raise api.invalid(
-            "value_error", ("query", "cursor"), "Input should be the cursor of a Link header"
-        ) from None
 
 
 def _found(rows: Sequence[PostRow]) -> PostRow:
@@ -43,32 +61,80 @@ def _own(row: PostRow, editor: int) -> PostRow:
     return row
 
 
-@app.get("/posts", responses=api.answers(list[PostOut], 200, 401, 422))
-def list_posts(
-    viewer: CurrentUser,
-    limit: Annotated[int, Query(ge=1, le=100)] = 10,
-    skip: Annotated[int, Query(ge=0, le=LARGEST_INTEGER)] = 0,
-    search: Annotated[Text, Query()] = "",
-    cursor: Annotated[str, Query()] = "",
-) -> Response[list[PostOut]]:
-    """List posts, newest first; the Link header leads to the next page."""
-    before, before_id = _position(cursor)
+def _page(lists: Lists, viewer: int, asked: Asked, author: int = NOBODY) -> Response[list[PostOut]]:
+    try:
+        after, after_id = decode(asked.cursor, asked.sort) if asked.cursor else START[asked.sort]
+    except ValueError:
+        message = "Input should be the cursor of a Link header of this list"
+        raise api.invalid("value_error", ("query", "cursor"), message) from None
     rows = rows_for_user(
-        queries.page(viewer=viewer, search=search, limit=limit, skip=skip, before=before, before_id=before_id)
+        lists[asked.sort](
+            viewer=viewer,
+            author=author,
+            search=asked.search,
+            limit=asked.limit,
+            skip=asked.skip,
+            after=after,
+            after_id=after_id,
+        )
     )
+    if rows[0].found is None:
+        raise NotFoundError("There is no such user")
     headers = {}
-    if len(rows) > limit:
-        last = rows[limit - 1]
-        headers["Link"] = link_to_next(app.current_event, Cursor(last.created_at, last.id))
-    posts = [PostOut.of(row) for row in rows[:limit] if row.found]
+    if len(rows) > asked.limit:
+        cursor = encode(position_of(rows[asked.limit - 1], asked.sort), asked.sort)
+        headers["Link"] = link_to_next(app.current_event, cursor)
+    posts = [PostOut.of(row) for row in rows[: asked.limit] if row.found]
     return Response(HTTPStatus.OK, content_type=api.JSON, body=posts, headers=headers)
 
 
+@app.get("/posts", responses=api.answers(list[PostOut], 200, 401, 422))
+def list_posts(
+    viewer: CurrentUser,
+    limit: Limit = 10,
+    skip: Skip = 0,
+    search: Search = "",
+    sort: SortBy = "new",
+    published: Published = True,  # noqa: FBT002  # a query parameter, always by name
+    cursor: CursorText = "",
+) -> Response[list[PostOut]]:
+    """List posts, or with published=false one's own drafts; the Link header leads to the next page."""
+    return _page(FEED if published else DRAFTS, viewer, Asked(limit, skip, search, sort, cursor))
+
+
+@app.get("/users/<user_id>/posts", responses=api.answers(list[PostOut], 200, 401, 404, 422))
+def list_user_posts(
+    user_id: api.PathId,
+    viewer: CurrentUser,
+    limit: Limit = 10,
+    skip: Skip = 0,
+    search: Search = "",
+    sort: SortBy = "new",
+    cursor: CursorText = "",
+) -> Response[list[PostOut]]:
+    """List a user's posts; the Link header leads to the next page."""
+    return _page(AUTHOR, viewer, Asked(limit, skip, search, sort, cursor), user_id)
+
+
 @app.post("/posts", status_code=HTTPStatus.CREATED, responses=api.answers(Post, 201, 401, 422))
-def create_post(post: PostCreate, owner: CurrentUser) -> Post:
-    """Write a post."""
-    rows = queries.create(owner=owner, title=post.title, content=post.content, published=post.published)
-    return Post.of(rows_for_user(rows)[0])
+def create_post(post: PostCreate, owner: CurrentUser, idempotency_key: IdempotencyKey = None) -> Post:
+    """Write a post; with an Idempotency-Key once: used again within a day, it gets the first answer."""
+    if idempotency_key is None:
+        rows = queries.create(owner=owner, title=post.title, content=post.content, published=post.published)
+        return Post.of(rows_for_user(rows)[0])
+    made = queries.create_once(
+        owner=owner,
+        title=post.title,
+        content=post.content,
+        published=post.published,
+        key=idempotency_key,
+        fingerprint=hashlib.sha256(post.model_dump_json().encode()).hexdigest(),
+    )
+    first = rows_for_user(made)[0]
+    if not first.is_same:
+        message = "This key came with another body before"
+        raise api.invalid("idempotency_key_reused", ("header", "Idempotency-Key"), message)
+    return Post.once(first, owner, post)
 
 
 @app.get("/posts/<post_id>", responses=api.answers(Post, 200, 401, 404, 422))

@@ -2,44 +2,71 @@
 
 import base64
 from datetime import UTC, datetime, timedelta
-from typing import NamedTuple
+from typing import Literal, NamedTuple
 from urllib.parse import urlencode
 
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
-from common.schemas import LARGEST_INTEGER
+from common.schemas import LARGEST_INTEGER, SMALLEST_INTEGER
+from posts.rows import PostRow
+
+Sort = Literal["new", "old", "top"]
 
 
 class Cursor(NamedTuple):
-    """A position in the newest-first order: a list goes on with the posts older than it."""
+    """A position in a list: the value that it is sorted by, as text, and the id of the post before it."""
 
-    before: datetime
-    before_id: int
-
-
-START = Cursor(datetime.max.replace(tzinfo=UTC), LARGEST_INTEGER)
+    after: str
+    after_id: int
 
 
-def encode(cursor: Cursor) -> str:
-    """Return the text of a cursor, safe in a URL."""
-    text = f"{cursor.before.astimezone(UTC).isoformat()} {cursor.before_id}"
+START: dict[Sort, Cursor] = {
+    "new": Cursor(datetime.max.replace(tzinfo=UTC).isoformat(), LARGEST_INTEGER),
+    "old": Cursor(datetime.min.replace(tzinfo=UTC).isoformat(), SMALLEST_INTEGER),
+    "top": Cursor(str(LARGEST_INTEGER), LARGEST_INTEGER),
+}
+
+
+def position_of(row: PostRow, sort: Sort) -> Cursor:
+    """Return the position after a post."""
+    moment = row.created_at.astimezone(UTC).isoformat()
+    return Cursor(str(row.vote_count) if sort == "top" else moment, row.id)
+
+
+def encode(cursor: Cursor, sort: Sort) -> str:
+    """Return the text of a cursor in a list of that sort, safe in a URL."""
+    text = f"{sort} {cursor.after} {cursor.after_id}"
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
-def decode(text: str) -> Cursor:
-    """Return the cursor of a text; ValueError when `encode` did not make it."""
+def decode(text: str, sort: Sort) -> Cursor:
+    """Return the cursor of a text; ValueError when `encode` did not make it for that sort."""
     padding = "=" * (-len(text) % 4)
-    before, _, before_id = base64.urlsafe_b64decode(text + padding).decode().partition(" ")
-    cursor = Cursor(datetime.fromisoformat(before), int(before_id))
-    is_in_range = cursor.before.utcoffset() == timedelta(0) and 0 <= cursor.before_id <= LARGEST_INTEGER
-    if not is_in_range or encode(cursor) != text:
-        raise ValueError("not a cursor")
+    _, after, after_id = base64.urlsafe_b64decode(text + padding).decode().split(" ")
+    value = str(_integer(after)) if sort == "top" else _moment(after).isoformat()
+    cursor = Cursor(value, _integer(after_id))
+    if encode(cursor, sort) != text:
+        raise ValueError("not a cursor of this list")
     return cursor
 
 
-def link_to_next(event: APIGatewayProxyEvent, cursor: Cursor) -> str:
-    """Return the Link header (RFC 8288) from the list that was asked for to its next page."""
-    query = {**event.query_string_parameters, "cursor": encode(cursor)}
+def _integer(text: str) -> int:
+    value = int(text)
+    if not 0 <= value <= LARGEST_INTEGER:
+        raise ValueError("not an integer that a post has")
+    return value
+
+
+def _moment(text: str) -> datetime:
+    value = datetime.fromisoformat(text)
+    if value.utcoffset() != timedelta(0):
+        raise ValueError("not a time in UTC")
+    return value
+
+
+def link_to_next(event: APIGatewayProxyEvent, cursor: str) -> str:
+    """Return the Link header (RFC 8288) from the list that was asked for to the page at a cursor."""
+    query = {**event.query_string_parameters, "cursor": cursor}
     query.pop("skip", None)
     headers = event.headers
     origin = f"{headers.get('X-Forwarded-Proto', 'https')}://{headers['Host']}"

@@ -5,9 +5,12 @@ from typing import NamedTuple
 
 
 class PostRow(NamedTuple):
-    """A post and its owner; when there is none for the user who asks, `found` is false and the rest None."""
+    """A post and its owner; when there is none for the user who asks, `found` is false and the rest None.
 
-    found: bool
+    In a list of somebody's posts, `found` is None when there is no such author.
+    """
+
+    found: bool | None
     id: int
     title: str
     content: str
@@ -15,5 +18,15 @@ class PostRow(NamedTuple):
     created_at: datetime
     vote_count: int
     owner_id: int
+    owner_email: str
+    owner_created_at: datetime
+
+
+class OnceRow(NamedTuple):
+    """What an idempotency key stands for; `is_same` when the request is the one that it first came with."""
+
+    id: int
+    created_at: datetime
+    is_same: bool
     owner_email: str
     owner_created_at: datetime

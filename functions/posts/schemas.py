@@ -6,7 +6,7 @@ from typing import Annotated, Self
 from pydantic import BaseModel, Field
 
 from common.schemas import STORABLE, Text, UserOut
-from posts.rows import PostRow
+from posts.rows import OnceRow, PostRow
 
 # Search indexes every run of three characters of a title: its length has to have an end.
 LONGEST_TITLE = 1_000
@@ -36,6 +36,12 @@ class Post(BaseModel):
         post = row._asdict()
         post["owner"] = UserOut(id=row.owner_id, email=row.owner_email, created_at=row.owner_created_at)
         return cls.model_validate(post)
+
+    @classmethod
+    def once(cls, row: OnceRow, owner: int, post: PostCreate) -> Self:
+        """Return the post that a request with an idempotency key made, the first time it came."""
+        by = UserOut(id=owner, email=row.owner_email, created_at=row.owner_created_at)
+        return cls(id=row.id, created_at=row.created_at, owner=by, **post.model_dump())
 
 
 class PostOut(BaseModel):

@@ -1,14 +1,19 @@
-"""Sign-up, and what anyone may know of a user."""
+"""Accounts: sign-up, what anyone may know of a user, and what users do with their own."""
 
 from http import HTTPStatus
 
-from aws_lambda_powertools.event_handler.exceptions import NotFoundError, ServiceError
+from aws_lambda_powertools.event_handler import Response
+from aws_lambda_powertools.event_handler.exceptions import ForbiddenError, NotFoundError, ServiceError
 
 from common import api
+from common.credentials import WRONG_PASSWORD, prove_as_user
+from common.identity import CurrentSession, CurrentUser, rows_for_user
 from common.passwords import hash_password
 from common.schemas import UserOut
 from users import queries
-from users.schemas import UserCreate
+from users.schemas import Account, AccountChange, PasswordChange, PasswordProof, UserCreate
+
+TAKEN = "A user with this e-mail exists already"
 
 app = api.resolver()
 
@@ -18,8 +23,64 @@ def sign_up(user: UserCreate) -> UserOut:
     """Create an account."""
     rows = queries.create(email=user.email, password=hash_password(user.password))
     if not rows:
-        raise ServiceError(HTTPStatus.CONFLICT, "A user with this e-mail exists already")
+        raise ServiceError(HTTPStatus.CONFLICT, TAKEN)
     return UserOut(**rows[0]._asdict())
+
+
+@app.get("/users/me", responses=api.answers(Account, 200, 401))
+def read_account(user: CurrentUser) -> Account:
+    """Show one's own account."""
+    return Account(**rows_for_user(queries.account(user_id=user))[0]._asdict())
+
+
+@app.patch("/users/me", responses=api.answers(Account, 200, 401, 403, 409, 422, 429))
+def update_account(change: AccountChange, user: CurrentUser) -> Account:
+    """Change one's phone number, and with the current password one's e-mail."""
+    if change.email is None or change.current_password is None:
+        if "phone_number" not in change.model_fields_set:
+            return read_account(user)
+        rows = queries.change_phone_number(user_id=user, phone_number=change.phone_number)
+        return Account(**rows_for_user(rows)[0]._asdict())
+    proven = prove_as_user(user, change.current_password)
+    rows = queries.change_email(
+        user_id=user,
+        seen_hash=proven.hashed,
+        email=change.email,
+        phone_number=change.phone_number,
+        keeps_phone_number="phone_number" not in change.model_fields_set,
+    )
+    if not rows:
+        raise ServiceError(HTTPStatus.CONFLICT, TAKEN)
+    return Account(**rows[0]._asdict())
+
+
+@app.put(
+    "/users/me/password",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=api.answers(None, 204, 401, 403, 422, 429),
+)
+def update_password(change: PasswordChange, user: CurrentUser, session: CurrentSession) -> Response[None]:
+    """Change one's password; all other sessions end."""
+    proven = prove_as_user(user, change.current_password)
+    hashed = hash_password(change.new_password)
+    if not queries.change_password(
+        user_id=user, seen_hash=proven.hashed, password=hashed, session_id=session
+    ):
+        raise ForbiddenError(WRONG_PASSWORD)  # by now: it was changed while this one was being checked
+    return Response(HTTPStatus.NO_CONTENT)
+
+
+@app.delete(
+    "/users/me",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=api.answers(None, 204, 401, 403, 422, 429),
+)
+def delete_account(proof: PasswordProof, user: CurrentUser) -> Response[None]:
+    """Delete one's account with all posts and votes."""
+    proven = prove_as_user(user, proof.current_password)
+    if not queries.remove(user_id=user, seen_hash=proven.hashed):
+        raise ForbiddenError(WRONG_PASSWORD)
+    return Response(HTTPStatus.NO_CONTENT)
 
 
 @app.get("/users/<user_id>", responses=api.answers(UserOut, 200, 404, 422))

@@ -10,3 +10,12 @@ class UserRow(NamedTuple):
     id: int
     email: str
     created_at: datetime
+
+
+class AccountRow(NamedTuple):
+    """The columns of Account."""
+
+    id: int
+    email: str
+    created_at: datetime
+    phone_number: str | None

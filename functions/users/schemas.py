@@ -1,16 +1,16 @@
-"""What clients of the users function send."""
+"""What clients of the users function send, and what it answers beyond UserOut."""
 
-from typing import Annotated
+from typing import Annotated, Self
 
-from pydantic import AfterValidator, BaseModel, Field
+from pydantic import AfterValidator, BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from common.passwords import MOST_BYTES
-from common.schemas import STORABLE
+from common.schemas import STORABLE, UserOut
 
 
 def _address(value: str) -> str:
-    # Imported here because only sign-up needs it, and reading a user should start without it.
+    # Imported here because only a new address needs it; reading a user should start without it.
     from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415
 
     try:
@@ -27,13 +27,52 @@ def _hashable(value: str) -> str:
     return value
 
 
+Email = Annotated[str, Field(json_schema_extra={"format": "email"}), AfterValidator(_address)]
+NewPassword = Annotated[
+    str,
+    Field(min_length=1, json_schema_extra={"format": "password"}),
+    STORABLE,
+    AfterValidator(_hashable),
+]
+# No bounds: it is compared with what is stored, not stored.
+CurrentPassword = Annotated[str, Field(json_schema_extra={"format": "password"}), STORABLE]
+
+
 class UserCreate(BaseModel):
     """A new account."""
 
-    email: Annotated[str, Field(json_schema_extra={"format": "email"}), AfterValidator(_address)]
-    password: Annotated[
-        str,
-        Field(min_length=1, json_schema_extra={"format": "password"}),
-        STORABLE,
-        AfterValidator(_hashable),
-    ]
+    email: Email
+    password: NewPassword
+
+
+class Account(UserOut):
+    """What a user may know of themselves."""
+
+    phone_number: str | None
+
+
+class AccountChange(BaseModel):
+    """What to change of an account; what is absent stays. A new e-mail wants the current password."""
+
+    phone_number: Annotated[str, Field(max_length=50), STORABLE] | None = None
+    email: Email | None = None
+    current_password: CurrentPassword | None = None
+
+    @model_validator(mode="after")
+    def _password_for_email(self) -> Self:
+        if self.email is not None and self.current_password is None:
+            raise PydanticCustomError("missing", "A new e-mail wants the current_password beside it")
+        return self
+
+
+class PasswordChange(BaseModel):
+    """A new password for the current one."""
+
+    current_password: CurrentPassword
+    new_password: NewPassword
+
+
+class PasswordProof(BaseModel):
+    """The password of a user who wants something that cannot be undone."""
+
+    current_password: CurrentPassword

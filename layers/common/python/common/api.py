@@ -19,7 +19,7 @@ from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from aws_lambda_powertools.metrics import MetricUnit
 
 from common import deadline
-from common.errors import UnavailableError, UnknownOutcomeError
+from common.errors import ThrottledError, UnavailableError, UnknownOutcomeError
 from common.logs import log
 from common.schemas import LARGEST_INTEGER, SMALLEST_INTEGER, InvalidInput, Problem
 from common.settings import required
@@ -60,6 +60,7 @@ def resolver() -> APIGatewayRestResolver:
     app.exception_handler(ValueError)(on_value_error)
     app.exception_handler(ServiceError)(_service_error)
     app.exception_handler(DependencyResolutionError)(_dependency_error)
+    app.exception_handler(ThrottledError)(_throttled)
     app.exception_handler(UnavailableError)(_unavailable)
     app.exception_handler(UnknownOutcomeError)(_unknown_outcome)
     app.exception_handler(Exception)(_internal_error)
@@ -136,6 +137,11 @@ def _service_error(error: ServiceError) -> Response[Any]:
 def _dependency_error(error: DependencyResolutionError) -> Response[Any]:
     cause = error.__cause__
     return _service_error(cause) if isinstance(cause, ServiceError) else _internal_error(error)
+
+
+def _throttled(error: ThrottledError) -> Response[Any]:
+    wait = {"Retry-After": str(error.seconds)}
+    return _error(HTTPStatus.TOO_MANY_REQUESTS, f"Too many attempts, try again in {error.seconds} s", wait)
 
 
 def _unavailable(error: UnavailableError) -> Response[Any]:

@@ -17,8 +17,9 @@ RECYCLE_SECONDS: Final = 20 * 60
 WAIT_SECONDS: Final = 3.0
 ATTEMPTS: Final = 2
 
-# The server undid the statement because another one got in its way: run again, it sees what that one did.
-LOST_RACE: Final = frozenset({"23503", "40001", "40P01"})
+# The server undid the statement because another one got in its way (it took a key, removed a row, held a
+# lock): run again, it sees what that one did.
+LOST_RACE: Final = frozenset({"23502", "23503", "23505", "40001", "40P01"})
 # The server is going down, coming up, full, or the old writer of a failover: a new connection may do better.
 WRONG_SERVER: Final = frozenset({"25006", "53300", "57P01", "57P02", "57P03"})
 # The statement ran into a limit of time: run again, it would take as long.

@@ -1,4 +1,4 @@
-"""Faults of the database that the API has an answer to."""
+"""Faults and refusals below the handlers that the API has an answer to."""
 
 
 class UnavailableError(Exception):
@@ -11,3 +11,11 @@ class UnavailableError(Exception):
 
 class UnknownOutcomeError(Exception):
     """The connection broke after a write was sent, which may or may not have been done."""
+
+
+class ThrottledError(Exception):
+    """Too many attempts; the next may come after `seconds`."""
+
+    def __init__(self, seconds: int) -> None:
+        super().__init__(f"{seconds} s to wait")
+        self.seconds = seconds

@@ -1,10 +1,12 @@
 """The tables. Names and types of the reference columns are part of the contract and stay."""
 
 from datetime import datetime
+from uuid import UUID
 
 from sqlalchemy import TIMESTAMP, ForeignKey, Index, MetaData, String, func, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
+TOP = (text("vote_count DESC"), text("id DESC"))
 NEWEST = (text("created_at DESC"), text("id DESC"))
 
 
@@ -53,9 +55,57 @@ class Post(Base):
 
     __table_args__ = (
         Index("ix_posts_published_newest", *NEWEST, postgresql_where=text("published")),
+        Index("ix_posts_published_top", *TOP, postgresql_where=text("published")),
         Index("ix_posts_owner_newest", "owner_id", "published", *NEWEST),
         Index("ix_posts_title_grams", text("grams(title, 1, 3)"), postgresql_using="gin"),
     )
+
+
+class Session(Base):
+    """What a login opened; it lives on as its refresh tokens are renewed, and its end is theirs."""
+
+    __tablename__ = "sessions"
+
+    id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.gen_random_uuid())
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
+    renewed_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.now())
+
+
+class RefreshToken(Base):
+    """A refresh token of a session, by its SHA-256 hash; a used one is kept, to be known when it returns."""
+
+    __tablename__ = "refresh_tokens"
+
+    hash: Mapped[str] = mapped_column(String, primary_key=True)
+    session_id: Mapped[UUID] = mapped_column(ForeignKey("sessions.id", ondelete="CASCADE"), index=True)
+    created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.now())
+    used_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+
+
+class LoginFailure(Base):
+    """How often in a row somebody failed to log in to an account, whether it exists or not.
+
+    `account` is the SHA-256 hash of the address in lower case: what people type there is not always one.
+    """
+
+    __tablename__ = "login_failures"
+
+    account: Mapped[bytes] = mapped_column(primary_key=True)
+    failures: Mapped[int]
+    last_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.now(), index=True)
+
+
+class IdempotencyKey(Base):
+    """What a request with an Idempotency-Key created, so that the same request gets the same answer."""
+
+    __tablename__ = "idempotency_keys"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    key: Mapped[str] = mapped_column(String, primary_key=True)
+    fingerprint: Mapped[str] = mapped_column(String)
+    # Not a foreign key: the first answer is given again even when the post has gone since.
+    post_id: Mapped[int]
+    created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True))
 
 
 class Vote(Base):

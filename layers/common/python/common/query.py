@@ -9,8 +9,9 @@ import inspect
 from collections.abc import Callable
 from datetime import datetime
 from typing import Any
+from uuid import UUID
 
-from sqlalchemy import TIMESTAMP, Boolean, Integer, String, UpdateBase, bindparam
+from sqlalchemy import TIMESTAMP, Boolean, Integer, String, UpdateBase, Uuid, bindparam
 from sqlalchemy.dialects.postgresql.pg8000 import dialect
 from sqlalchemy.sql.selectable import ReturnsRows
 from sqlalchemy.sql.visitors import iterate
@@ -25,6 +26,8 @@ SQL_TYPES: dict[object, TypeEngine[Any]] = {
     int: Integer(),
     int | None: Integer(),
     str: String(),
+    str | None: String(),
+    UUID: Uuid(),
 }
 DIALECT = dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # not typed by SQLAlchemy
 

@@ -44,6 +44,13 @@ def parse_keys(document: str) -> tuple[Key, ...]:
     return tuple(Key(kid, secret) for kid, secret in ring.items())
 
 
+class Bearer(NamedTuple):
+    """Who bears a token: a user, in the session (a UUID) that a login opened."""
+
+    user_id: int
+    session_id: str
+
+
 class KeyRing:
     """The keys that `JWT_KEYS` holds."""
 
@@ -62,22 +69,23 @@ class KeyRing:
         raise InvalidTokenError("unknown kid")
 
 
-def sign(user_id: int, key: Key, *, lifetime: int) -> str:
-    """Return an access token of the user that is valid for `lifetime` seconds from now."""
+def sign(bearer: Bearer, key: Key, *, lifetime: int) -> str:
+    """Return an access token that is valid for `lifetime` seconds from now."""
     now = int(time.time())
     claims = {
         "iss": ISSUER,
         "aud": AUDIENCE,
-        "sub": str(user_id),
-        "user_id": user_id,
+        "sub": str(bearer.user_id),
+        "user_id": bearer.user_id,
+        "sid": bearer.session_id,
         "iat": now,
         "exp": now + lifetime,
     }
     return jwt.encode(claims, key.secret, algorithm=ALGORITHM, headers={"kid": key.kid})
 
 
-def verify(token: str, ring: KeyRing) -> int:
-    """Return the id of the user whose token this is; InvalidTokenError when it proves nothing.
+def verify(token: str, ring: KeyRing) -> Bearer:
+    """Return whose token this is; InvalidTokenError when it proves nothing.
 
     The algorithm is pinned and every registered claim that we set is required (RFC 8725, section 3).
     """
@@ -89,11 +97,11 @@ def verify(token: str, ring: KeyRing) -> int:
             algorithms=[ALGORITHM],
             audience=AUDIENCE,
             issuer=ISSUER,
-            options={"require": ["iss", "aud", "sub", "iat", "exp", "user_id"]},
+            options={"require": ["iss", "aud", "sub", "iat", "exp", "user_id", "sid"]},
         )
     except jwt.PyJWTError as error:
         raise InvalidTokenError(type(error).__name__) from None
     user_id = claims["user_id"]
     if type(user_id) is not int or not 0 < user_id <= LARGEST_ID or claims["sub"] != str(user_id):
         raise InvalidTokenError("user_id and sub do not name one user")
-    return user_id
+    return Bearer(user_id, str(claims["sid"]))
