@@ -8,10 +8,11 @@ from aws_lambda_powertools.event_handler.openapi.params import Form
 from auth import queries
 from auth.schemas import Token
 from common import api
+from common.keys import KeyRing
 from common.passwords import verify_password
 from common.schemas import Text
 from common.settings import whole_number
-from common.tokens import KeyRing, sign
+from common.tokens import sign
 
 LIFETIME_SECONDS = whole_number("TOKEN_LIFETIME", least=60, most=24 * 60 * 60)
 
