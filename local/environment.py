@@ -18,6 +18,8 @@ from local.api import ACCOUNT, REGION, Function
 _LENGTH = struct.Struct("!I")
 _RESULT = b"+"
 _INIT_SECONDS = 30.0
+# Where functions log to, whatever this process's own sys.stderr has been made of.
+_STANDARD_ERROR = 2
 _WORKER = Path(__file__).with_name("worker.py")
 
 
@@ -151,7 +153,7 @@ def _spawn(
     return subprocess.Popen(  # noqa: S603 - our own interpreter and program
         [sys.executable, "-I", "-S", "-X", "utf8", str(_WORKER), json.dumps(order)],
         stdin=subprocess.PIPE,
-        stdout=sys.stderr,
+        stdout=_STANDARD_ERROR,
         env=_variables(function, overrides),
         pass_fds=[gateway.fileno()],
         # Ctrl-C in the terminal is for the gateway, which lets running requests finish.

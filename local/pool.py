@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from dataclasses import dataclass
 from typing import cast
 
-from local.environment import ExecutionEnvironment, FunctionError, Invocation
+from local.environment import ExecutionEnvironment, Invocation
 
 _MOST_ENVIRONMENTS = 10
 _QUEUE_SECONDS = 10.0
@@ -151,7 +151,8 @@ class Pool:
                     environment = await self._start()
                     self._new.add(environment)
                     self._offer(environment)
-        except FunctionError as error:
+        except Exception as error:
+            # The function's fault or the machine's: the request that has waited longest learns of it.
             if self._queue and not (place := self._queue.popleft()).done():
                 place.set_exception(error)
         finally:

@@ -18,6 +18,8 @@ _CONNECTION_HEADERS = frozenset(
 )
 _FINAL_STATUSES = range(200, 600)
 
+_HEADER_FIELDS = ("headers", "multiValueHeaders")
+
 # Status, error type and message of the gateway's own answers, unless the API overrides them.
 _DEFAULTS = {
     "ACCESS_DENIED": (403, "AccessDeniedException", "User is not authorized to access this resource"),
@@ -87,8 +89,8 @@ def proxy_response(payload: bytes) -> Response:
 
 
 def _headers(answer: Mapping[str, Any]) -> list[tuple[str, str]]:
-    single = answer.get("headers") or {}
-    multiple = answer.get("multiValueHeaders") or {}
+    # Both may be absent or null.
+    single, multiple = ({} if (value := answer.get(key)) is None else value for key in _HEADER_FIELDS)
     if not isinstance(single, dict) or not isinstance(multiple, dict):
         raise MalformedResponseError("its headers are not an object")
     # A header in both comes once, with the value or values of multiValueHeaders.

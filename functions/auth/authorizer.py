@@ -5,7 +5,8 @@ Every cold request waits for its start, so it imports neither SQLAlchemy nor pyd
 
 from typing import Any
 
-from common.tokens import InvalidTokenError, KeyRing, verify
+from common.keys import KeyRing
+from common.tokens import InvalidTokenError, verify
 
 ring = KeyRing()
 

@@ -13,9 +13,10 @@ from auth.schemas import Refresh, Token
 from common import api
 from common.credentials import prove_with_email
 from common.identity import UNAUTHORIZED, CurrentSession, CurrentUser, rows_for_user
+from common.keys import KeyRing
 from common.schemas import Text
 from common.settings import whole_number
-from common.tokens import Bearer, KeyRing, sign
+from common.tokens import Bearer, sign
 
 LIFETIME_SECONDS = whole_number("TOKEN_LIFETIME", least=60, most=24 * 60 * 60)
 

@@ -54,9 +54,7 @@ class Order(NamedTuple):
     key: InstrumentedAttribute[Any]
     descends: bool
 
-    def by(
-        self, key: SQLCoreOperations[Any], ident: SQLCoreOperations[int]
-    ) -> tuple[ColumnElement[Any], ...]:
+    def by(self, key: SQLCoreOperations[Any], ident: SQLCoreOperations[int]) -> tuple[Any, ...]:
         """Return the ORDER BY of columns that stand for the key and the id."""
         direction = desc if self.descends else asc
         return (direction(key), direction(ident))

@@ -7,7 +7,8 @@ import bcrypt
 import jwt
 import pytest
 
-from common.tokens import KeyRing, verify
+from common.keys import KeyRing
+from common.tokens import verify
 from tests.data import PASSWORD, Database
 from tests.lambdas import Answer, call, invoke, request
 

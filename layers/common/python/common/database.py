@@ -5,7 +5,7 @@ import time
 from collections.abc import Sequence
 from typing import Any, Final, Generic, NamedTuple, ParamSpec, TypeVar
 
-from common import deadline
+from common import aws, deadline
 from common.connection import BrokenError, Connection, RefusedError
 from common.errors import UnavailableError, UnknownOutcomeError
 from common.logs import log
@@ -115,12 +115,17 @@ class Session:
                 port=self.settings.port,
                 database=self.settings.name,
                 user=self.settings.user,
-                password=self.settings.password,
+                password=self._password(),
                 ssl_context=self.tls,
                 timeout=_patience(),
             )
-        except (RefusedError, BrokenError) as error:
+        except (RefusedError, BrokenError, aws.AwsError) as error:
             raise UnavailableError(str(error), may_pass=True) from None
+
+    def _password(self) -> str | None:
+        if not self.settings.iam:
+            return self.settings.password
+        return aws.rds_auth_token(self.settings.host, self.settings.port, self.settings.user)
 
     def disconnect(self) -> None:
         """Let go of the connection; the next statement makes a new one."""

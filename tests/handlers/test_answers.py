@@ -1,0 +1,128 @@
+"""What all answers have in common: headers, and the shape and the silence of errors."""
+
+from collections.abc import Callable
+from typing import NoReturn
+
+import pytest
+
+import posts.queries
+import votes.queries
+from common.errors import UnavailableError, UnknownOutcomeError
+from tests.data import Database
+from tests.lambdas import Answer, Context, call, invoke, request
+
+ORIGIN = "https://app.example.com"
+
+
+def raising(error: Exception) -> Callable[..., NoReturn]:
+    def run(**_values: object) -> NoReturn:
+        raise error
+
+    return run
+
+
+def assert_private(answer: Answer) -> None:
+    assert answer.headers["Cache-Control"] == ["no-store"]
+    assert answer.headers["X-Content-Type-Options"] == ["nosniff"]
+    assert answer.headers["Strict-Transport-Security"] == ["max-age=63072000; includeSubDomains"]
+
+
+def test_every_answer_has_the_headers_that_an_api_should_have(
+    ada: int, bob: int, deleted_user: int, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    post_id = database.add_post(ada)
+    monkeypatch.setattr(votes.queries, "cast", raising(KeyError("a mistake")))
+    answers = {
+        200: call("list_posts", user=ada),
+        201: call("create_post", user=ada),
+        204: call("delete_post", user=ada, item=call("create_post", user=ada).json()["id"]),
+        401: call("list_posts", user=deleted_user),
+        403: call("delete_post", user=bob, item=post_id),
+        404: call("read_post", user=ada, item=0),
+        409: call("sign_up"),
+        422: call("sign_up", body={}),
+        500: call("vote", user=ada),
+    }
+    assert {status: answer.status for status, answer in answers.items()} == {
+        status: status for status in answers
+    }
+    for answer in answers.values():
+        assert_private(answer)
+
+
+@pytest.mark.parametrize("event", ["list_posts", "create_post", "read_post"])
+def test_a_page_of_our_origin_may_read_every_answer(event: str, ada: int) -> None:
+    answer = call(event, user=ada, headers={"Origin": ORIGIN})
+    assert answer.headers["Access-Control-Allow-Origin"] == [ORIGIN]
+    assert "Access-Control-Allow-Credentials" not in answer.headers
+
+
+@pytest.mark.parametrize(
+    "origin", ["https://evil.example", "https://app.example.com.evil.example", "null", None]
+)
+def test_a_page_of_another_origin_may_not(origin: str | None, ada: int) -> None:
+    answer = call("list_posts", user=ada, headers={"Origin": origin})
+    assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+@pytest.mark.parametrize("path", ["/posts/7/likes", "/nothing"])
+def test_a_path_that_no_function_has_is_not_found(path: str, ada: int) -> None:
+    lost = request("read_post", user=ada) | {"path": path}
+    answer = invoke(lost)
+    assert answer.status == 404
+    assert answer.json() == {"detail": "Not found"}
+    assert_private(answer)
+
+
+@pytest.mark.parametrize("slash", ["", "/"])
+@pytest.mark.parametrize(
+    ("event", "path", "status"),
+    [
+        ("list_posts", "/posts", 200),
+        ("create_post", "/posts", 201),
+        ("read_post", "/posts/0", 404),
+        ("change_post", "/posts/0", 404),
+        ("delete_post", "/posts/0", 404),
+        ("vote", "/vote", 404),
+        ("sign_up", "/users", 409),
+        ("read_user", "/users/0", 404),
+        ("login", "/login", 200),
+    ],
+)
+def test_a_slash_at_the_end_changes_nothing(event: str, path: str, slash: str, status: int, ada: int) -> None:
+    user = ada if event not in {"sign_up", "read_user", "login"} else None
+    answer = invoke(request(event, user=user) | {"path": path + slash})
+    assert answer.status == status
+    assert "Location" not in answer.headers
+
+
+def test_a_read_that_cannot_be_done_is_unavailable(ada: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(posts.queries, "read", raising(UnavailableError("refused", may_pass=True)))
+    answer = call("read_post", user=ada)
+    assert answer.status == 503
+    assert answer.json() == {"detail": "Unavailable, nothing was changed"}
+    assert answer.headers["Retry-After"] == ["1"]
+    assert_private(answer)
+
+
+def test_a_write_that_may_have_been_done_says_so(ada: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(posts.queries, "create", raising(UnknownOutcomeError("broken")))
+    answer = call("create_post", user=ada)
+    assert answer.status == 504
+    assert answer.json() == {"detail": "No answer from the database: the change may have been made"}
+    assert "Retry-After" not in answer.headers
+    assert_private(answer)
+
+
+def test_an_invocation_without_time_left_does_not_begin_a_statement(ada: int, database: Database) -> None:
+    answer = invoke(request("create_post", user=ada), Context(milliseconds=900))
+    assert answer.status == 503
+    assert database.value("SELECT count(*) FROM posts") == 0
+
+
+def test_a_context_that_no_gateway_makes_is_an_error_of_ours_and_lets_nobody_in(ada: int) -> None:
+    broken = request("list_posts", user=ada)
+    broken["requestContext"]["authorizer"]["user_id"] = ada
+    answer = invoke(broken)
+    assert answer.status == 500
+    assert answer.json() == {"detail": "Internal Server Error"}

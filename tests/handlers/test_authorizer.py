@@ -1,0 +1,78 @@
+"""The Lambda authorizer: a policy for each token."""
+
+import time
+from typing import Any
+
+import jwt
+import pytest
+
+from auth.authorizer import handler
+from common.keys import Key, KeyRing
+from common.tokens import sign
+from tests.lambdas import Context, load
+
+STAGE = "arn:aws:execute-api:eu-central-1:123456789012:k3x9w2v7qd/prod"
+
+
+def authorize(header: str) -> dict[str, Any]:
+    return handler(load("authorize") | {"authorizationToken": header}, Context())
+
+
+def assert_denied(policy: dict[str, Any]) -> None:
+    assert policy.keys() == {"principalId", "policyDocument"}
+    assert policy["policyDocument"]["Version"] == "2012-10-17"
+    assert policy["policyDocument"]["Statement"] == [
+        {"Action": "execute-api:Invoke", "Effect": "Deny", "Resource": f"{STAGE}/*/*"}
+    ]
+
+
+@pytest.fixture
+def token() -> str:
+    """Return a good token of user 7."""
+    return sign(7, KeyRing().newest(), lifetime=60)
+
+
+@pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
+@pytest.mark.parametrize("form", ["{} {}", " {}  {} "])
+def test_a_good_token_opens_every_method_of_the_stage(scheme: str, form: str, token: str) -> None:
+    assert authorize(form.format(scheme, token)) == {
+        "principalId": "7",
+        "policyDocument": {
+            "Version": "2012-10-17",
+            "Statement": [{"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": f"{STAGE}/*/*"}],
+        },
+        "context": {"user_id": "7"},
+    }
+
+
+@pytest.mark.parametrize("scheme", ["", "Basic ", "Token ", "Bearer", "Bearer:", "Bearer,"])
+def test_a_token_of_another_scheme_is_denied(scheme: str, token: str) -> None:
+    assert_denied(authorize(f"{scheme}{token}"))
+
+
+@pytest.mark.parametrize(
+    "header",
+    ["", " ", "Bearer", "Bearer ", "Bearer a", "Bearer a.b.c", "Bearer ..", "Bearer \x80", "Bearer é"],
+)
+def test_what_is_no_token_is_denied(header: str) -> None:
+    assert_denied(authorize(header))
+
+
+def test_two_tokens_are_none(token: str) -> None:
+    assert_denied(authorize(f"Bearer {token} {token}"))
+
+
+def test_a_token_signed_with_a_key_of_somebody_else_is_denied() -> None:
+    foreign = sign(7, Key(KeyRing().newest().kid, "x" * 32), lifetime=60)
+    assert_denied(authorize(f"Bearer {foreign}"))
+
+
+def test_an_expired_token_is_denied() -> None:
+    assert_denied(authorize(f"Bearer {sign(7, KeyRing().newest(), lifetime=-1)}"))
+
+
+def test_a_token_without_a_user_is_denied() -> None:
+    key = KeyRing().newest()
+    claims = {"iss": "social", "aud": "social-api", "sub": "7", "iat": time.time(), "exp": time.time() + 60}
+    token = jwt.encode(claims, key.secret, algorithm="HS256", headers={"kid": key.kid})
+    assert_denied(authorize(f"Bearer {token}"))

@@ -1,0 +1,88 @@
+"""GET /, /docs and /openapi.json."""
+
+import json
+import re
+from html.parser import HTMLParser
+
+import pytest
+
+from tests.lambdas import call, invoke, load
+
+OPERATIONS = {
+    ("/users", "post"),
+    ("/users/{id}", "get"),
+    ("/login", "post"),
+    ("/posts", "get"),
+    ("/posts", "post"),
+    ("/posts/{id}", "get"),
+    ("/posts/{id}", "put"),
+    ("/posts/{id}", "delete"),
+    ("/vote", "post"),
+    ("/", "get"),
+    ("/openapi.json", "get"),
+}
+METHODS = {"get", "post", "put", "patch", "delete"}
+
+
+def test_the_welcome_says_where_the_documentation_is() -> None:
+    answer = call("welcome")
+    assert answer.status == 200
+    assert answer.json().keys() == {"message"}
+    assert "/docs" in answer.json()["message"]
+    assert "/openapi.json" in answer.json()["message"]
+
+
+def test_the_document_describes_every_path_of_every_function() -> None:
+    answer = call("openapi")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == ["application/json"]
+    described = {
+        (re.sub(r"{\w+}", "{id}", path), method)
+        for path, item in answer.json()["paths"].items()
+        for method in item.keys() & METHODS
+    }
+    assert described >= OPERATIONS
+
+
+@pytest.mark.parametrize(
+    ("path", "server", "token_url"),
+    [("/prod/openapi.json", "/prod", "/prod/login"), ("/openapi.json", "/", "/login")],
+)
+def test_the_document_says_below_which_stage_the_paths_are(path: str, server: str, token_url: str) -> None:
+    event = load("openapi")
+    event["requestContext"]["path"] = path
+    document = invoke(event).json()
+    assert document["servers"] == [{"url": server}]
+    [scheme] = [
+        scheme for scheme in document["components"]["securitySchemes"].values() if scheme["type"] == "oauth2"
+    ]
+    assert scheme["flows"]["password"]["tokenUrl"] == token_url
+
+
+class Loads(HTMLParser):
+    """Collects what a page makes a browser load."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.addresses: list[str | None] = []
+
+    def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
+        if tag in {"script", "link", "img", "iframe"}:
+            self.addresses += [value for name, value in attrs if name in {"src", "href"}]
+
+
+def test_the_page_holds_the_document_and_loads_nothing() -> None:
+    answer = call("docs")
+    assert answer.status == 200
+    assert answer.headers["Content-Type"] == ["text/html; charset=utf-8"]
+    assert json.dumps(call("openapi").json()["info"]["title"]) in answer.body
+    page = Loads()
+    page.feed(answer.body)
+    assert page.addresses == []
+
+
+@pytest.mark.parametrize("event", ["openapi", "docs"])
+def test_what_is_the_same_for_all_may_be_kept_for_a_while(event: str) -> None:
+    answer = call(event)
+    assert answer.headers["Cache-Control"] == ["public, max-age=300"]
+    assert answer.headers["X-Content-Type-Options"] == ["nosniff"]

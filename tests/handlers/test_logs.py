@@ -1,0 +1,88 @@
+"""What the functions log: enough to find a fault by, and no secret."""
+
+import io
+import json
+from typing import Any
+
+import pytest
+
+import posts.queries
+from common.errors import UnavailableError
+from common.logs import log
+from tests.handlers.test_answers import raising
+from tests.lambdas import call, load
+
+SECRETS = ["S3cret-pass", "$2b$", "eyJhbGciOi"]
+
+
+class Output:
+    """Everything that a function writes: its log, and the metrics that it prints."""
+
+    def __init__(self, stream: io.StringIO, capsys: pytest.CaptureFixture[str]) -> None:
+        self._stream = stream
+        self._capsys = capsys
+
+    def text(self) -> str:
+        printed = self._capsys.readouterr()
+        return self._stream.getvalue() + printed.out + printed.err
+
+    def lines(self) -> list[dict[str, Any]]:
+        return [json.loads(line) for line in self.text().splitlines()]
+
+
+@pytest.fixture
+def output(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Output:
+    """Return what is written from now on."""
+    stream = io.StringIO()
+    monkeypatch.setattr(log.registered_handler, "stream", stream)
+    return Output(stream, capsys)
+
+
+def test_an_error_of_ours_is_logged_by_type_and_place_without_its_message(
+    ada: int, output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posts.queries, "read", raising(KeyError("SELECT S3cret-pass FROM users")))
+    answer = call("read_post", user=ada)
+    assert answer.status == 500
+    assert answer.json() == {"detail": "Internal Server Error"}
+    [line] = output.lines()
+    assert line["message"] == "unexpected error"
+    assert line["level"] == "ERROR"
+    assert line["error"] == "KeyError"
+    assert line["file"] == __file__.replace("test_logs", "test_answers")
+    assert isinstance(line["line"], int)
+    assert line["correlation_id"] == load("read_post")["requestContext"]["requestId"]
+    assert line["service"] == "social"
+    assert "SELECT" not in json.dumps(line)
+    assert "Traceback" not in json.dumps(line)
+
+
+def test_a_fault_of_the_database_is_logged_and_counted(
+    ada: int, output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        posts.queries, "read", raising(UnavailableError("connection refused", may_pass=False))
+    )
+    assert call("read_post", user=ada).status == 503
+    logged, metric = output.lines()
+    assert (logged["message"], logged["reason"]) == ("gave up on the database", "connection refused")
+    assert metric["DatabaseUnavailable"] == [1.0]
+    assert metric["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "social"
+
+
+@pytest.mark.usefixtures("_cheap_hashes")
+def test_no_password_token_hash_or_statement_is_ever_written(output: Output) -> None:
+    signed_up = call("sign_up", body={"email": "eve@example.com", "password": "S3cret-pass"})
+    taken = call("sign_up", body={"email": "eve@example.com", "password": "S3cret-pass"})
+    too_long = call("sign_up", body={"email": "eve@example.com", "password": "S3cret-pass" * 9})
+    malformed = call("sign_up", body='{"password": "S3cret-pass"')
+    logged_in = call("login", body="username=eve%40example.com&password=S3cret-pass")
+    wrong = call("login", body="username=eve%40example.com&password=S3cret-pass%20")
+    listed = call("list_posts", user=signed_up.json()["id"])
+    answers = [signed_up, taken, too_long, malformed, logged_in, wrong, listed]
+    assert [answer.status for answer in answers] == [201, 409, 422, 422, 200, 403, 200]
+    written = output.text()
+    for secret in [*SECRETS, logged_in.json()["access_token"], "SELECT", "INSERT"]:
+        assert secret not in written
+    for answer in [signed_up, taken, too_long, malformed, wrong, listed]:
+        assert all(secret not in answer.body for secret in SECRETS)

@@ -1,0 +1,12 @@
+"""The sample project, written anew for each test that asks for it."""
+
+from pathlib import Path
+
+import pytest
+
+from tests.local.sample import write_project
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return write_project(tmp_path)

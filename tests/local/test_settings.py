@@ -1,0 +1,77 @@
+"""Which environment variables are accepted, and what is said of the others."""
+
+import json
+
+import pytest
+
+from local.errors import LocalRunError
+from local.settings import Settings
+
+KEY = "k" * 32
+
+
+def test_nothing_is_set() -> None:
+    settings = Settings.read({})
+    assert (settings.port, settings.database_url) == (3000, "")
+    (key,) = json.loads(settings.jwt_keys).values()
+    assert len(key.encode()) >= 32
+    assert settings.jwt_keys != Settings.read({}).jwt_keys
+
+
+def test_empty_is_unset() -> None:
+    settings = Settings.read({"PORT": "", "DATABASE_URL": "", "JWT_KEYS": ""})
+    assert (settings.port, settings.database_url) == (3000, "")
+
+
+def test_everything_is_set() -> None:
+    keys = json.dumps({"old": KEY, "new": KEY})
+    url = "postgres://user:secret@db.example.com:5433/social?sslmode=require"
+    assert Settings.read({"PORT": "80", "DATABASE_URL": url, "JWT_KEYS": keys}) == Settings(80, url, keys)
+
+
+@pytest.mark.parametrize("port", ["x", "-1", "65536", "3.5", " 1"])
+def test_a_wrong_port(port: str) -> None:
+    with pytest.raises(LocalRunError, match="PORT is"):
+        Settings.read({"PORT": port})
+
+
+@pytest.mark.parametrize(
+    "url",
+    [
+        "secret",
+        "mysql://user:secret@host/social",
+        "postgresql://user:secret@host",
+        "postgresql://user:secret@host/",
+        "postgresql:///social?password=secret",
+        "postgresql://user:secret@host:port/social",
+        "postgresql://user:secret@host:70000/social",
+        "postgresql://user:secret@host:0/social",
+        "postgresql://user:secret@[::1/social",
+    ],
+)
+def test_a_wrong_database_url_is_not_quoted(url: str) -> None:
+    with pytest.raises(LocalRunError, match="DATABASE_URL is not") as caught:
+        Settings.read({"DATABASE_URL": url})
+    assert "secret" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    "keys",
+    [
+        "secret",
+        "[]",
+        "{}",
+        '"secret"',
+        '{"a": 5}',
+        json.dumps({"a": "secret"}),
+        json.dumps({"good": KEY, "a": "k" * 31}),
+    ],
+)
+def test_wrong_keys_are_not_quoted(keys: str) -> None:
+    with pytest.raises(LocalRunError, match="JWT_KEYS") as caught:
+        Settings.read({"JWT_KEYS": keys})
+    assert "secret" not in str(caught.value)
+
+
+def test_a_key_is_measured_in_bytes() -> None:
+    Settings.read({"JWT_KEYS": json.dumps({"a": "é" * 16})})

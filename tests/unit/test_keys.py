@@ -1,0 +1,39 @@
+"""common.keys: what a key ring may look like."""
+
+import json
+
+import pytest
+
+from common.keys import Key, KeyRing, parse_keys
+from common.settings import SettingsError
+
+
+def test_keys_stand_in_the_order_of_the_document() -> None:
+    assert parse_keys(json.dumps({"b": "1" * 32, "a": "ä" * 16})) == (Key("b", "1" * 32), Key("a", "ä" * 16))
+
+
+@pytest.mark.parametrize("document", ["", "secret", "{", "{'a': 'b'}"])
+def test_a_ring_that_is_not_json_is_named_and_not_shown(document: str) -> None:
+    with pytest.raises(SettingsError, match=r"^JWT_KEYS is not JSON: give an object of kid to key$"):
+        parse_keys(document)
+
+
+@pytest.mark.parametrize(
+    "document", ["{}", "[]", "null", '"secret"', '{"a": 7}', '{"a": null}', '{"a": ["b"]}']
+)
+def test_a_ring_that_is_no_object_of_keys_is_named(document: str) -> None:
+    with pytest.raises(SettingsError, match=r"^JWT_KEYS is not an object of kid to key, as in "):
+        parse_keys(document)
+
+
+@pytest.mark.parametrize("key", ["", "x" * 31, "ä" * 15])
+def test_a_short_key_is_refused_by_name_and_not_shown(key: str) -> None:
+    document = json.dumps({"good": "x" * 32, "weak": key})
+    with pytest.raises(SettingsError, match=r"^JWT_KEYS has a key shorter than 32 bytes: weak$"):
+        parse_keys(document)
+
+
+def test_keys_that_stand_in_the_environment_are_for_a_local_run(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("STAGE", "prod")
+    with pytest.raises(SettingsError, match=r"^JWT_KEYS holds keys: that is for STAGE=local; "):
+        KeyRing()

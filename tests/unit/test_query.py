@@ -1,0 +1,83 @@
+"""common.query: what a statement may look like, and what it becomes."""
+
+from datetime import datetime
+from typing import NamedTuple
+
+import pytest
+from sqlalchemy import Select, delete, insert, literal_column, select, update
+from sqlalchemy.sql.selectable import ReturnsRows
+
+from common.models import User
+from common.query import query
+
+
+class IdRow(NamedTuple):
+    """A row of one id."""
+
+    id: int
+
+
+class NamesRow(NamedTuple):
+    """A row of other names."""
+
+    number: int
+
+
+def test_a_statement_becomes_sql_on_one_line_with_numbered_parameters() -> None:
+    @query(IdRow)
+    def find(*, email: str, number: int | None, after: datetime | None) -> Select[int]:
+        return select(User.id).where(User.email == email, User.id == number, User.created_at > after)
+
+    assert find.parameters == ("email", "number", "after")
+    assert find.sql == (
+        "SELECT users.id FROM users WHERE users.email = $1::VARCHAR AND users.id = $2::INTEGER"
+        " AND users.created_at > $3::TIMESTAMP WITH TIME ZONE"
+    )
+    assert not find.writes
+
+
+def test_a_parameter_that_is_used_twice_is_sent_once() -> None:
+    @query(IdRow)
+    def find(*, number: int) -> Select[int]:
+        return select(User.id).where((User.id == number) | (User.id == number + literal_column("1")))
+
+    assert find.parameters == ("number",)
+
+
+@pytest.mark.parametrize(
+    ("statement", "writes"),
+    [
+        (insert(User).values(email=literal_column("'e'")).returning(User.id), True),
+        (update(User).values(email=literal_column("'e'")).returning(User.id), True),
+        (delete(User).returning(User.id), True),
+        (select(delete(User).returning(User.id).cte("deleted").c.id), True),
+        (select(User.id), False),
+        (select(select(User.id).cte("found").c.id), False),
+    ],
+)
+def test_a_statement_that_changes_a_row_anywhere_writes(statement: ReturnsRows, *, writes: bool) -> None:
+    assert query(IdRow)(lambda: statement).writes is writes
+
+
+def test_columns_other_than_the_row_s_are_refused() -> None:
+    def find() -> Select[int]:
+        return select(User.id)
+
+    with pytest.raises(TypeError, match=r"find selects \('id',\), but NamesRow has \('number',\)$"):
+        query(NamesRow)(find)
+
+
+def test_a_constant_that_would_travel_is_refused() -> None:
+    def find(*, email: str) -> Select[int]:
+        return select(User.id).where(User.email == email, User.id == 7)
+
+    with pytest.raises(TypeError, match=r"find sends constants as parameters: \('email', 'id_1'\)$"):
+        query(IdRow)(find)
+
+
+def test_a_parameter_of_a_type_that_has_no_column_is_refused() -> None:
+    def find(*, number: float) -> Select[int]:
+        return select(User.id).where(User.id == number)
+
+    with pytest.raises(KeyError, match="float"):
+        query(IdRow)(find)

@@ -1,0 +1,229 @@
+"""common.tokens: what proves who somebody is, and all that does not."""
+
+import base64
+import json
+import time
+from typing import Any
+
+import jwt
+import pytest
+from hypothesis import example, given
+from hypothesis import strategies as st
+
+from common.keys import Key, KeyRing
+from common.tokens import InvalidTokenError, sign, verify
+
+OLD = Key("2026-01", "o" * 32)
+NEW = Key("2026-02", "n" * 32)
+
+
+def ring_of(monkeypatch: pytest.MonkeyPatch, *keys: Key) -> KeyRing:
+    monkeypatch.setenv("JWT_KEYS", json.dumps(dict(keys)))
+    return KeyRing()
+
+
+@pytest.fixture
+def ring(monkeypatch: pytest.MonkeyPatch) -> KeyRing:
+    """Return a ring of an old and a new key."""
+    return ring_of(monkeypatch, OLD, NEW)
+
+
+def claims(**changes: object) -> dict[str, Any]:
+    """Return good claims with changes; what is changed to None is left out."""
+    now = int(time.time())
+    good: dict[str, object] = {
+        "iss": "social",
+        "aud": "social-api",
+        "sub": "7",
+        "user_id": 7,
+        "iat": now,
+        "exp": now + 60,
+    }
+    return {name: value for name, value in {**good, **changes}.items() if value is not None}
+
+
+def forge(payload: object, header: dict[str, object] | None = None, *, secret: str = NEW.secret) -> str:
+    """Return a token with any payload and anything in its header, signed as HS256 says."""
+    fields = {"alg": "HS256", "typ": "JWT", "kid": NEW.kid, **(header or {})}
+    signed = f"{encoded(json.dumps(fields))}.{encoded(json.dumps(payload))}"
+    algorithm = jwt.get_algorithm_by_name("HS256")
+    signature = algorithm.sign(signed.encode(), algorithm.prepare_key(secret))
+    return f"{signed}.{base64.urlsafe_b64encode(signature).rstrip(b'=').decode()}"
+
+
+def encoded(text: str) -> str:
+    return base64.urlsafe_b64encode(text.encode()).rstrip(b"=").decode()
+
+
+def assert_invalid(token: str, ring: KeyRing) -> None:
+    with pytest.raises(InvalidTokenError):
+        verify(token, ring)
+
+
+def test_a_token_proves_who_it_was_signed_for(ring: KeyRing) -> None:
+    for user_id in (1, 7, 2**31 - 1):
+        assert verify(sign(user_id, ring.newest(), lifetime=60), ring) == user_id
+
+
+def test_a_forged_token_is_good_when_nothing_about_it_is_wrong(ring: KeyRing) -> None:
+    # What makes the tests below tell something: it is the change that is refused, not the forgery.
+    assert verify(forge(claims()), ring) == 7
+
+
+def test_a_token_has_the_registered_claims_and_names_its_key(ring: KeyRing) -> None:
+    token = sign(7, ring.newest(), lifetime=60)
+    assert jwt.get_unverified_header(token) == {"alg": "HS256", "typ": "JWT", "kid": "2026-02"}
+    payload = jwt.decode(token, options={"verify_signature": False})
+    assert payload == claims(iat=payload["iat"], exp=payload["iat"] + 60)
+
+
+def test_the_newest_key_signs_and_the_older_ones_verify_until_they_are_gone(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    before = ring_of(monkeypatch, OLD)
+    token = sign(7, before.newest(), lifetime=60)
+    during = ring_of(monkeypatch, OLD, NEW)
+    assert during.newest() == NEW
+    assert verify(token, during) == 7
+    assert_invalid(token, ring_of(monkeypatch, NEW))
+
+
+@pytest.mark.parametrize(
+    "algorithm", ["none", "None", "NONE", "HS384", "HS512", "RS256", "ES256", "hs256", "", None, 7]
+)
+def test_another_algorithm_than_ours_is_refused(algorithm: object, ring: KeyRing) -> None:
+    assert_invalid(forge(claims(), {"alg": algorithm}), ring)
+
+
+@pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
+def test_another_algorithm_than_ours_is_refused_though_it_has_signed_well(
+    algorithm: str, ring: KeyRing
+) -> None:
+    # A longer key, so that PyJWT does not warn of a short one.
+    token = jwt.encode(claims(), NEW.secret * 2, algorithm=algorithm, headers={"kid": NEW.kid})
+    assert_invalid(token, ring)
+
+
+def test_no_algorithm_and_no_signature_is_refused(ring: KeyRing) -> None:
+    assert_invalid(jwt.encode(claims(), "", algorithm="none", headers={"kid": NEW.kid}), ring)
+
+
+def test_a_token_without_its_signature_is_refused(ring: KeyRing) -> None:
+    head, payload, _ = forge(claims()).split(".")
+    assert_invalid(f"{head}.{payload}.", ring)
+    assert_invalid(f"{head}.{payload}", ring)
+
+
+def test_a_payload_under_the_signature_of_another_is_refused(ring: KeyRing) -> None:
+    head, _, signature = forge(claims()).split(".")
+    assert_invalid(f"{head}.{encoded(json.dumps(claims(sub='8', user_id=8)))}.{signature}", ring)
+
+
+def test_a_key_of_somebody_else_is_refused(ring: KeyRing) -> None:
+    assert_invalid(forge(claims(), secret="x" * 32), ring)
+
+
+def test_a_key_of_ours_under_the_name_of_another_is_refused(ring: KeyRing) -> None:
+    assert_invalid(forge(claims(), secret=OLD.secret), ring)
+
+
+@pytest.mark.parametrize("kid", ["", "2026-03", "../../dev/null", None, 7, ["2026-02"], {"2026-02": 1}])
+def test_an_unknown_key_is_refused(kid: object, ring: KeyRing) -> None:
+    assert_invalid(forge(claims(), {"kid": kid}), ring)
+
+
+def test_a_header_that_brings_its_own_key_is_refused(ring: KeyRing) -> None:
+    jwk = {"kty": "oct", "k": encoded("x" * 32)}
+    assert_invalid(forge(claims(), {"jwk": jwk, "jku": "https://evil.example"}, secret="x" * 32), ring)
+
+
+@pytest.mark.parametrize("claim", ["iss", "aud", "sub", "iat", "exp", "user_id"])
+def test_a_missing_claim_is_refused(claim: str, ring: KeyRing) -> None:
+    assert_invalid(forge(claims(**{claim: None})), ring)
+
+
+@pytest.mark.parametrize(
+    ("claim", "value"),
+    [
+        ("iss", "somebody"),
+        ("iss", ["social"]),
+        ("aud", "another-api"),
+        ("aud", []),
+        ("aud", 7),
+        ("sub", 7),
+        ("sub", "8"),
+        ("sub", ""),
+        ("sub", "07"),
+        ("sub", ["7"]),
+        ("user_id", "7"),
+        ("user_id", 7.0),
+        ("user_id", [7]),
+        ("user_id", 8),
+        ("iat", "now"),
+        ("exp", "never"),
+        ("exp", 0),
+        ("exp", -1),
+        ("nbf", "later"),
+    ],
+)
+def test_a_claim_that_is_wrong_is_refused(claim: str, value: object, ring: KeyRing) -> None:
+    assert_invalid(forge(claims(**{claim: value})), ring)
+
+
+@pytest.mark.parametrize("user_id", [True, False, 0, -1, -7, 2**31, 10**30])
+def test_a_user_id_that_no_user_has_is_refused_though_sub_agrees(user_id: int, ring: KeyRing) -> None:
+    for sub in (str(user_id), str(int(user_id)), str(user_id).lower()):
+        assert_invalid(forge(claims(user_id=user_id, sub=sub)), ring)
+
+
+def test_a_token_ends_with_its_time_and_not_before(ring: KeyRing) -> None:
+    now = int(time.time())
+    assert_invalid(forge(claims(exp=now)), ring)
+    assert_invalid(sign(7, NEW, lifetime=-1), ring)
+    assert verify(forge(claims(exp=now + 600)), ring) == 7
+
+
+@pytest.mark.parametrize("claim", ["nbf", "iat"])
+def test_a_token_of_the_future_is_refused(claim: str, ring: KeyRing) -> None:
+    assert_invalid(forge(claims(**{claim: int(time.time()) + 600})), ring)
+
+
+@pytest.mark.parametrize("payload", [None, [], "text", 7, [["user_id", 7]]])
+def test_a_payload_that_is_no_object_is_refused(payload: object, ring: KeyRing) -> None:
+    assert_invalid(forge(payload), ring)
+
+
+@pytest.mark.parametrize(
+    "token",
+    [
+        "a" * 1_000_000,
+        "." * 1_000_000,
+        encoded('{"a":' * 100_000) + ".e30.e30",
+        encoded("[" * 100_000) + ".e30.e30",
+        encoded(json.dumps({"alg": "HS256", "kid": "k" * 1_000_000})) + ".e30.e30",
+        encoded('{"alg": "HS256", "kid": ' + "9" * 5_000 + "}") + ".e30.e30",
+    ],
+    ids=["long", "dots", "deep object", "deep list", "long kid", "long number"],
+)
+def test_a_huge_token_is_refused(token: str, ring: KeyRing) -> None:
+    assert_invalid(token, ring)
+
+
+def test_a_huge_claim_of_ours_would_do_no_harm(ring: KeyRing) -> None:
+    assert verify(forge(claims(note="n" * 100_000)), ring) == 7
+
+
+@example("")
+@example("..")
+@example("a.b.c")
+@example("\0")
+@given(st.text() | st.from_regex(r"[\w-]*\.[\w-]*\.[\w-]*", fullmatch=True))
+def test_no_text_leads_to_another_error(token: str) -> None:
+    assert_invalid(token, KeyRing())
+
+
+@given(
+    header=st.dictionaries(st.sampled_from(["alg", "kid", "typ", "crit", "b64"]), st.integers() | st.text())
+)
+def test_no_header_leads_to_another_error(header: dict[str, object]) -> None:
+    assert_invalid(forge(claims(), {"kid": "none of ours", **header}), KeyRing())
