@@ -14,15 +14,23 @@ import votes.handler
 Event = dict[str, Any]
 
 EVENTS = Path(__file__).with_name("events")
-# By the first segment of the resource, as template.yaml gives the resources to the functions.
+# As template.yaml gives the resources to the functions.
 HANDLERS = {
-    "": docs.handler.handler,
-    "docs": docs.handler.handler,
-    "login": auth.handler.handler,
-    "openapi.json": docs.handler.handler,
-    "posts": posts.handler.handler,
-    "users": users.handler.handler,
-    "vote": votes.handler.handler,
+    "/": docs.handler.handler,
+    "/auth/logout": auth.handler.handler,
+    "/auth/logout-all": auth.handler.handler,
+    "/auth/refresh": auth.handler.handler,
+    "/docs": docs.handler.handler,
+    "/login": auth.handler.handler,
+    "/openapi.json": docs.handler.handler,
+    "/posts": posts.handler.handler,
+    "/posts/{id}": posts.handler.handler,
+    "/users": users.handler.handler,
+    "/users/me": users.handler.handler,
+    "/users/me/password": users.handler.handler,
+    "/users/{id}": users.handler.handler,
+    "/users/{id}/posts": posts.handler.handler,
+    "/vote": votes.handler.handler,
 }
 
 
@@ -97,9 +105,9 @@ def request(
 
 def invoke(event: Event, context: Context | None = None) -> Answer:
     """Let the function that serves the resource of an event answer it."""
-    function = event["resource"].split("/")[1]
+    handler = HANDLERS[event["resource"]]
     # Through JSON, as Lambda does it, so that nothing but JSON passes either way.
-    answer = json.loads(json.dumps(HANDLERS[function](json.loads(json.dumps(event)), context or Context())))
+    answer = json.loads(json.dumps(handler(json.loads(json.dumps(event)), context or Context())))
     assert answer["isBase64Encoded"] is False
     return Answer(answer["statusCode"], answer["multiValueHeaders"], answer["body"] or "")
 

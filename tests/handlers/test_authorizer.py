@@ -8,9 +8,10 @@ import pytest
 
 from auth.authorizer import handler
 from common.keys import Key, KeyRing
-from common.tokens import sign
+from common.tokens import Bearer, sign
 from tests.lambdas import Context, load
 
+BEARER = Bearer(7, "5f0c64a2-6d1e-4a3b-9c56-0f4a5b1f8a11")
 STAGE = "arn:aws:execute-api:eu-central-1:123456789012:k3x9w2v7qd/prod"
 
 
@@ -29,7 +30,7 @@ def assert_denied(policy: dict[str, Any]) -> None:
 @pytest.fixture
 def token() -> str:
     """Return a good token of user 7."""
-    return sign(7, KeyRing().newest(), lifetime=60)
+    return sign(BEARER, KeyRing().newest(), lifetime=60)
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
@@ -41,7 +42,7 @@ def test_a_good_token_opens_every_method_of_the_stage(scheme: str, form: str, to
             "Version": "2012-10-17",
             "Statement": [{"Action": "execute-api:Invoke", "Effect": "Allow", "Resource": f"{STAGE}/*/*"}],
         },
-        "context": {"user_id": "7"},
+        "context": {"user_id": "7", "session_id": BEARER.session_id},
     }
 
 
@@ -63,12 +64,12 @@ def test_two_tokens_are_none(token: str) -> None:
 
 
 def test_a_token_signed_with_a_key_of_somebody_else_is_denied() -> None:
-    foreign = sign(7, Key(KeyRing().newest().kid, "x" * 32), lifetime=60)
+    foreign = sign(BEARER, Key(KeyRing().newest().kid, "x" * 32), lifetime=60)
     assert_denied(authorize(f"Bearer {foreign}"))
 
 
 def test_an_expired_token_is_denied() -> None:
-    assert_denied(authorize(f"Bearer {sign(7, KeyRing().newest(), lifetime=-1)}"))
+    assert_denied(authorize(f"Bearer {sign(BEARER, KeyRing().newest(), lifetime=-1)}"))
 
 
 def test_a_token_without_a_user_is_denied() -> None:

@@ -32,7 +32,7 @@ def test_the_token_names_the_user_as_in_the_reference_and_the_authorizer_lets_it
     assert answer.json()["token_type"] == "bearer"
     token = answer.json()["access_token"]
     assert jwt.decode(token, options={"verify_signature": False})["user_id"] == ada
-    assert verify(token, KeyRing()) == ada
+    assert verify(token, KeyRing()).user_id == ada
 
 
 @pytest.mark.usefixtures("ada")

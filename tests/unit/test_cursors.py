@@ -4,18 +4,23 @@ import base64
 from datetime import UTC, datetime, timedelta, timezone
 
 import pytest
-from hypothesis import example, given
+from hypothesis import given
 from hypothesis import strategies as st
 
-from posts.paging import START, Cursor, decode, encode
+from posts.paging import START, Cursor, Sort, decode, encode, position_of
+from posts.rows import PostRow
 
-MOMENTS = st.datetimes(timezones=st.just(UTC))
 IDS = st.integers(0, 2**31 - 1)
+MOMENTS = st.datetimes(timezones=st.just(UTC)).map(datetime.isoformat)
+CURSORS = st.one_of(
+    st.tuples(st.builds(Cursor, MOMENTS, IDS), st.sampled_from(["new", "old"])),
+    st.tuples(st.builds(Cursor, IDS.map(str), IDS), st.just("top")),
+)
 
 
-def is_refused(text: str) -> bool:
+def is_refused(text: str, sort: Sort = "new") -> bool:
     try:
-        decode(text)
+        decode(text, sort)
     except ValueError:
         return True
     return False
@@ -25,21 +30,27 @@ def text(content: str) -> str:
     return base64.urlsafe_b64encode(content.encode()).decode().rstrip("=")
 
 
-@example(START)
-@given(st.builds(Cursor, MOMENTS, IDS))
-def test_a_cursor_comes_back_as_it_was(cursor: Cursor) -> None:
-    assert decode(encode(cursor)) == cursor
+@given(CURSORS)
+def test_a_cursor_comes_back_as_it_was(made: tuple[Cursor, Sort]) -> None:
+    cursor, sort = made
+    assert decode(encode(cursor, sort), sort) == cursor
 
 
-@given(st.builds(Cursor, MOMENTS, IDS))
-def test_its_text_needs_no_escape_in_a_url(cursor: Cursor) -> None:
-    assert set(encode(cursor)) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+@given(CURSORS)
+def test_its_text_needs_no_escape_in_a_url(made: tuple[Cursor, Sort]) -> None:
+    assert set(encode(*made)) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+@given(CURSORS, st.sampled_from(["new", "old", "top"]))
+def test_a_cursor_of_a_list_is_none_of_another(made: tuple[Cursor, Sort], other: Sort) -> None:
+    assert is_refused(encode(*made), other) == (other != made[1])
 
 
 def test_a_moment_of_another_zone_is_the_same_moment() -> None:
     moment = datetime(2026, 11, 22, 12, tzinfo=timezone(timedelta(hours=9)))
-    assert decode(encode(Cursor(moment, 7))) == Cursor(moment, 7)
-    assert encode(Cursor(moment, 7)) == encode(Cursor(moment.astimezone(UTC), 7))
+    row = PostRow(True, 7, "t", "c", True, moment, 3, 1, "ada@example.com", moment)  # noqa: FBT003  # a row
+    assert position_of(row, "old") == Cursor(moment.astimezone(UTC).isoformat(), 7)
+    assert position_of(row, "top") == Cursor("3", 7)
 
 
 @given(
@@ -54,23 +65,23 @@ def test_any_other_text_is_a_value_error(garbage: str) -> None:
     [
         "",
         " ",
-        "2026-11-22T12:00:00+00:00",
-        "2026-11-22T12:00:00+00:00 ",
-        "2026-11-22T12:00:00+00:00 1 ",
-        "2026-11-22T12:00:00+00:00  1",
-        "2026-11-22T12:00:00+00:00 +1",
-        "2026-11-22T12:00:00+00:00 1_0",
-        "2026-11-22T12:00:00+00:00 \u0661",  # a digit to int(), though not to us
-        "2026-11-22T12:00:00+00:00 -1",
-        "2026-11-22T12:00:00+00:00 2147483648",
-        "2026-11-22T12:00:00+00:00 " + "9" * 5_000,
-        "2026-11-22T12:00:00Z 1",
-        "2026-11-22 1",
-        "2026-11-22T12:00:00 1",
-        "2026-11-22T13:00:00+01:00 1",
-        "0001-01-01T00:00:00+01:00 1",
-        "9999-12-31T23:59:59-01:00 1",
-        "tomorrow 1",
+        "new 2026-11-22T12:00:00+00:00",
+        "new 2026-11-22T12:00:00+00:00 ",
+        "new 2026-11-22T12:00:00+00:00 1 ",
+        "new 2026-11-22T12:00:00+00:00  1",
+        "new 2026-11-22T12:00:00+00:00 +1",
+        "new 2026-11-22T12:00:00+00:00 1_0",
+        "new 2026-11-22T12:00:00+00:00 \u0661",  # a digit to int(), though not to us
+        "new 2026-11-22T12:00:00+00:00 -1",
+        "new 2026-11-22T12:00:00+00:00 2147483648",
+        "new 2026-11-22T12:00:00+00:00 " + "9" * 5_000,
+        "new 2026-11-22T12:00:00Z 1",
+        "new 2026-11-22 1",
+        "new 2026-11-22T12:00:00 1",
+        "new 2026-11-22T13:00:00+01:00 1",
+        "new 0001-01-01T00:00:00+01:00 1",
+        "new 9999-12-31T23:59:59-01:00 1",
+        "new tomorrow 1",
     ],
 )
 def test_what_nearly_is_a_cursor_is_a_value_error(content: str) -> None:
@@ -79,4 +90,11 @@ def test_what_nearly_is_a_cursor_is_a_value_error(content: str) -> None:
 
 @pytest.mark.parametrize("change", ["{}=", "{}==", " {}", "{}\n", "{}A"])
 def test_a_cursor_with_something_added_is_a_value_error(change: str) -> None:
-    assert is_refused(change.format(encode(START)))
+    assert is_refused(change.format(encode(START["new"], "new")))
+
+
+@pytest.mark.parametrize(
+    "content", ["top -1 1", "top 2147483648 1", "top +1 1", "top a 1", "top 1", "top 1 1 1"]
+)
+def test_what_nearly_is_a_cursor_of_votes_is_a_value_error(content: str) -> None:
+    assert is_refused(text(content), "top")

@@ -11,8 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from common.keys import Key, KeyRing
-from common.tokens import InvalidTokenError, sign, verify
+from common.tokens import Bearer, InvalidTokenError, sign, verify
 
+BEARER = Bearer(7, "5f0c64a2-6d1e-4a3b-9c56-0f4a5b1f8a11")
 OLD = Key("2026-01", "o" * 32)
 NEW = Key("2026-02", "n" * 32)
 
@@ -36,6 +37,7 @@ def claims(**changes: object) -> dict[str, Any]:
         "aud": "social-api",
         "sub": "7",
         "user_id": 7,
+        "sid": BEARER.session_id,
         "iat": now,
         "exp": now + 60,
     }
@@ -62,16 +64,17 @@ def assert_invalid(token: str, ring: KeyRing) -> None:
 
 def test_a_token_proves_who_it_was_signed_for(ring: KeyRing) -> None:
     for user_id in (1, 7, 2**31 - 1):
-        assert verify(sign(user_id, ring.newest(), lifetime=60), ring) == user_id
+        bearer = Bearer(user_id, BEARER.session_id)
+        assert verify(sign(bearer, ring.newest(), lifetime=60), ring) == bearer
 
 
 def test_a_forged_token_is_good_when_nothing_about_it_is_wrong(ring: KeyRing) -> None:
     # What makes the tests below tell something: it is the change that is refused, not the forgery.
-    assert verify(forge(claims()), ring) == 7
+    assert verify(forge(claims()), ring) == BEARER
 
 
 def test_a_token_has_the_registered_claims_and_names_its_key(ring: KeyRing) -> None:
-    token = sign(7, ring.newest(), lifetime=60)
+    token = sign(BEARER, ring.newest(), lifetime=60)
     assert jwt.get_unverified_header(token) == {"alg": "HS256", "typ": "JWT", "kid": "2026-02"}
     payload = jwt.decode(token, options={"verify_signature": False})
     assert payload == claims(iat=payload["iat"], exp=payload["iat"] + 60)
@@ -81,10 +84,10 @@ def test_the_newest_key_signs_and_the_older_ones_verify_until_they_are_gone(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = ring_of(monkeypatch, OLD)
-    token = sign(7, before.newest(), lifetime=60)
+    token = sign(BEARER, before.newest(), lifetime=60)
     during = ring_of(monkeypatch, OLD, NEW)
     assert during.newest() == NEW
-    assert verify(token, during) == 7
+    assert verify(token, during) == BEARER
     assert_invalid(token, ring_of(monkeypatch, NEW))
 
 
@@ -179,8 +182,8 @@ def test_a_user_id_that_no_user_has_is_refused_though_sub_agrees(user_id: int, r
 def test_a_token_ends_with_its_time_and_not_before(ring: KeyRing) -> None:
     now = int(time.time())
     assert_invalid(forge(claims(exp=now)), ring)
-    assert_invalid(sign(7, NEW, lifetime=-1), ring)
-    assert verify(forge(claims(exp=now + 600)), ring) == 7
+    assert_invalid(sign(BEARER, NEW, lifetime=-1), ring)
+    assert verify(forge(claims(exp=now + 600)), ring) == BEARER
 
 
 @pytest.mark.parametrize("claim", ["nbf", "iat"])
@@ -210,7 +213,7 @@ def test_a_huge_token_is_refused(token: str, ring: KeyRing) -> None:
 
 
 def test_a_huge_claim_of_ours_would_do_no_harm(ring: KeyRing) -> None:
-    assert verify(forge(claims(note="n" * 100_000)), ring) == 7
+    assert verify(forge(claims(note="n" * 100_000)), ring) == BEARER
 
 
 @example("")

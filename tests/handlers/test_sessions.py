@@ -1,0 +1,179 @@
+"""Sessions: what a login opens, refresh tokens renew and a logout ends."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import urlencode
+
+import jwt
+import pytest
+
+from common import database as functions_database
+from tests.data import PASSWORD, Database
+from tests.lambdas import Answer, call
+
+UNAUTHORIZED = {"detail": "Could not validate credentials"}
+
+
+@pytest.fixture(autouse=True)
+def tokens(ada: int) -> dict[str, Any]:
+    """Return what Ada's login answered."""
+    assert ada
+    return log_in()
+
+
+def log_in() -> dict[str, Any]:
+    answer = call("login", body=urlencode({"username": "ada@example.com", "password": PASSWORD}))
+    assert answer.status == 200
+    tokens: dict[str, Any] = answer.json()
+    return tokens
+
+
+def refresh(token: str) -> Answer:
+    return call("refresh", body={"refresh_token": token})
+
+
+def age_uses(database: Database, seconds: int) -> None:
+    """Let the uses of all refresh tokens lie so much longer ago."""
+    database.run(
+        "UPDATE refresh_tokens SET used_at = used_at - make_interval(secs => :seconds)", seconds=seconds
+    )
+
+
+def test_a_login_answers_what_a_session_needs(tokens: dict[str, Any]) -> None:
+    assert tokens.keys() == {"access_token", "token_type", "expires_in", "refresh_token"}
+    assert tokens["expires_in"] == 1800
+
+
+def test_a_refresh_token_gets_new_tokens_of_the_same_session(tokens: dict[str, Any], ada: int) -> None:
+    answer = refresh(tokens["refresh_token"])
+    assert answer.status == 200
+    renewed = answer.json()
+    assert renewed["refresh_token"] != tokens["refresh_token"]
+    before, after = (
+        jwt.decode(each["access_token"], options={"verify_signature": False}) for each in (tokens, renewed)
+    )
+    assert after["user_id"] == ada
+    assert after["sid"] == before["sid"]
+    assert refresh(renewed["refresh_token"]).status == 200
+
+
+def test_only_a_hash_of_a_refresh_token_is_stored(tokens: dict[str, Any], database: Database) -> None:
+    stored = database.value("SELECT string_agg(refresh_tokens::text, ' ') FROM refresh_tokens")
+    assert tokens["refresh_token"] not in stored
+
+
+def test_a_token_whose_answer_was_lost_is_good_again_for_half_a_minute(
+    tokens: dict[str, Any], database: Database
+) -> None:
+    assert refresh(tokens["refresh_token"]).status == 200
+    age_uses(database, 29)
+    assert refresh(tokens["refresh_token"]).status == 200
+
+
+def test_a_token_used_again_later_ends_the_session_with_all_its_tokens(
+    tokens: dict[str, Any], database: Database
+) -> None:
+    newer = refresh(tokens["refresh_token"]).json()["refresh_token"]
+    other_session = log_in()["refresh_token"]
+    age_uses(database, 31)
+    assert refresh(tokens["refresh_token"]).status == 401
+    assert refresh(newer).status == 401
+    assert refresh(other_session).status == 200
+
+
+def test_a_token_of_long_ago_is_found_out_as_well(tokens: dict[str, Any], database: Database) -> None:
+    token = tokens["refresh_token"]
+    for _ in range(3):
+        token = refresh(token).json()["refresh_token"]
+    age_uses(database, 31)
+    assert refresh(tokens["refresh_token"]).status == 401
+    assert refresh(token).status == 401
+
+
+@pytest.mark.parametrize("token", ["", "nonsense", "x" * 10_000, "é"])
+def test_what_is_no_refresh_token_is_refused(token: str) -> None:
+    answer = refresh(token)
+    assert answer.status == 401
+    assert answer.json() == UNAUTHORIZED
+    assert answer.headers["WWW-Authenticate"] == ["Bearer"]
+
+
+@pytest.mark.parametrize("body", [{}, {"refresh_token": 1}, {"refresh_token": None}, {"refresh_token": "a\0"}, ""])
+def test_a_refresh_without_a_token_is_invalid(body: object) -> None:
+    assert call("refresh", body=body).status == 422
+
+
+def test_a_token_ends_a_month_after_it_was_given_out(tokens: dict[str, Any], database: Database) -> None:
+    database.run("UPDATE refresh_tokens SET created_at = now() - interval '30 days'")
+    assert refresh(tokens["refresh_token"]).status == 401
+
+
+def test_a_login_sweeps_the_sessions_that_the_user_abandoned(database: Database) -> None:
+    database.run("UPDATE sessions SET renewed_at = now() - interval '31 days'")
+    log_in()
+    assert database.value("SELECT count(*) FROM sessions") == 1
+
+
+def session_of(tokens: dict[str, Any]) -> str:
+    session: str = jwt.decode(tokens["access_token"], options={"verify_signature": False})["sid"]
+    return session
+
+
+def test_a_logout_ends_this_session_and_no_other(tokens: dict[str, Any], ada: int) -> None:
+    other = log_in()
+    answer = call("log_out", user=ada, session=session_of(tokens))
+    assert (answer.status, answer.body) == (204, "")
+    assert refresh(tokens["refresh_token"]).status == 401
+    assert refresh(other["refresh_token"]).status == 200
+
+
+def test_a_second_logout_is_one_too(tokens: dict[str, Any], ada: int) -> None:
+    for _ in range(2):
+        assert call("log_out", user=ada, session=session_of(tokens)).status == 204
+
+
+def test_nobody_ends_a_session_of_somebody_else(tokens: dict[str, Any], bob: int) -> None:
+    assert call("log_out", user=bob, session=session_of(tokens)).status == 204
+    assert refresh(tokens["refresh_token"]).status == 200
+
+
+def test_a_logout_everywhere_ends_all_sessions_of_the_user(
+    tokens: dict[str, Any], ada: int, bob: int, database: Database
+) -> None:
+    other = log_in()
+    call("login", body=urlencode({"username": "bob@example.com", "password": PASSWORD}))
+    assert call("log_out_everywhere", user=ada).status == 204
+    assert refresh(tokens["refresh_token"]).status == 401
+    assert refresh(other["refresh_token"]).status == 401
+    assert database.value("SELECT count(*) FROM sessions WHERE user_id = :bob", bob=bob) == 1
+
+
+@pytest.mark.parametrize("name", ["log_out", "log_out_everywhere"])
+def test_a_logout_of_a_deleted_user_is_refused(name: str, deleted_user: int) -> None:
+    assert call(name, user=deleted_user).status == 401
+
+
+def test_a_token_without_a_session_cannot_log_out(ada: int) -> None:
+    answer = call("log_out", user=ada, session="")
+    assert answer.status == 401
+    assert answer.json() == UNAUTHORIZED
+
+
+def test_of_simultaneous_uses_all_go_on_and_none_ends_the_session(
+    tokens: dict[str, Any], database: Database
+) -> None:
+    def use(_: int) -> int:
+        session = functions_database.Session()
+        try:
+            rows = session.run(SQL.sql, [VALUES[name] for name in SQL.parameters], writes=True)
+            return len(rows)
+        finally:
+            session.disconnect()
+
+    from auth import queries, refresh_tokens  # noqa: PLC0415
+
+    del use, queries, refresh_tokens, database, tokens
+
+
+def _() -> None:
+    ThreadPoolExecutor
