@@ -49,12 +49,13 @@ format: $(VENV)/dev ## Format the code and mend what can be mended
 
 .PHONY: lock
 lock: $(VENV)/uv ## Lock the newest versions that pyproject.toml admits
-	rm -f requirements/{dev,local,tools,bench}.txt {layers/common,migrations}/requirements.txt
+	rm -f requirements/{dev,local,sam,checkov,bench}.txt {layers/common,migrations}/requirements.txt
 	$(LOCK) --group dev -o requirements/dev.txt
 	$(LOCK) --group local -c requirements/dev.txt -o requirements/local.txt
 	$(LOCK) --group layer -c requirements/dev.txt -o layers/common/requirements.txt
-	$(LOCK) --group layer --group migrations -c requirements/dev.txt -o migrations/requirements.txt
-	$(LOCK) --group tools -o requirements/tools.txt
+	$(LOCK) --group migrations -c requirements/dev.txt -o migrations/requirements.txt
+	$(LOCK) --group sam -o requirements/sam.txt
+	$(LOCK) --group checkov -o requirements/checkov.txt
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	--python-version 3.11 pyproject.toml

@@ -4,6 +4,7 @@ import fcntl
 import hashlib
 import os
 import shutil
+import tempfile
 import time
 from pathlib import Path
 from typing import IO
@@ -11,6 +12,8 @@ from typing import IO
 from local.account import server_account
 from local.errors import LocalRunError
 
+# Where root's servers, which run under another account, can reach their files, and which survives a reboot.
+_MACHINE_DIRECTORY = Path("/var/tmp")  # noqa: S108 - claim() checks the owner of what is used in it
 _LOCK_SECONDS = 3.0
 _POLL_SECONDS = 0.02
 
@@ -18,13 +21,18 @@ _POLL_SECONDS = 0.02
 def cluster_directory(project: Path) -> Path:
     """Return where the cluster of one clone of the project lives.
 
-    In the project; for root, whose clone other accounts may be unable to reach, in the machine's place for
-    temporary files that survive a reboot, under a name of the clone's own.
+    In the project; for root, outside of it under a name of the clone's own.
     """
     if server_account().user is None:
         return project / ".local" / "postgres"
     clone = project.resolve()
-    return Path("/var/tmp") / f"{clone.name}-{hashlib.sha256(bytes(clone)).hexdigest()[:12]}"  # noqa: S108 - claim() checks the owner
+    return _MACHINE_DIRECTORY / f"{clone.name}-{hashlib.sha256(bytes(clone)).hexdigest()[:12]}"
+
+
+def temporary_directory() -> Path:
+    """Make an empty directory for a cluster that will not be kept."""
+    place = None if server_account().user is None else _MACHINE_DIRECTORY
+    return Path(tempfile.mkdtemp(prefix="postgres-", dir=place))
 
 
 def claim(directory: Path) -> IO[str]:

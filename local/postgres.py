@@ -6,7 +6,6 @@ import shutil
 import socket
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -16,7 +15,7 @@ from typing import IO, Self
 
 from local.account import server_account
 from local.binaries import find_binaries, reachable_binaries
-from local.data_directory import claim
+from local.data_directory import claim, temporary_directory
 from local.errors import LocalRunError
 
 HOST = "127.0.0.1"
@@ -110,7 +109,7 @@ class Cluster:
         """
         answer = self._run("psql", "-XAtqc", statement, self.url(database))
         if answer.returncode != 0:
-            raise LocalRunError(f"PostgreSQL: {_last_line(answer.stderr)}")
+            raise LocalRunError(f"PostgreSQL: {_cause(answer.stderr)}")
         return answer.stdout.strip()
 
     def _run(self, program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
@@ -141,7 +140,7 @@ class Cluster:
             if answer.returncode == 0:
                 partial.rename(self._data)
                 return
-            error = _last_line(answer.stderr)
+            error = _cause(answer.stderr)
         raise LocalRunError(f"PostgreSQL cannot make a cluster in {self._directory}: {error}")
 
     def _end_orphan(self) -> None:
@@ -193,13 +192,15 @@ class Cluster:
             if lines and lines[0] == pid and lines[-1].strip() == "ready":
                 return
             time.sleep(_POLL_SECONDS)
-        raise LocalRunError(f"PostgreSQL did not start: {_cause(log)} (`make reset` starts afresh)")
+        raise LocalRunError(
+            f"PostgreSQL did not start: {_cause(log.read_text())} (`make reset` starts afresh)"
+        )
 
 
 @contextmanager
 def throwaway_cluster() -> Iterator[Cluster]:
     """Run an empty cluster in a temporary directory, for a test session; nothing of it is left behind."""
-    directory = Path(tempfile.mkdtemp(prefix="postgres-"))
+    directory = temporary_directory()
     try:
         with Cluster(directory, throwaway=True) as cluster:
             yield cluster
@@ -248,14 +249,10 @@ def _lines(file: Path) -> list[str]:
         return []
 
 
-def _last_line(text: str) -> str:
-    return next(reversed(text.strip().splitlines()), "no message")
-
-
-def _cause(log: Path) -> str:
-    """Return the line of the server's log that says why it ended."""
-    lines = _lines(log)
-    return next((line for line in lines if "FATAL" in line), _last_line("\n".join(lines)))
+def _cause(output: str) -> str:
+    """Return the line of a program's output that says why it failed; hints and context surround it."""
+    lines = output.strip().splitlines() or ["no message"]
+    return next((line for line in lines if "FATAL" in line or "error" in line.lower()), lines[-1])
 
 
 def _pipe(pipe: IO[str] | None) -> IO[str]:

@@ -19,6 +19,7 @@ from local.environment import (
     installed_dependencies,
 )
 from local.template import load_api
+from tests.local.processes import alive, until
 
 Json = Any
 Invoke = Callable[..., Coroutine[Any, Any, Json]]
@@ -245,19 +246,7 @@ asyncio.run(main())
         return int(output)
 
     pid = asyncio.run(run())
-    deadline = time.monotonic() + 10
-    while _runs(pid) and time.monotonic() < deadline:
-        time.sleep(0.02)
-    assert not _runs(pid)
-
-
-def _runs(pid: int) -> bool:
-    """Tell whether a process is there and is not merely waiting to be reaped by a parent that never will."""
-    try:
-        os.kill(pid, 0)
-        return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
-    except (ProcessLookupError, FileNotFoundError):
-        return False
+    until(lambda: not alive(pid))
 
 
 def test_an_invocation_carries_the_event_as_it_is() -> None:
