@@ -1,8 +1,8 @@
-"""Prints the compiled form of a function's queries.py, which runs without SQLAlchemy.
+"""Prints the compiled form of a package's queries.py, which runs without SQLAlchemy.
 
 Usage: compile_queries.py posts > artifact/posts/queries.py
 
-Imports `posts.queries` as the function would and prints a module with the same queries, compiled.
+Imports `posts.queries` as a function would and prints a module with the same queries, compiled.
 """
 
 import importlib
@@ -17,7 +17,7 @@ def main(package: str) -> None:
     queries = {name: value for name, value in vars(module).items() if isinstance(value, Query)}
     rows = sorted({query.row.__name__ for query in queries.values()})
     lines = [
-        f'"""Compiled by packaging/compile_queries.py from functions/{package}/queries.py."""',
+        f'"""Compiled by packaging/compile_queries.py from {package}/queries.py."""',
         "from common.database import Query",
         f"from {package}.rows import {', '.join(rows)}",
         *(

@@ -75,12 +75,13 @@ def request(
     name: str,
     *,
     user: int | None = None,
+    session: str | None = None,
     item: object = None,
     body: object = None,
     query: Sequence[tuple[str, str]] = (),
     headers: Mapping[str, str | None] | None = None,
 ) -> Event:
-    """Return a recorded event as of this user, about this item, with this body, query and headers.
+    """Return a recorded event as of this user and session, about this item, with body, query and headers.
 
     A body that is not a text is sent as JSON, and a header that is None not at all.
     """
@@ -88,6 +89,8 @@ def request(
     context = event["requestContext"]
     if user is not None:
         context["authorizer"] |= {"user_id": str(user), "principalId": str(user)}
+    if session is not None:
+        context["authorizer"] |= {"session_id": session}
     if item is not None:
         event["path"] = event["resource"].replace("{id}", str(item))
         event["pathParameters"] = {"id": str(item)}

@@ -1,5 +1,9 @@
 """An empty database, and accounts in it."""
 
+import threading
+from collections.abc import Iterator, Sequence
+from typing import Any
+
 import pytest
 
 from common import passwords
@@ -9,6 +13,28 @@ from tests.data import Database
 @pytest.fixture(autouse=True)
 def _empty_database(database: Database) -> None:
     """No test of a handler sees what another has written."""
+
+
+@pytest.fixture
+def session_per_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let each thread, as if it were an execution environment, run its statements over its own connection."""
+    # It reads the environment, which is not there yet when pytest imports this file.
+    from common import database  # noqa: PLC0415
+
+    opened = []
+
+    class SessionPerThread(threading.local):
+        def __init__(self) -> None:
+            self._session = database.Session()
+            opened.append(self._session)
+
+        def run(self, sql: str, values: Sequence[object], *, writes: bool) -> list[list[Any]]:
+            return self._session.run(sql, values, writes=writes)
+
+    monkeypatch.setattr(database, "_session", SessionPerThread())
+    yield
+    for session in opened:
+        session.disconnect()
 
 
 @pytest.fixture

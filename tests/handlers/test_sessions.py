@@ -7,7 +7,8 @@ from urllib.parse import urlencode
 import jwt
 import pytest
 
-from common import database as functions_database
+from auth import queries
+from auth.refresh_tokens import digest
 from tests.data import PASSWORD, Database
 from tests.lambdas import Answer, call
 
@@ -98,7 +99,9 @@ def test_what_is_no_refresh_token_is_refused(token: str) -> None:
     assert answer.headers["WWW-Authenticate"] == ["Bearer"]
 
 
-@pytest.mark.parametrize("body", [{}, {"refresh_token": 1}, {"refresh_token": None}, {"refresh_token": "a\0"}, ""])
+@pytest.mark.parametrize(
+    "body", [{}, {"refresh_token": 1}, {"refresh_token": None}, {"refresh_token": "a\0"}, ""]
+)
 def test_a_refresh_without_a_token_is_invalid(body: object) -> None:
     assert call("refresh", body=body).status == 422
 
@@ -159,21 +162,33 @@ def test_a_token_without_a_session_cannot_log_out(ada: int) -> None:
     assert answer.json() == UNAUTHORIZED
 
 
+@pytest.mark.usefixtures("session_per_thread")
 def test_of_simultaneous_uses_all_go_on_and_none_ends_the_session(
     tokens: dict[str, Any], database: Database
 ) -> None:
-    def use(_: int) -> int:
-        session = functions_database.Session()
-        try:
-            rows = session.run(SQL.sql, [VALUES[name] for name in SQL.parameters], writes=True)
-            return len(rows)
-        finally:
-            session.disconnect()
+    used = digest(tokens["refresh_token"])
 
-    from auth import queries, refresh_tokens  # noqa: PLC0415
+    def use(number: int) -> int:
+        return len(queries.renew_session(token_hash=used, next_hash=str(number)))
 
-    del use, queries, refresh_tokens, database, tokens
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(use, range(24))) == [1] * 24
+    assert database.value("SELECT count(*) FROM refresh_tokens WHERE used_at IS NOT NULL") == 1
 
 
-def _() -> None:
-    ThreadPoolExecutor
+@pytest.mark.usefixtures("session_per_thread")
+def test_a_refresh_beside_a_logout_leaves_no_session(
+    tokens: dict[str, Any], ada: int, database: Database
+) -> None:
+    used = digest(tokens["refresh_token"])
+
+    def act(number: int) -> None:
+        if number == 7:
+            queries.end_sessions(user_id=ada)
+        else:
+            queries.renew_session(token_hash=used, next_hash=str(number))
+
+    with ThreadPoolExecutor(8) as pool:
+        list(pool.map(act, range(16)))
+    assert database.value("SELECT count(*) FROM sessions") == 0
+    assert database.value("SELECT count(*) FROM refresh_tokens") == 0

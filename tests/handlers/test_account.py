@@ -1,0 +1,200 @@
+"""/users/me: what users see and do of their own account."""
+
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+from urllib.parse import urlencode
+
+import jwt
+import pytest
+
+from tests.data import PASSWORD, Database
+from tests.lambdas import Answer, call
+from users import queries
+
+pytestmark = pytest.mark.usefixtures("_cheap_hashes")
+
+
+def log_in(email: str = "ada@example.com", password: str = PASSWORD) -> Answer:
+    return call("login", body=urlencode({"username": email, "password": password}))
+
+
+def session_of(answer: Answer) -> str:
+    claims: dict[str, Any] = jwt.decode(answer.json()["access_token"], options={"verify_signature": False})
+    session: str = claims["sid"]
+    return session
+
+
+def can_refresh(answer: Answer) -> bool:
+    return call("refresh", body={"refresh_token": answer.json()["refresh_token"]}).status == 200
+
+
+def test_an_account_is_a_user_with_the_phone_number(ada: int) -> None:
+    answer = call("read_account", user=ada)
+    assert answer.status == 200
+    assert answer.json().keys() == {"id", "email", "created_at", "phone_number"}
+    assert (answer.json()["id"], answer.json()["phone_number"]) == (ada, None)
+
+
+def test_the_phone_number_is_for_its_owner_only(ada: int) -> None:
+    call("update_account", user=ada, body={"phone_number": "+49 30 1"})
+    assert call("read_account", user=ada).json()["phone_number"] == "+49 30 1"
+    assert "phone_number" not in call("read_user", item=ada).json()
+
+
+def test_a_phone_number_is_removed_with_null_and_kept_when_absent(ada: int) -> None:
+    call("update_account", user=ada, body={"phone_number": "+49 30 1"})
+    assert call("update_account", user=ada, body={}).json()["phone_number"] == "+49 30 1"
+    assert call("update_account", user=ada, body={"phone_number": None}).json()["phone_number"] is None
+
+
+def test_a_new_e_mail_with_the_current_password_is_the_one_to_log_in_with(ada: int) -> None:
+    call("update_account", user=ada, body={"phone_number": "+49 30 1"})
+    body = {"email": "lovelace@example.com", "current_password": PASSWORD}
+    answer = call("update_account", user=ada, body=body)
+    assert answer.status == 200
+    assert (answer.json()["email"], answer.json()["phone_number"]) == ("lovelace@example.com", "+49 30 1")
+    assert log_in("lovelace@example.com").status == 200
+    assert log_in().status == 403
+
+
+def test_e_mail_and_phone_number_change_together(ada: int) -> None:
+    body = {"email": "l@example.com", "phone_number": "+49 30 1", "current_password": PASSWORD}
+    answer = call("update_account", user=ada, body=body)
+    assert (answer.json()["email"], answer.json()["phone_number"]) == ("l@example.com", "+49 30 1")
+
+
+def test_one_s_own_e_mail_may_change_its_letter_case(ada: int) -> None:
+    body = {"email": "Ada@example.com", "current_password": PASSWORD}
+    assert call("update_account", user=ada, body=body).json()["email"] == "Ada@example.com"
+
+
+@pytest.mark.usefixtures("bob")
+def test_an_e_mail_of_somebody_else_is_taken_in_any_letter_case(ada: int) -> None:
+    body = {"email": "BOB@example.com", "current_password": PASSWORD}
+    answer = call("update_account", user=ada, body=body)
+    assert answer.status == 409
+    assert answer.json() == {"detail": "A user with this e-mail exists already"}
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"email": "new@example.com"},
+        {"email": "new@example.com", "current_password": None},
+        {"email": "nonsense", "current_password": PASSWORD},
+        {"phone_number": "1" * 51},
+        {"phone_number": "1\0"},
+        {"phone_number": 1},
+        [],
+        "",
+    ],
+)
+def test_a_change_that_makes_no_sense_is_invalid(body: object, ada: int, database: Database) -> None:
+    answer = call("update_account", user=ada, body=body)
+    assert answer.status == 422
+    assert all(error["loc"][0] == "body" for error in answer.json()["detail"])
+    assert database.value("SELECT email FROM users WHERE id = :ada", ada=ada) == "ada@example.com"
+
+
+def test_a_new_password_ends_all_other_sessions(ada: int) -> None:
+    here, elsewhere = log_in(), log_in()
+    body = {"current_password": PASSWORD, "new_password": "new password"}
+    answer = call("update_password", user=ada, session=session_of(here), body=body)
+    assert (answer.status, answer.body) == (204, "")
+    assert can_refresh(here)
+    assert not can_refresh(elsewhere)
+    assert log_in(password=PASSWORD).status == 403
+    assert log_in(password="new password").status == 200
+
+
+@pytest.mark.parametrize("new", ["", "p" * 73, "é" * 37, "a\0", None, 1])
+def test_a_new_password_has_the_bounds_of_the_first(new: object, ada: int) -> None:
+    answer = call("update_password", user=ada, body={"current_password": PASSWORD, "new_password": new})
+    assert answer.status == 422
+    assert "correct" not in answer.body
+
+
+def test_deleting_the_account_takes_posts_votes_and_sessions_along(
+    ada: int, bob: int, database: Database
+) -> None:
+    log_in()
+    own, other = database.add_post(ada), database.add_post(bob)
+    database.add_vote(ada, other)
+    database.add_vote(bob, own)
+    database.add_vote(bob, other)
+    answer = call("delete_account", user=ada, body={"current_password": PASSWORD})
+    assert (answer.status, answer.body) == (204, "")
+    assert database.run("SELECT id, vote_count FROM posts") == [[other, 1]]
+    assert database.value("SELECT count(*) FROM votes") == 1
+    assert database.value("SELECT count(*) FROM sessions") == 0
+    assert log_in().status == 403
+    assert call("read_account", user=ada).status == 401
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("read_account", None),
+        ("update_account", {}),
+        ("update_account", {"phone_number": "1"}),
+        ("update_account", {"email": "new@example.com", "current_password": PASSWORD}),
+        ("update_password", {"current_password": PASSWORD, "new_password": "new"}),
+        ("delete_account", {"current_password": PASSWORD}),
+    ],
+)
+def test_a_deleted_user_is_unauthorized(name: str, body: object, deleted_user: int) -> None:
+    assert call(name, user=deleted_user, body=body).status == 401
+
+
+def change_password_meanwhile(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
+    """Let somebody change the password between its check and what the check is for."""
+    from common import credentials  # noqa: PLC0415  # reads the environment
+
+    def verify(_password: str, _hashed: str | None) -> bool:
+        database.run("UPDATE users SET password = 'another'")
+        return True
+
+    monkeypatch.setattr(credentials, "verify_password", verify)
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("update_password", {"current_password": PASSWORD, "new_password": "new"}),
+        ("delete_account", {"current_password": PASSWORD}),
+    ],
+)
+def test_a_password_that_was_changed_meanwhile_proves_nothing(
+    name: str, body: object, ada: int, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_password_meanwhile(monkeypatch, database)
+    assert call(name, user=ada, body=body).status == 403
+    assert database.value("SELECT password FROM users WHERE id = :ada", ada=ada) == "another"
+
+
+@pytest.mark.usefixtures("ada")
+def test_a_login_with_a_password_that_was_changed_meanwhile_opens_no_session(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    change_password_meanwhile(monkeypatch, database)
+    assert log_in().status == 403
+    assert database.value("SELECT count(*) FROM sessions") == 0
+
+
+@pytest.mark.usefixtures("session_per_thread")
+def test_of_two_who_want_one_address_at_once_one_gets_it(database: Database) -> None:
+    users = [database.add_user(f"user{number}@example.com") for number in range(8)]
+    hashed = database.value("SELECT password FROM users LIMIT 1")
+
+    def change(user: int) -> int:
+        rows = queries.change_email(
+            user_id=user,
+            seen_hash=hashed,
+            email="wanted@example.com",
+            phone_number=None,
+            keeps_phone_number=True,
+        )
+        return len(rows)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(change, users)) == 1

@@ -1,0 +1,107 @@
+"""Lists by age and votes, of all, of one author, and of one's own drafts."""
+
+import random
+from datetime import UTC, datetime, timedelta
+from urllib.parse import parse_qsl, urlsplit
+
+import pytest
+
+from tests.data import Database
+from tests.lambdas import Answer, call
+
+MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
+
+
+@pytest.fixture
+def others(ada: int, bob: int, database: Database) -> list[int]:
+    """Return the ids of posts of Bob's: every third a draft, some of the same moment, some voted on."""
+    dice = random.Random(7)  # for data
+    voters = [database.add_user(f"voter{number}@example.com") for number in range(4)]
+    posts = []
+    for number in range(24):
+        moment = MOMENT + timedelta(hours=number // 4)
+        post = database.add_post(bob, published=number % 3 != 0, created_at=moment)
+        for voter in dice.sample(voters, dice.randrange(5)):
+            database.add_vote(voter, post)
+        posts.append(post)
+    database.add_post(ada, created_at=MOMENT + timedelta(days=1))
+    return posts
+
+
+def ids(answer: Answer) -> list[int]:
+    assert answer.status == 200
+    return [entry["Post"]["id"] for entry in answer.json()]
+
+
+def walk(name: str, user: int, query: list[tuple[str, str]], item: int | None = None) -> list[int]:
+    """Return the ids of a list, page after page of three."""
+    query = [("limit", "3"), *query]
+    found: list[int] = []
+    while True:
+        answer = call(name, user=user, item=item, query=query)
+        found += ids(answer)
+        if "Link" not in answer.headers:
+            return found
+        [link] = answer.headers["Link"]
+        query = parse_qsl(urlsplit(link.partition(">")[0].removeprefix("<")).query)
+
+
+ORDERS = {"new": "created_at DESC, id DESC", "old": "created_at, id", "top": "vote_count DESC, id DESC"}
+
+
+@pytest.mark.usefixtures("others")
+@pytest.mark.parametrize("sort", ORDERS)
+def test_a_list_walks_all_posts_in_its_order(sort: str, ada: int, database: Database) -> None:
+    expected = database.run(f"SELECT id FROM posts WHERE published ORDER BY {ORDERS[sort]}")
+    assert walk("list_posts", user=ada, query=[("sort", sort)]) == [row[0] for row in expected]
+
+
+@pytest.mark.usefixtures("others")
+@pytest.mark.parametrize("sort", ORDERS)
+def test_an_author_s_list_has_the_drafts_for_the_author_only(
+    sort: str, ada: int, bob: int, database: Database
+) -> None:
+    every = database.run(f"SELECT id, published FROM posts WHERE owner_id = {bob} ORDER BY {ORDERS[sort]}")
+    query = [("sort", sort)]
+    assert walk("list_user_posts", user=bob, item=bob, query=query) == [row[0] for row in every]
+    published = [row[0] for row in every if row[1]]
+    assert walk("list_user_posts", user=ada, item=bob, query=query) == published
+
+
+@pytest.mark.usefixtures("others")
+@pytest.mark.parametrize("sort", ORDERS)
+def test_one_s_own_drafts_are_a_list_of_their_own(sort: str, ada: int, bob: int, database: Database) -> None:
+    expected = database.run(f"SELECT id FROM posts WHERE NOT published ORDER BY {ORDERS[sort]}")
+    query = [("sort", sort), ("published", "false")]
+    assert walk("list_posts", user=bob, query=query) == [row[0] for row in expected]
+    assert walk("list_posts", user=ada, query=query) == []
+
+
+def test_the_list_of_an_author_without_posts_is_empty(ada: int, bob: int) -> None:
+    assert ids(call("list_user_posts", user=ada, item=bob)) == []
+
+
+def test_there_is_no_list_of_an_unknown_author(ada: int) -> None:
+    answer = call("list_user_posts", user=ada, item=2_000_000_000)
+    assert answer.status == 404
+    assert answer.json() == {"detail": "There is no such user"}
+
+
+def test_a_deleted_user_lists_nothing(deleted_user: int, bob: int) -> None:
+    assert call("list_user_posts", user=deleted_user, item=bob).status == 401
+
+
+@pytest.mark.parametrize(
+    "query", [("sort", "best"), ("sort", ""), ("published", "perhaps"), ("limit", "101")]
+)
+def test_another_order_is_invalid(query: tuple[str, str], ada: int) -> None:
+    assert call("list_posts", user=ada, query=[query]).status == 422
+
+
+@pytest.mark.usefixtures("others")
+def test_a_cursor_of_another_order_is_invalid(ada: int) -> None:
+    answer = call("list_posts", user=ada, query=[("limit", "3")])
+    [link] = answer.headers["Link"]
+    query = dict(parse_qsl(urlsplit(link.partition(">")[0].removeprefix("<")).query))
+    for sort in ("old", "top"):
+        assert call("list_posts", user=ada, query=[*query.items(), ("sort", sort)]).status == 422

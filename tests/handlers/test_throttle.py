@@ -1,0 +1,124 @@
+"""Failed logins are counted for each account, and throttled."""
+
+from concurrent.futures import ThreadPoolExecutor
+from urllib.parse import urlencode
+
+import pytest
+
+from common import queries
+from tests.data import PASSWORD, Database
+from tests.lambdas import Answer, call
+
+FREE = 10
+
+
+def log_in(password: str, email: str = "ada@example.com") -> Answer:
+    return call("login", body=urlencode({"username": email, "password": password}))
+
+
+def fail(times: int, email: str = "ada@example.com") -> None:
+    for _ in range(times):
+        assert log_in("wrong", email).status == 403
+
+
+def wait(database: Database, seconds: int) -> None:
+    """Let all failures lie so much longer ago."""
+    database.run("UPDATE login_failures SET last_at = last_at - make_interval(secs => :s)", s=seconds)
+
+
+@pytest.mark.usefixtures("ada")
+def test_after_ten_failures_even_the_right_password_has_to_wait(database: Database) -> None:
+    fail(FREE)
+    answer = log_in(PASSWORD)
+    assert answer.status == 429
+    assert answer.headers["Retry-After"] == ["1"]
+    assert answer.json() == {"detail": "Too many attempts, try again in 1 s"}
+    wait(database, 1)
+    assert log_in(PASSWORD).status == 200
+
+
+@pytest.mark.usefixtures("ada")
+def test_each_further_failure_doubles_the_pause_up_to_about_a_minute(database: Database) -> None:
+    fail(FREE)
+    pauses = []
+    for _ in range(9):
+        answer = log_in("wrong")
+        assert answer.status == 429
+        pauses.append(int(answer.headers["Retry-After"][0]))
+        wait(database, pauses[-1])
+        fail(1)
+    assert pauses == [1, 2, 4, 8, 16, 32, 64, 64, 64]
+
+
+@pytest.mark.usefixtures("ada")
+def test_an_attempt_within_the_pause_does_not_prolong_it(database: Database) -> None:
+    fail(FREE)
+    for _ in range(5):
+        assert log_in("wrong").status == 429
+    wait(database, 1)
+    assert log_in(PASSWORD).status == 200
+
+
+@pytest.mark.usefixtures("ada")
+def test_a_success_forgives_all_failures(database: Database) -> None:
+    fail(FREE - 1)
+    assert log_in(PASSWORD).status == 200
+    assert database.value("SELECT count(*) FROM login_failures") == 0
+    fail(FREE)
+
+
+@pytest.mark.usefixtures("ada")
+def test_a_quarter_of_an_hour_forgets_all_failures(database: Database) -> None:
+    fail(FREE)
+    wait(database, 15 * 60)
+    fail(1)
+    assert database.value("SELECT failures FROM login_failures") == 1
+
+
+@pytest.mark.usefixtures("ada")
+def test_accounts_that_do_not_exist_are_throttled_alike() -> None:
+    fail(FREE, "nobody@example.com")
+    assert log_in("wrong", "NOBODY@example.com").status == 429
+    assert log_in(PASSWORD).status == 200
+
+
+@pytest.mark.usefixtures("ada")
+def test_what_was_typed_as_an_address_is_not_stored(database: Database) -> None:
+    fail(1, "my secret, typed into the wrong field")
+    assert "secret" not in database.value("SELECT string_agg(login_failures::text, '') FROM login_failures")
+
+
+def test_attempts_sweep_old_failures_of_others(database: Database) -> None:
+    for number in range(6):
+        fail(1, f"{number}@example.com")
+    wait(database, 16 * 60)
+    fail(3, "new@example.com")
+    assert database.value("SELECT count(*) FROM login_failures") == 1
+
+
+@pytest.mark.usefixtures("ada", "session_per_thread")
+def test_attempts_side_by_side_do_not_slip_past_the_limit_together(database: Database) -> None:
+    with ThreadPoolExecutor(8) as pool:
+        rows = list(pool.map(lambda _: queries.attempt_with_email(email="ada@example.com")[0], range(40)))
+    assert sum(row.admitted for row in rows) == FREE
+    assert database.value("SELECT failures FROM login_failures") == FREE
+
+
+@pytest.mark.parametrize(
+    ("name", "body"),
+    [
+        ("update_account", {"email": "new@example.com", "current_password": "wrong"}),
+        ("update_password", {"current_password": "wrong", "new_password": "new"}),
+        ("delete_account", {"current_password": "wrong"}),
+    ],
+)
+def test_a_wrong_current_password_counts_as_a_failed_login(
+    name: str, body: object, ada: int, database: Database
+) -> None:
+    answer = call(name, user=ada, body=body)
+    assert answer.status == 403
+    assert answer.json() == {"detail": "The current password is wrong"}
+    assert database.value("SELECT failures FROM login_failures") == 1
+    fail(FREE - 1)
+    assert call(name, user=ada, body=body).status == 429
+    assert log_in(PASSWORD).status == 429
