@@ -38,10 +38,9 @@ def open_session(*, user_id: int, seen_hash: str, token_hash: str) -> Select[*tu
 def renew_session(*, token_hash: str, next_hash: str) -> Select[*tuple[Any, ...]]:
     """Trade a refresh token for the next; no row when it is unusable.
 
-    A token that was used before, other than just now, has been stolen from somebody: its session ends. The
-    lock makes one of two simultaneous uses wait for the other, and see it.
+    A token that was used before, other than just now, has been stolen from somebody: its session ends.
     """
-    presented = select(RefreshToken).where(RefreshToken.hash == token_hash).with_for_update().cte("presented")
+    presented = select(RefreshToken).where(RefreshToken.hash == token_hash).cte("presented")
     unused = or_(presented.c.used_at.is_(None), presented.c.used_at > GRACE_AGO)
     usable = select(presented.c.session_id).where(unused, presented.c.created_at > MONTH_AGO).cte("usable")
     stolen = select(presented.c.session_id).where(presented.c.used_at <= GRACE_AGO)

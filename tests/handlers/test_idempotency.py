@@ -2,6 +2,7 @@
 
 from collections.abc import Mapping
 from concurrent.futures import ThreadPoolExecutor
+from threading import Barrier
 
 import pytest
 
@@ -88,14 +89,20 @@ def test_a_deleted_user_writes_nothing(deleted_user: int) -> None:
 
 @pytest.mark.usefixtures("session_per_thread")
 def test_of_simultaneous_requests_one_writes_and_all_get_its_answer(ada: int, database: Database) -> None:
-    def create(_: int) -> int:
-        [row] = queries.create_once(
-            owner=ada, title="Title", content="Content", published=True, key="a key", fingerprint="same"
-        )
-        assert row.is_same
-        return row.id
+    keys, threads = 25, 4
+    together = Barrier(threads)
 
-    with ThreadPoolExecutor(8) as pool:
-        made = set(pool.map(create, range(40)))
-    assert len(made) == 1
-    assert count(database) == 1
+    def create_all(_: int) -> list[int]:
+        made = []
+        for key in range(keys):
+            together.wait()
+            [row] = queries.create_once(
+                owner=ada, title="Title", content="Content", published=True, key=str(key), fingerprint="same"
+            )
+            made.append(row.id)
+        return made
+
+    with ThreadPoolExecutor(threads) as pool:
+        [first, *others] = pool.map(create_all, range(threads))
+    assert others == [first] * (threads - 1)
+    assert count(database) == keys
