@@ -53,9 +53,13 @@ def list_posts(
 ) -> Response[list[PostOut]]:
     """List posts, newest first; the Link header leads to the next page."""
     before, before_id = _position(cursor)
-    rows = rows_for_user(
-        queries.page(viewer=viewer, search=search, limit=limit, skip=skip, before=before, before_id=before_id)
-    )
+    if search:
+        found = queries.search(
+            viewer=viewer, term=search, limit=limit, skip=skip, before=before, before_id=before_id
+        )
+    else:
+        found = queries.page(viewer=viewer, limit=limit, skip=skip, before=before, before_id=before_id)
+    rows = rows_for_user(found)
     headers = {}
     if len(rows) > limit:
         last = rows[limit - 1]

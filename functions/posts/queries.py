@@ -12,7 +12,7 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Select,
-    and_,
+    SQLColumnExpression,
     cast,
     delete,
     desc,
@@ -35,15 +35,31 @@ from posts.rows import PostRow
 COLUMNS = (Post.id, Post.title, Post.content, Post.published, Post.created_at, Post.vote_count, Post.owner_id)
 NEWEST = (desc(Post.created_at), desc(Post.id))
 ONE: ColumnElement[int] = literal_column("1")
+# Posts that a search looks through, in 1 ms, before it asks the index.
+LOOKED_THROUGH: ColumnElement[int] = literal_column("2000")
 
 
-def _contains(search: str) -> ColumnElement[bool]:
+def _newest(posts: FromClause) -> tuple[ColumnElement[Any], ColumnElement[Any]]:
+    return desc(posts.c.created_at), desc(posts.c.id)
+
+
+def _contains(title: SQLColumnExpression[str], term: str) -> ColumnElement[bool]:
+    return func.strpos(title, term) > literal_column("0")
+
+
+def _older(before: datetime, before_id: int) -> ColumnElement[bool]:
+    return tuple_(Post.created_at, Post.id) < tuple_(before, before_id)
+
+
+def _enough(skip: int, limit: int) -> ColumnElement[int]:
+    return cast(skip, BigInteger) + limit + ONE
+
+
+def _has_runs(term: str) -> ColumnElement[bool]:
     # The index holds every run of one to three characters of a title. A title that contains the term has all
-    # the term's runs of three, or the whole of a shorter term; strpos then checks that they stand together.
-    size = func.least(func.length(search), literal_column("3"))
-    runs = func.grams(Post.title, ONE, literal_column("3")).bool_op("@>")(func.grams(search, size, size))
-    together = func.strpos(Post.title, search) > literal_column("0")
-    return or_(func.length(search) == literal_column("0"), and_(together, runs))
+    # the term's runs of three, or the whole of a shorter term; whether they stand together is left to ask.
+    size = func.least(func.length(term), literal_column("3"))
+    return func.grams(Post.title, ONE, literal_column("3")).bool_op("@>")(func.grams(term, size, size))
 
 
 def _or_foreign(own: FromClause, post_id: int, editor: int) -> FromClause:
@@ -68,28 +84,48 @@ def _beside(user_id: int, posts: FromClause) -> Select[*tuple[Any, ...]]:
     )
 
 
+def _merged(viewer: int, limit: int, skip: int, *parts: Select[*tuple[Any, ...]]) -> Select[*tuple[Any, ...]]:
+    every = union_all(*parts).subquery()
+    listed = select(every).order_by(*_newest(every)).limit(limit + ONE).offset(skip).subquery()
+    return _beside(viewer, listed).order_by(*_newest(listed))
+
+
 @query(PostRow)
-def page(
-    *, viewer: int, search: str, limit: int, skip: int, before: datetime, before_id: int
-) -> Select[*tuple[Any, ...]]:
+def page(*, viewer: int, limit: int, skip: int, before: datetime, before_id: int) -> Select[*tuple[Any, ...]]:
     """List posts that come after the position (`before`, `before_id`), newest first.
 
     One more than `limit` says that there are more.
     Published posts and the viewer's drafts come from an index each, so that nobody's drafts slow down others.
     """
-    older = tuple_(Post.created_at, Post.id) < tuple_(before, before_id)
-    every = (
-        select(*COLUMNS)
-        .where(older, _contains(search))
-        .order_by(*NEWEST)
-        .limit(cast(skip, BigInteger) + limit + ONE)
-    )
-    published = every.where(Post.published)
+    every = select(*COLUMNS).where(_older(before, before_id)).order_by(*NEWEST).limit(_enough(skip, limit))
     drafts = every.where(Post.owner_id == viewer, ~Post.published)
-    both = union_all(published, drafts).subquery()
-    newest = (desc(both.c.created_at), desc(both.c.id))
-    listed = select(both).order_by(*newest).limit(limit + ONE).offset(skip).subquery()
-    return _beside(viewer, listed).order_by(desc(listed.c.created_at), desc(listed.c.id))
+    return _merged(viewer, limit, skip, every.where(Post.published), drafts)
+
+
+@query(PostRow)
+def search(
+    *, viewer: int, term: str, limit: int, skip: int, before: datetime, before_id: int
+) -> Select[*tuple[Any, ...]]:
+    """List the posts of a page whose titles contain a term, which is not empty.
+
+    A term that many titles contain is found by looking through the newest; to fetch all of them by their
+    index would take longer the more there are. Only when that is not enough is the index asked, which then
+    has few. The planner could choose, but does not know how many titles contain a term, only characters.
+    """
+    enough = _enough(skip, limit)
+    older = select(*COLUMNS).where(_older(before, before_id))
+    newest = older.where(Post.published).order_by(*NEWEST).limit(enough + LOOKED_THROUGH).subquery()
+    looked_through = select(newest).where(_contains(newest.c.title, term))
+    soon = looked_through.order_by(*_newest(newest)).limit(enough).cte("soon")
+    suffices = select(func.count()).select_from(soon).scalar_subquery() >= enough
+    # The offset keeps the order, which another index has, from the planner: it would walk through that one.
+    matching = older.where(Post.published, _contains(Post.title, term), _has_runs(term))
+    indexed = matching.offset(literal_column("0")).subquery()
+    found = select(indexed).where(~suffices).order_by(*_newest(indexed)).limit(enough)
+    drafts = older.where(Post.owner_id == viewer, ~Post.published, _contains(Post.title, term))
+    return _merged(
+        viewer, limit, skip, select(soon).where(suffices), found, drafts.order_by(*NEWEST).limit(enough)
+    )
 
 
 @query(PostRow)
