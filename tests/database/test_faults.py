@@ -1,9 +1,11 @@
 """What becomes of a request when the database, or the way to it, breaks."""
 
 import socket
-import threading
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 
+import pg8000.native
 import pytest
 
 import votes.queries
@@ -302,26 +304,29 @@ def test_a_statement_that_runs_into_the_limit_of_the_server_is_unavailable(
         database.run(f"ALTER DATABASE {name} RESET statement_timeout")
 
 
-def test_the_victim_of_a_deadlock_is_run_again(session: Session, owner: int, database: Database) -> None:
-    first, second = database.add_post(owner), database.add_post(owner)
-    # The session that waits first looks for a deadlock after a second, by default; this one not so soon.
-    other = connect(database.url)
-    other.run("SET deadlock_timeout = '1min'")
-    other.run("BEGIN")
-    other.run("UPDATE posts SET title = 'other' WHERE id = :second", second=second)
-    done: list[object] = []
-    sql = (
-        "WITH a AS (UPDATE posts SET content = 'a' WHERE id = $1::integer RETURNING id)"
-        " UPDATE posts SET content = 'b' FROM a WHERE posts.id = $2::integer RETURNING posts.title"
-    )
-    mine = threading.Thread(target=lambda: done.extend(session.run(sql, [first, second], writes=True)))
-    mine.start()
-    wait_for_a_lock(database, of=mine)
-    other.run("UPDATE posts SET title = 'other' WHERE id = :first", first=first)
-    other.run("COMMIT")
-    other.close()
-    mine.join()
-    assert done == [["other"]]
+def test_the_victim_of_a_deadlock_is_run_again(
+    session: Session, wire: Wire, owner: int, database: Database
+) -> None:
+    first, gate, second = (database.add_post(owner) for _ in range(3))
+    name = database.value("SELECT current_database()")
+    # A session looks for a deadlock once, this long after it began to wait: ours as soon as it has closed the
+    # circle, the other one never.
+    database.run(f"ALTER DATABASE {name} SET deadlock_timeout = '1ms'")
+    try:
+        assert_works(session)
+    finally:
+        database.run(f"ALTER DATABASE {name} RESET deadlock_timeout")
+    with ThreadPoolExecutor(2) as pool, held(database, gate) as gatekeeper, held(database, second) as other:
+        lock_all = "SELECT id FROM posts ORDER BY id FOR UPDATE"
+        mine = pool.submit(session.run, lock_all, [], writes=True)
+        wait_for_locks(database, 1)
+        theirs = pool.submit(other.run, "UPDATE posts SET title = 'other' WHERE id = :first", first=first)
+        wait_for_locks(database, 2)
+        gatekeeper.run("COMMIT")
+        theirs.result()
+        other.run("COMMIT")
+        assert mine.result() == [[first], [gate], [second]]
+    assert wire.statements == [NEVER_MIND, lock_all, lock_all]
 
 
 def test_a_vote_on_a_post_that_is_deleted_meanwhile_finds_no_post(
@@ -329,22 +334,32 @@ def test_a_vote_on_a_post_that_is_deleted_meanwhile_finds_no_post(
 ) -> None:
     assert session.connection is None
     post_id = database.add_post(owner)
-    other = connect(database.url)
-    other.run("BEGIN")
-    other.run("DELETE FROM posts WHERE id = :post_id", post_id=post_id)
-    outcome: list[object] = []
-    voter = threading.Thread(target=lambda: outcome.extend(votes.queries.cast(voter=owner, post_id=post_id)))
-    voter.start()
-    wait_for_a_lock(database, of=voter)
-    other.run("COMMIT")
-    other.close()
-    voter.join()
-    assert outcome == [(False, False)]
+    with ThreadPoolExecutor(1) as pool, held(database, post_id) as other:
+        vote = pool.submit(votes.queries.cast, voter=owner, post_id=post_id)
+        wait_for_locks(database, 1)
+        other.run("DELETE FROM posts WHERE id = :post_id", post_id=post_id)
+        other.run("COMMIT")
+        assert vote.result() == [(False, False)]
     assert len(wire.statements) == 2
 
 
-def wait_for_a_lock(database: Database, *, of: threading.Thread) -> None:
-    """Return when the session that a thread uses waits for a lock."""
-    waiting = "SELECT 1 FROM pg_stat_activity WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    while not database.run(waiting):
-        assert of.is_alive()
+@contextmanager
+def held(database: Database, post_id: int) -> Iterator[pg8000.native.Connection]:
+    """Lock a post, and give a connection in whose transaction it is locked."""
+    connection = connect(database.url)
+    try:
+        connection.run("SET deadlock_timeout = '1min'")
+        connection.run("BEGIN")
+        connection.run("SELECT FROM posts WHERE id = :post_id FOR UPDATE", post_id=post_id)
+        yield connection
+    finally:
+        connection.close()
+
+
+def wait_for_locks(database: Database, number: int) -> None:
+    """Return when this many sessions of the database wait for a lock."""
+    waiting = (
+        "SELECT count(*) >= :number FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    assert any(database.value(waiting, number=number) for _ in range(100_000))
