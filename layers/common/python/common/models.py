@@ -54,7 +54,12 @@ class Post(Base):
     __table_args__ = (
         Index("ix_posts_published_newest", *NEWEST, postgresql_where=text("published")),
         Index("ix_posts_owner_newest", "owner_id", "published", *NEWEST),
-        Index("ix_posts_title_grams", text("grams(title, 1, 3)"), postgresql_using="gin"),
+        Index(
+            "ix_posts_title_grams",
+            text("grams(title, 1, 3)"),
+            postgresql_using="gin",
+            postgresql_with={"fastupdate": "off"},
+        ),
     )
 
 
