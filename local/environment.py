@@ -59,10 +59,6 @@ class ExecutionEnvironment:
         self._process = process
         self._reader = reader
         self._writer = writer
-        self.invocations = 0
-        """How many requests it has been given; the first is the cold one."""
-        self.idle_since = 0.0
-        """When its last request ended, on the event loop's clock."""
 
     @classmethod
     async def start(
@@ -75,8 +71,12 @@ class ExecutionEnvironment:
         """
         ours, theirs = socket.socketpair()
         with theirs:
-            process = _spawn(function, overrides, dependencies, theirs)
-        reader, writer = await asyncio.open_connection(sock=ours)
+            reader, writer = await asyncio.open_connection(sock=ours)
+            try:
+                process = _spawn(function, overrides, dependencies, theirs)
+            except OSError:
+                writer.close()
+                raise
         environment = cls(function, process, reader, writer)
         try:
             async with asyncio.timeout(_INIT_SECONDS):
@@ -84,7 +84,7 @@ class ExecutionEnvironment:
         except BaseException as error:
             environment.kill()
             if isinstance(error, TimeoutError):
-                raise FunctionError(f"{function.name} was not loaded in {_INIT_SECONDS:.0f} s") from None
+                raise FunctionError(f"it was not loaded in {_INIT_SECONDS:g} s") from None
             raise
         return environment
 
@@ -99,7 +99,6 @@ class ExecutionEnvironment:
         Raises `FunctionError` when it raises or the process ends, and `FunctionTimeoutError` after the
         function's timeout; the environment is unusable after the latter.
         """
-        self.invocations += 1
         request = invocation.encode(self._function.timeout)
         try:
             async with asyncio.timeout(self._function.timeout):
@@ -108,9 +107,7 @@ class ExecutionEnvironment:
                 return await self._receive()
         except TimeoutError:
             self.kill()
-            raise FunctionTimeoutError(
-                f"{self._function.name} timed out after {self._function.timeout:g} s"
-            ) from None
+            raise FunctionTimeoutError(f"it timed out after {self._function.timeout:g} s") from None
         except asyncio.CancelledError:
             # Its answer would be taken for the next request's.
             self.kill()
@@ -131,7 +128,7 @@ class ExecutionEnvironment:
         except (asyncio.IncompleteReadError, ConnectionError):
             self.kill()
             code = self._process.returncode
-            raise FunctionError(f"{self._function.name} ended its process with exit code {code}") from None
+            raise FunctionError(f"its process ended with exit code {code}") from None
         if frame[:1] != _RESULT:
             raise FunctionError(json.loads(frame[1:])["errorMessage"])
         return frame[1:]

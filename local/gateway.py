@@ -55,6 +55,7 @@ class Gateway:
         self._template = project / "template.yaml"
         self._functions = Functions(overrides, installed_dependencies(project))
         self._refreshing = asyncio.Lock()
+        self._watched: list[Path] = []
         self._deploy(load_api(self._template))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -90,9 +91,12 @@ class Gateway:
         self._authorizers = {
             name: TokenAuthorizer(authorizer, self._call) for name, authorizer in api.authorizers.items()
         }
-        code = {function.code for function in api.functions.values()}
-        layers = {layer for function in api.functions.values() for layer in function.layers}
-        self._sources = Sources(sorted(code | layers), [self._template])
+        directories = {
+            path for function in api.functions.values() for path in (function.code, *function.layers)
+        }
+        if sorted(directories) != self._watched:
+            self._watched = sorted(directories)
+            self._sources = Sources(self._watched, [self._template])
 
     async def _refresh(self) -> None:
         """Serve what has been edited since the last request."""
@@ -119,7 +123,7 @@ class Gateway:
         except ThrottledError:
             kind = "THROTTLED"
         except FunctionTimeoutError as error:
-            tell(str(error))
+            tell(f"{served.function}: {error}")
             kind = "INTEGRATION_TIMEOUT"
         except (FunctionError, MalformedResponseError) as error:
             tell(f"{served.function}: {error}")

@@ -18,6 +18,8 @@ from local.settings import Settings
 
 # Long enough for a large token: it is for the authorizer to refuse.
 _MOST_HEADER_BYTES = 256 * 1024
+# A client that pauses finds its connection still there, as it would at AWS.
+_KEEP_ALIVE_SECONDS = 75
 _GRACE_SECONDS = 5
 
 
@@ -56,9 +58,12 @@ async def _serve(gateway: Gateway, listener: socket.socket) -> None:
         ws="none",
         lifespan="off",
         log_config=None,
+        # The gateway logs what concerns a developer; a cancelled request at the end does not.
+        log_level="critical",
         access_log=False,
         server_header=False,
         h11_max_incomplete_event_size=_MOST_HEADER_BYTES,
+        timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
     server = _Server(config)

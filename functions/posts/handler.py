@@ -18,7 +18,9 @@ from posts.rows import PostRow
 from posts.schemas import Post, PostCreate, PostOut
 
 Lists = Mapping[Sort, database.Query[..., PostRow]]
+# By what stands in the query; the feed and the search in it differ, for a search has more to do.
 FEED: Lists = {"new": queries.feed_new, "old": queries.feed_old, "top": queries.feed_top}
+SEARCH: Lists = {"new": queries.search_new, "old": queries.search_old, "top": queries.search_top}
 DRAFTS: Lists = {"new": queries.drafts_new, "old": queries.drafts_old, "top": queries.drafts_top}
 AUTHOR: Lists = {"new": queries.author_new, "old": queries.author_old, "top": queries.author_top}
 
@@ -71,7 +73,7 @@ def _page(lists: Lists, viewer: int, asked: Asked, author: int = NOBODY) -> Resp
         lists[asked.sort](
             viewer=viewer,
             author=author,
-            search=asked.search,
+            term=asked.search,
             limit=asked.limit,
             skip=asked.skip,
             after=after,
@@ -99,7 +101,8 @@ def list_posts(
     cursor: CursorText = "",
 ) -> Response[list[PostOut]]:
     """List posts, or with published=false one's own drafts; the Link header leads to the next page."""
-    return _page(FEED if published else DRAFTS, viewer, Asked(limit, skip, search, sort, cursor))
+    lists = (SEARCH if search else FEED) if published else DRAFTS
+    return _page(lists, viewer, Asked(limit, skip, search, sort, cursor))
 
 
 @app.get("/users/<user_id>/posts", responses=api.answers(list[PostOut], 200, 401, 404, 422))

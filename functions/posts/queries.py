@@ -4,7 +4,6 @@ Each statement starts from the row of the user who asks and joins to it what the
 says that the account is gone, a row not `found` that there is nothing for them. One round trip tells both.
 """
 
-from collections.abc import Callable
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -13,6 +12,8 @@ from sqlalchemy import (
     ColumnElement,
     FromClause,
     Select,
+    SQLColumnExpression,
+    Subquery,
     and_,
     asc,
     case,
@@ -35,48 +36,22 @@ from sqlalchemy.orm import InstrumentedAttribute, aliased
 from sqlalchemy.sql.elements import SQLCoreOperations
 
 from common.database import Query
-from common.models import IdempotencyKey, Post, User
+from common.models import IdempotencyKey, Post, PostRank, User
 from common.query import query
 from posts.rows import OnceRow, PostRow
 
 COLUMNS = (Post.id, Post.title, Post.content, Post.published, Post.created_at, Post.vote_count, Post.owner_id)
+ZERO: ColumnElement[int] = literal_column("0")
 ONE: ColumnElement[int] = literal_column("1")
+THREE: ColumnElement[int] = literal_column("3")
 DAY_AGO: ColumnElement[datetime] = literal_column("now() - interval '1 day'")
+# Posts that a search looks through, in 1 ms, before it asks the index.
+LOOKED_THROUGH: ColumnElement[int] = literal_column("2000")
 
-Conditions = tuple[ColumnElement[bool], ...]
-# Which posts a list holds, given the viewer and an author.
-Scope = Callable[[int, int], Conditions]
-
-
-class Order(NamedTuple):
-    """The order of a list: by a column, then by id, so that no two posts stand in the same place."""
-
-    key: InstrumentedAttribute[Any]
-    descends: bool
-
-    def by(self, key: SQLCoreOperations[Any], ident: SQLCoreOperations[int]) -> tuple[Any, ...]:
-        """Return the ORDER BY of columns that stand for the key and the id."""
-        direction = desc if self.descends else asc
-        return (direction(key), direction(ident))
+Posts = Select[*tuple[Any, ...]]
 
 
-def _contains(search: str) -> ColumnElement[bool]:
-    # The index holds every run of one to three characters of a title. A title that contains the term has all
-    # the term's runs of three, or the whole of a shorter term; strpos then checks that they stand together.
-    size = func.least(func.length(search), literal_column("3"))
-    runs = func.grams(Post.title, ONE, literal_column("3")).bool_op("@>")(func.grams(search, size, size))
-    together = func.strpos(Post.title, search) > literal_column("0")
-    return or_(func.length(search) == literal_column("0"), and_(together, runs))
-
-
-def _or_foreign(own: FromClause, post_id: int, editor: int) -> FromClause:
-    foreign = select(*COLUMNS).where(Post.id == post_id, Post.owner_id != editor, Post.published)
-    return union_all(select(own), foreign).subquery()
-
-
-def _beside(
-    user_id: int, posts: FromClause, found: ColumnElement[bool] | None = None
-) -> Select[*tuple[Any, ...]]:
+def _beside(user_id: int, posts: FromClause, found: ColumnElement[bool] | None = None) -> Posts:
     user = aliased(User)
     owner = aliased(User)
     return (
@@ -93,73 +68,156 @@ def _beside(
     )
 
 
-def _list(order: Order, *scopes: Scope) -> Query[..., PostRow]:
-    """Return the statement that lists the posts of all the scopes in an order, as one list.
+class Order(NamedTuple):
+    """The order of a list: by a key of the posts, then by id, so that no two stand in the same place.
 
-    It begins after the position (`after`, `after_id`), and one more than `limit` says that there are more.
-    Each scope is read from an index of its own: nobody's drafts slow down what others read.
+    `posts` selects them all, `place` says where each stands, `key` what the key is called among COLUMNS.
     """
 
-    def statement(
-        *, viewer: int, author: int, search: str, limit: int, skip: int, after: str, after_id: int
-    ) -> Select[*tuple[Any, ...]]:
-        start = tuple_(cast(after, order.key.type), after_id)
-        position = tuple_(order.key, Post.id)
-        every = (
-            select(*COLUMNS)
-            .where(position < start if order.descends else position > start, _contains(search))
-            .order_by(*order.by(order.key, Post.id))
-            .limit(cast(skip, BigInteger) + limit + ONE)
-        )
-        parts = [every.where(*scope(viewer, author)) for scope in scopes]
-        posts = (union_all(*parts) if len(parts) > 1 else parts[0]).subquery()
-        listed = select(posts).order_by(*order.by(posts.c[order.key.key], posts.c.id))
-        page = listed.limit(limit + ONE).offset(skip).subquery()
-        known = case((exists(select(User.id).where(User.id == author)), page.c.id.is_not(None)))
-        found = known if published_by in scopes else None
-        return _beside(viewer, page, found).order_by(*order.by(page.c[order.key.key], page.c.id))
+    posts: Posts
+    place: tuple[InstrumentedAttribute[Any], InstrumentedAttribute[int]]
+    key: str
+    descends: bool
 
-    return query(PostRow)(statement)
+    def after(self, value: str, ident: int) -> Posts:
+        """Return the posts that stand after a position, in order."""
+        position = tuple_(*self.place)
+        start = tuple_(cast(value, self.place[0].type), ident)
+        beyond = self.posts.where(position < start if self.descends else position > start)
+        return beyond.order_by(*map(self._direction, self.place))
+
+    def of(self, posts: FromClause) -> tuple[Any, Any]:
+        """Return the ORDER BY of posts that were selected before."""
+        return self._direction(posts.c[self.key]), self._direction(posts.c.id)
+
+    def _direction(self, column: SQLCoreOperations[Any]) -> Any:  # noqa: ANN401  # SQLAlchemy's types differ
+        return desc(column) if self.descends else asc(column)
 
 
-def published(_viewer: int, _author: int) -> Conditions:
-    """Hold everybody's published posts."""
-    return (Post.published.expression,)
+NEW = Order(select(*COLUMNS), (Post.created_at, Post.id), "created_at", descends=True)
+OLD = Order(select(*COLUMNS), (Post.created_at, Post.id), "created_at", descends=False)
+TOP = Order(select(*COLUMNS), (Post.vote_count, Post.id), "vote_count", descends=True)
+# From the table of ranks, which has the index that would slow down every vote if posts had it.
+RANKED = Order(
+    select(*COLUMNS).join(PostRank, PostRank.post_id == Post.id),
+    (PostRank.vote_count, PostRank.post_id),
+    "vote_count",
+    descends=True,
+)
 
 
-def drafts(viewer: int, _author: int) -> Conditions:
-    """Hold the viewer's drafts."""
-    return (Post.owner_id == viewer, ~Post.published)
+def _enough(skip: int, limit: int) -> ColumnElement[int]:
+    return cast(skip, BigInteger) + limit + ONE
 
 
-def published_by(_viewer: int, author: int) -> Conditions:
-    """Hold an author's published posts."""
-    return (Post.owner_id == author, Post.published.expression)
+def _page(order: Order, parts: list[Posts], limit: int, skip: int) -> Subquery:
+    every = union_all(*parts).subquery() if len(parts) > 1 else parts[0].subquery()
+    return select(every).order_by(*order.of(every)).limit(limit + ONE).offset(skip).subquery()
 
 
-def drafts_by(viewer: int, author: int) -> Conditions:
-    """Hold an author's drafts, for the author."""
-    return (*drafts(viewer, author), Post.owner_id == author)
+def _contains(title: SQLColumnExpression[str], term: str) -> ColumnElement[bool]:
+    return func.strpos(title, term) > ZERO
 
 
-NEW = Order(Post.created_at, descends=True)
-OLD = Order(Post.created_at, descends=False)
-TOP = Order(Post.vote_count, descends=True)
+def _has_runs(term: str) -> ColumnElement[bool]:
+    # The index holds every run of one to three characters of a title. A title that contains the term has all
+    # the term's runs of three, or the whole of a shorter term; whether they stand together is left to ask.
+    size = func.least(func.length(term), THREE)
+    return func.grams(Post.title, ONE, THREE).bool_op("@>")(func.grams(term, size, size))
 
-feed_new, feed_old, feed_top = (_list(order, published, drafts) for order in (NEW, OLD, TOP))
-drafts_new, drafts_old, drafts_top = (_list(order, drafts) for order in (NEW, OLD, TOP))
-author_new, author_old, author_top = (_list(order, published_by, drafts_by) for order in (NEW, OLD, TOP))
+
+def _drafts(viewer: int) -> ColumnElement[bool]:
+    return and_(Post.owner_id == viewer, ~Post.published)
+
+
+# The statements of lists have the same parameters, and each ignores what it has no use for. They begin after
+# the position (`after`, `after_id`), and give one more than `limit` when there are more. Published posts and
+# drafts come from an index each, so that nobody's drafts slow down what others read.
+
+
+def _feed(order: Order) -> Query[..., PostRow]:
+    """Return the statement that lists all that the viewer may see."""
+
+    def feed(*, viewer: int, limit: int, skip: int, after: str, after_id: int) -> Posts:
+        every = order.after(after, after_id).limit(_enough(skip, limit))
+        page = _page(order, [every.where(Post.published), every.where(_drafts(viewer))], limit, skip)
+        return _beside(viewer, page).order_by(*order.of(page))
+
+    return query(PostRow)(feed)
+
+
+def _search(order: Order) -> Query[..., PostRow]:
+    """Return the statement that lists what the viewer may see whose title contains a term, not an empty one.
+
+    A term that many titles contain is found by looking through the first posts; to fetch all of them by their
+    index would take longer the more there are. Only when that is not enough is the index asked, which then
+    has few. The planner could choose, but does not know how many titles contain a term, only characters.
+    """
+
+    def search(*, viewer: int, term: str, limit: int, skip: int, after: str, after_id: int) -> Posts:
+        enough = _enough(skip, limit)
+        every = order.after(after, after_id)
+        first = every.where(Post.published).limit(enough + LOOKED_THROUGH).subquery()
+        looked_through = select(first).where(_contains(first.c.title, term))
+        soon = looked_through.order_by(*order.of(first)).limit(enough).cte("soon")
+        suffices = select(func.count()).select_from(soon).scalar_subquery() >= enough
+        # The offset keeps the order, which another index has, from the planner: it would walk through that.
+        matching = every.where(Post.published, _contains(Post.title, term), _has_runs(term))
+        indexed = matching.order_by(None).offset(ZERO).subquery()
+        rest = select(indexed).where(~suffices).order_by(*order.of(indexed)).limit(enough)
+        drafts = every.where(_drafts(viewer), _contains(Post.title, term)).limit(enough)
+        page = _page(order, [select(soon).where(suffices), rest, drafts], limit, skip)
+        return _beside(viewer, page).order_by(*order.of(page))
+
+    return query(PostRow)(search)
+
+
+def _own_drafts(order: Order) -> Query[..., PostRow]:
+    """Return the statement that lists the viewer's drafts."""
+
+    def own_drafts(*, viewer: int, term: str, limit: int, skip: int, after: str, after_id: int) -> Posts:
+        every = order.after(after, after_id).where(_drafts(viewer), _contains(Post.title, term))
+        page = _page(order, [every.limit(_enough(skip, limit))], limit, skip)
+        return _beside(viewer, page).order_by(*order.of(page))
+
+    return query(PostRow)(own_drafts)
+
+
+def _author(order: Order) -> Query[..., PostRow]:
+    """Return the statement that lists an author's posts; `found` is null when there is no such author."""
+
+    def author_posts(
+        *, viewer: int, author: int, term: str, limit: int, skip: int, after: str, after_id: int
+    ) -> Posts:
+        own = order.after(after, after_id).where(Post.owner_id == author, _contains(Post.title, term))
+        every = own.limit(_enough(skip, limit))
+        page = _page(order, [every.where(Post.published), every.where(_drafts(viewer))], limit, skip)
+        found = case((exists(select(User.id).where(User.id == author)), page.c.id.is_not(None)))
+        return _beside(viewer, page, found).order_by(*order.of(page))
+
+    return query(PostRow)(author_posts)
+
+
+feed_new, feed_old, feed_top = _feed(NEW), _feed(OLD), _feed(RANKED)
+search_new, search_old, search_top = _search(NEW), _search(OLD), _search(RANKED)
+drafts_new, drafts_old, drafts_top = _own_drafts(NEW), _own_drafts(OLD), _own_drafts(TOP)
+author_new, author_old, author_top = _author(NEW), _author(OLD), _author(TOP)
+
+
+def _or_foreign(own: FromClause, post_id: int, editor: int) -> FromClause:
+    foreign = select(*COLUMNS).where(Post.id == post_id, Post.owner_id != editor, Post.published)
+    return union_all(select(own), foreign).subquery()
 
 
 @query(PostRow)
-def read(*, post_id: int, viewer: int) -> Select[*tuple[Any, ...]]:
+def read(*, post_id: int, viewer: int) -> Posts:
     """Find a post that the viewer may see."""
     visible = or_(Post.published, Post.owner_id == viewer)
     return _beside(viewer, select(*COLUMNS).where(Post.id == post_id, visible).subquery())
 
 
 @query(PostRow)
-def create(*, owner: int, title: str, content: str, published: bool) -> Select[*tuple[Any, ...]]:
+def create(*, owner: int, title: str, content: str, published: bool) -> Posts:
     """Add a post."""
     written: tuple[Any, ...] = (title, content, published)
     values = select(User.id, *written).where(User.id == owner)
@@ -172,7 +230,7 @@ def create(*, owner: int, title: str, content: str, published: bool) -> Select[*
 @query(OnceRow)
 def create_once(
     *, owner: int, title: str, content: str, published: bool, key: str, fingerprint: str
-) -> Select[*tuple[Any, ...]]:
+) -> Posts:
     """Add a post unless the owner used the key in the last day; then return what that made.
 
     Of two simultaneous uses of a key, one finds it taken only when it has written its post: it then writes a
@@ -226,9 +284,7 @@ def create_once(
 
 
 @query(PostRow)
-def change(
-    *, post_id: int, editor: int, title: str, content: str, published: bool
-) -> Select[*tuple[Any, ...]]:
+def change(*, post_id: int, editor: int, title: str, content: str, published: bool) -> Posts:
     """Change a post of the editor's; of somebody else's post, return what it is."""
     changed = (
         update(Post)
@@ -241,7 +297,7 @@ def change(
 
 
 @query(PostRow)
-def remove(*, post_id: int, editor: int) -> Select[*tuple[Any, ...]]:
+def remove(*, post_id: int, editor: int) -> Posts:
     """Delete a post of the editor's and return what it was; of somebody else's post, return what it is."""
     removed = (
         delete(Post).where(Post.id == post_id, Post.owner_id == editor).returning(*COLUMNS).cte("removed")

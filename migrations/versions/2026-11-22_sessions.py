@@ -11,6 +11,25 @@ depends_on = None
 NOW = sa.text("now()")
 MOMENT = sa.TIMESTAMP(timezone=True)
 
+RANK_NEW_POSTS = """
+CREATE FUNCTION rank_new_posts() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    INSERT INTO post_ranks (post_id, vote_count) SELECT id, vote_count FROM created;
+    RETURN NULL;
+END
+$$
+"""
+
+RANK_VOTES = """
+CREATE FUNCTION rank_votes() RETURNS trigger LANGUAGE plpgsql AS $$
+BEGIN
+    UPDATE post_ranks SET vote_count = posts.vote_count
+    FROM posts WHERE posts.id = post_ranks.post_id AND posts.id IN (SELECT post_id FROM changed);
+    RETURN NULL;
+END
+$$
+"""
+
 
 def upgrade() -> None:
     """Create the tables and the index."""
@@ -61,12 +80,38 @@ def upgrade() -> None:
         ),
     )
 
-    top = [sa.text("vote_count DESC"), sa.text("id DESC")]
-    op.create_index("ix_posts_published_top", "posts", top, postgresql_where=sa.text("published"))
+    op.create_table(
+        "post_ranks",
+        sa.Column("post_id", sa.Integer, nullable=False),
+        sa.Column("vote_count", sa.Integer, nullable=False),
+        sa.PrimaryKeyConstraint("post_id", name="pk_post_ranks"),
+        sa.ForeignKeyConstraint(
+            ["post_id"], ["posts.id"], name="fk_post_ranks_post_id_posts", ondelete="CASCADE"
+        ),
+    )
+    top = [sa.text("vote_count DESC"), sa.text("post_id DESC")]
+    op.create_index("ix_post_ranks_top", "post_ranks", top)
+    op.execute(RANK_NEW_POSTS)
+    op.execute(
+        "CREATE TRIGGER rank_new_posts AFTER INSERT ON posts"
+        " REFERENCING NEW TABLE AS created FOR EACH STATEMENT EXECUTE FUNCTION rank_new_posts()"
+    )
+    op.execute(RANK_VOTES)
+    for event, table in (("INSERT", "NEW"), ("DELETE", "OLD")):
+        # After count_votes, by its name: the post, which that one locks, comes before its rank.
+        op.execute(
+            f"CREATE TRIGGER rank_votes_{event.lower()} AFTER {event} ON votes"
+            f" REFERENCING {table} TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION rank_votes()"
+        )
+    op.execute("INSERT INTO post_ranks (post_id, vote_count) SELECT id, vote_count FROM posts")
 
 
 def downgrade() -> None:
     """Drop them."""
-    op.drop_index("ix_posts_published_top", "posts")
-    for table in ("idempotency_keys", "login_failures", "refresh_tokens", "sessions"):
+    for event in ("insert", "delete"):
+        op.execute(f"DROP TRIGGER rank_votes_{event} ON votes")
+    op.execute("DROP TRIGGER rank_new_posts ON posts")
+    for function in ("rank_votes", "rank_new_posts"):
+        op.execute(f"DROP FUNCTION {function}")
+    for table in ("post_ranks", "idempotency_keys", "login_failures", "refresh_tokens", "sessions"):
         op.drop_table(table)

@@ -119,10 +119,10 @@ def test_a_preflight_needs_no_token_and_no_function(project: Path) -> None:
     ("query", "status", "logged"),
     [
         ({"do": "raise"}, 502, "Echo: the handler is broken"),
-        ({"do": "exit"}, 502, "ended its process with exit code 3"),
+        ({"do": "exit"}, 502, "Echo: its process ended with exit code 3"),
         ({"do": "large"}, 502, "bytes is too large"),
         ({"do": "unspeakable"}, 502, "not JSON serializable"),
-        ({"do": "sleep", "seconds": "30"}, 504, "Echo timed out after 1 s"),
+        ({"do": "sleep", "seconds": "30"}, 504, "Echo: it timed out after 1 s"),
     ],
 )
 def test_a_function_at_fault(

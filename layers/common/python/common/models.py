@@ -6,7 +6,6 @@ from uuid import UUID
 from sqlalchemy import TIMESTAMP, ForeignKey, Index, MetaData, String, func, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-TOP = (text("vote_count DESC"), text("id DESC"))
 NEWEST = (text("created_at DESC"), text("id DESC"))
 
 
@@ -55,10 +54,29 @@ class Post(Base):
 
     __table_args__ = (
         Index("ix_posts_published_newest", *NEWEST, postgresql_where=text("published")),
-        Index("ix_posts_published_top", *TOP, postgresql_where=text("published")),
         Index("ix_posts_owner_newest", "owner_id", "published", *NEWEST),
-        Index("ix_posts_title_grams", text("grams(title, 1, 3)"), postgresql_using="gin"),
+        Index(
+            "ix_posts_title_grams",
+            text("grams(title, 1, 3)"),
+            postgresql_using="gin",
+            postgresql_with={"fastupdate": "off"},
+        ),
     )
+
+
+class PostRank(Base):
+    """What posts are listed by votes with: their vote_count once more, in an index.
+
+    On posts, that index would make every vote write a new row into all the indexes of the table. Triggers
+    keep a rank for each post.
+    """
+
+    __tablename__ = "post_ranks"
+
+    post_id: Mapped[int] = mapped_column(ForeignKey("posts.id", ondelete="CASCADE"), primary_key=True)
+    vote_count: Mapped[int]
+
+    __table_args__ = (Index("ix_post_ranks_top", text("vote_count DESC"), text("post_id DESC")),)
 
 
 class Session(Base):

@@ -1,0 +1,365 @@
+"""What becomes of a request when the database, or the way to it, breaks."""
+
+import socket
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pg8000.native
+import pytest
+
+import votes.queries
+from common import database as common_database
+from common import deadline
+from common.connection import RefusedError
+from common.database import Session
+from common.errors import UnavailableError, UnknownOutcomeError
+from tests.data import Database, connect
+from tests.lambdas import Context, call
+from tests.wire import READY, Fault, Wire, error
+
+LOST_QUERY = Fault(reaches_server=False, answer=lambda _: b"")
+LOST_ANSWER = Fault(answer=lambda _: b"")
+CLOSED_AFTERWARDS = Fault()
+SILENCE = Fault(reaches_server=False, answer=lambda _: b"", closes=False)
+NEVER_MIND = "SELECT 1"
+
+# Whatever the state that a statement fails with, the test says how often: a sequence outlives a rollback.
+FAIL = """
+CREATE FUNCTION fail(state text, times integer) RETURNS integer LANGUAGE plpgsql AS $$
+BEGIN
+    IF nextval('attempts') <= times THEN
+        RAISE EXCEPTION USING ERRCODE = state;
+    END IF;
+    RETURN 1;
+END
+$$
+"""
+FAILING = "SELECT fail($1::text, $2::integer)"
+
+
+@pytest.fixture
+def attempts(database: Database) -> Iterator[Database]:
+    """Return the database, where the statement `FAILING` counts its attempts."""
+    database.run("CREATE SEQUENCE attempts")
+    database.run(FAIL)
+    yield database
+    database.run("DROP FUNCTION fail")
+    database.run("DROP SEQUENCE attempts")
+
+
+@pytest.fixture
+def owner(database: Database) -> int:
+    """Return the id of a user."""
+    return database.add_user()
+
+
+def write(session: Session, owner: int) -> list[list[object]]:
+    sql = "INSERT INTO posts (title, content, owner_id) VALUES ('t', 'c', $1::integer) RETURNING title"
+    return session.run(sql, [owner], writes=True)
+
+
+def posts(database: Database) -> int:
+    number: int = database.value("SELECT count(*) FROM posts")
+    return number
+
+
+def assert_works(session: Session) -> None:
+    """Make sure that the next request finds a working session, in the same process."""
+    assert session.run(NEVER_MIND, [], writes=False) == [[1]]
+
+
+@pytest.mark.parametrize("fault", [LOST_QUERY, LOST_ANSWER])
+def test_a_read_that_breaks_is_done_again(fault: Fault, session: Session, wire: Wire) -> None:
+    wire.faults = [fault]
+    assert_works(session)
+    assert wire.statements == [NEVER_MIND, NEVER_MIND]
+    assert wire.connections == 2
+
+
+def test_a_read_that_breaks_twice_is_unavailable_and_the_next_one_works(session: Session, wire: Wire) -> None:
+    wire.faults = [LOST_ANSWER, LOST_ANSWER]
+    with pytest.raises(UnavailableError):
+        session.run(NEVER_MIND, [], writes=False)
+    assert len(wire.statements) == 2
+    assert_works(session)
+
+
+@pytest.mark.parametrize(("fault", "written"), [(LOST_QUERY, 0), (LOST_ANSWER, 1)])
+def test_a_write_that_breaks_is_never_sent_again(
+    fault: Fault, written: int, session: Session, wire: Wire, owner: int, database: Database
+) -> None:
+    wire.faults = [fault]
+    with pytest.raises(UnknownOutcomeError):
+        write(session, owner)
+    assert len(wire.statements) == 1
+    assert posts(database) == written
+    assert_works(session)
+
+
+@pytest.mark.usefixtures("session")
+def test_a_client_learns_that_its_write_may_have_been_done(
+    wire: Wire, owner: int, database: Database
+) -> None:
+    wire.faults = [LOST_ANSWER]
+    assert call("create_post", user=owner).status == 504
+    assert posts(database) == 1
+    assert call("create_post", user=owner).status == 201
+
+
+def test_an_answer_that_stops_in_the_middle_is_a_broken_one(session: Session, wire: Wire, owner: int) -> None:
+    wire.faults = [Fault(answer=lambda answer: answer[:-9])]
+    with pytest.raises(UnknownOutcomeError):
+        write(session, owner)
+    assert_works(session)
+
+
+def test_a_connection_that_was_closed_while_idle_is_not_used(
+    session: Session, wire: Wire, owner: int, database: Database
+) -> None:
+    wire.faults = [CLOSED_AFTERWARDS]
+    assert_works(session)
+    wire.wait_until_closed()
+    assert write(session, owner) == [["t"]]
+    assert posts(database) == 1
+    assert wire.connections == 2
+
+
+def test_a_backend_that_was_ended_while_idle_is_not_used(
+    session: Session, wire: Wire, owner: int, database: Database
+) -> None:
+    [[pid]] = session.run("SELECT pg_backend_pid()", [], writes=False)
+    database.run("SELECT pg_terminate_backend(:pid, 5000)", pid=pid)
+    wire.wait_until_closed()
+    assert write(session, owner) == [["t"]]
+    assert posts(database) == 1
+
+
+def test_a_connection_is_renewed_before_the_proxy_would_close_it(session: Session, wire: Wire) -> None:
+    assert_works(session)
+    assert_works(session)
+    assert wire.connections == 1
+    session.recycle_at = 0.0
+    assert_works(session)
+    assert wire.connections == 2
+
+
+def test_nobody_listens(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    monkeypatch.setattr(session, "settings", session.settings._replace(port=port))
+    with pytest.raises(UnavailableError):
+        session.run(NEVER_MIND, [], writes=True)
+
+
+def test_the_database_is_not_there(session: Session, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(session, "settings", session.settings._replace(name="nowhere"))
+    with pytest.raises(UnavailableError, match="nowhere"):
+        session.run(NEVER_MIND, [], writes=True)
+    assert wire.connections == 2
+    assert wire.statements == []
+
+
+@pytest.mark.usefixtures("session")
+def test_a_client_is_told_to_come_back_when_nothing_was_done(
+    session: Session, wire: Wire, owner: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings = session.settings
+    monkeypatch.setattr(session, "settings", settings._replace(name="nowhere"))
+    answer = call("create_post", user=owner)
+    assert answer.status == 503
+    assert answer.headers["Retry-After"] == ["1"]
+    assert wire.statements == []
+    monkeypatch.setattr(session, "settings", settings)
+    assert call("create_post", user=owner).status == 201
+
+
+def test_a_server_that_says_nothing_is_given_up(
+    session: Session, wire: Wire, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert_works(session)
+    wire.faults = [SILENCE, SILENCE]
+    with monkeypatch.context() as patched:
+        patched.setattr(common_database, "WAIT_SECONDS", 0.05)
+        with pytest.raises(UnavailableError):
+            session.run(NEVER_MIND, [], writes=False)
+    assert_works(session)
+
+
+def test_no_statement_begins_when_the_time_is_up(session: Session, wire: Wire) -> None:
+    deadline.begin(Context(milliseconds=1_000))
+    with pytest.raises(UnavailableError):
+        session.run(NEVER_MIND, [], writes=False)
+    assert wire.connections == 0
+
+
+@pytest.mark.parametrize("state", ["40P01", "40001", "23503"])
+def test_a_statement_that_lost_a_race_is_run_again_over_the_same_connection(
+    state: str, session: Session, wire: Wire, attempts: Database
+) -> None:
+    assert session.run(FAILING, [state, 1], writes=True) == [[1]]
+    assert attempts.value("SELECT last_value FROM attempts") == 2
+    assert wire.connections == 1
+
+
+@pytest.mark.parametrize("state", ["25006", "53300", "57P01", "57P02", "57P03"])
+def test_a_statement_that_came_to_the_wrong_server_is_run_again_over_another_connection(
+    state: str, session: Session, wire: Wire, attempts: Database
+) -> None:
+    assert session.run(FAILING, [state, 1], writes=True) == [[1]]
+    assert attempts.value("SELECT last_value FROM attempts") == 2
+    assert wire.connections == 2
+
+
+@pytest.mark.parametrize("state", ["40P01", "25006", "23503"])
+def test_a_statement_is_run_twice_and_no_more(state: str, session: Session, attempts: Database) -> None:
+    with pytest.raises(UnavailableError):
+        session.run(FAILING, [state, 9], writes=True)
+    assert attempts.value("SELECT last_value FROM attempts") == 2
+    assert_works(session)
+
+
+@pytest.mark.parametrize("state", ["55P03", "57014"])
+def test_a_statement_that_takes_too_long_is_not_run_again(
+    state: str, session: Session, wire: Wire, attempts: Database
+) -> None:
+    with pytest.raises(UnavailableError):
+        session.run(FAILING, [state, 1], writes=False)
+    assert attempts.value("SELECT last_value FROM attempts") == 1
+    assert_works(session)
+    assert wire.connections == 1
+
+
+@pytest.mark.parametrize("state", ["08006", "08P01"])
+def test_a_pooler_that_lost_its_server_has_done_nobody_knows_what(
+    state: str, session: Session, attempts: Database
+) -> None:
+    with pytest.raises(UnknownOutcomeError):
+        session.run(FAILING, [state, 1], writes=True)
+    assert attempts.value("SELECT last_value FROM attempts") == 1
+    attempts.run("SELECT setval('attempts', 1, false)")
+    assert session.run(FAILING, [state, 1], writes=False) == [[1]]
+
+
+@pytest.mark.parametrize("state", ["42P01", "22003", "23505"])
+def test_a_mistake_of_ours_is_not_taken_for_a_fault(state: str, session: Session, attempts: Database) -> None:
+    with pytest.raises(RefusedError) as refused:
+        session.run(FAILING, [state, 1], writes=True)
+    assert refused.value.sqlstate == state
+    assert attempts.value("SELECT last_value FROM attempts") == 1
+    assert_works(session)
+
+
+def test_a_server_that_goes_down_before_it_has_done_anything_is_left_for_another(
+    session: Session, wire: Wire, owner: int, database: Database
+) -> None:
+    wire.faults = [Fault(reaches_server=False, answer=lambda _: error("FATAL", "57P01"))]
+    assert write(session, owner) == [["t"]]
+    assert posts(database) == 1
+    assert wire.connections == 2
+
+
+def test_a_server_that_goes_down_after_the_statement_has_perhaps_committed_it(
+    session: Session, wire: Wire, owner: int, database: Database
+) -> None:
+    wire.faults = [Fault(answer=lambda answer: answer.removesuffix(READY) + error("FATAL", "57P01"))]
+    with pytest.raises(UnknownOutcomeError):
+        write(session, owner)
+    assert posts(database) == 1
+    assert len(wire.statements) == 1
+    assert_works(session)
+
+
+def test_a_server_that_fails_for_a_reason_of_its_own_is_left(session: Session, wire: Wire) -> None:
+    wire.faults = [Fault(reaches_server=False, answer=lambda _: error("FATAL", "XX000"))]
+    with pytest.raises(RefusedError):
+        session.run(NEVER_MIND, [], writes=False)
+    assert_works(session)
+    assert wire.connections == 2
+
+
+def test_the_old_writer_of_a_failover_is_left_for_the_new_one(
+    session: Session, owner: int, database: Database
+) -> None:
+    name = database.value("SELECT current_database()")
+    database.run(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
+    try:
+        assert_works(session)
+    finally:
+        database.run(f"ALTER DATABASE {name} RESET default_transaction_read_only")
+    assert write(session, owner) == [["t"]]
+    assert posts(database) == 1
+
+
+def test_a_statement_that_runs_into_the_limit_of_the_server_is_unavailable(
+    session: Session, database: Database
+) -> None:
+    name = database.value("SELECT current_database()")
+    database.run(f"ALTER DATABASE {name} SET statement_timeout = '20ms'")
+    try:
+        with pytest.raises(UnavailableError, match="statement timeout"):
+            session.run("SELECT pg_sleep(9)", [], writes=False)
+        assert_works(session)
+    finally:
+        database.run(f"ALTER DATABASE {name} RESET statement_timeout")
+
+
+def test_the_victim_of_a_deadlock_is_run_again(
+    session: Session, wire: Wire, owner: int, database: Database
+) -> None:
+    first, gate, second = (database.add_post(owner) for _ in range(3))
+    name = database.value("SELECT current_database()")
+    # A session looks for a deadlock once, this long after it began to wait: ours as soon as it has closed the
+    # circle, the other one never.
+    database.run(f"ALTER DATABASE {name} SET deadlock_timeout = '1ms'")
+    try:
+        assert_works(session)
+    finally:
+        database.run(f"ALTER DATABASE {name} RESET deadlock_timeout")
+    with ThreadPoolExecutor(2) as pool, held(database, gate) as gatekeeper, held(database, second) as other:
+        lock_all = "SELECT id FROM posts ORDER BY id FOR UPDATE"
+        mine = pool.submit(session.run, lock_all, [], writes=True)
+        wait_for_locks(database, 1)
+        theirs = pool.submit(other.run, "UPDATE posts SET title = 'other' WHERE id = :first", first=first)
+        wait_for_locks(database, 2)
+        gatekeeper.run("COMMIT")
+        theirs.result()
+        other.run("COMMIT")
+        assert mine.result() == [[first], [gate], [second]]
+    assert wire.statements == [NEVER_MIND, lock_all, lock_all]
+
+
+def test_a_vote_on_a_post_that_is_deleted_meanwhile_finds_no_post(
+    session: Session, wire: Wire, owner: int, database: Database
+) -> None:
+    assert session.connection is None
+    post_id = database.add_post(owner)
+    with ThreadPoolExecutor(1) as pool, held(database, post_id) as other:
+        vote = pool.submit(votes.queries.cast, voter=owner, post_id=post_id)
+        wait_for_locks(database, 1)
+        other.run("DELETE FROM posts WHERE id = :post_id", post_id=post_id)
+        other.run("COMMIT")
+        assert vote.result() == [(False, False)]
+    assert len(wire.statements) == 2
+
+
+@contextmanager
+def held(database: Database, post_id: int) -> Iterator[pg8000.native.Connection]:
+    """Lock a post, and give a connection in whose transaction it is locked."""
+    connection = connect(database.url)
+    try:
+        connection.run("SET deadlock_timeout = '1min'")
+        connection.run("BEGIN")
+        connection.run("SELECT FROM posts WHERE id = :post_id FOR UPDATE", post_id=post_id)
+        yield connection
+    finally:
+        connection.close()
+
+
+def wait_for_locks(database: Database, number: int) -> None:
+    """Return when this many sessions of the database wait for a lock."""
+    waiting = (
+        "SELECT count(*) >= :number FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    assert any(database.value(waiting, number=number) for _ in range(100_000))

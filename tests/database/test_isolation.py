@@ -1,0 +1,25 @@
+"""What the tests lean on: none of them sees what another has written."""
+
+import pytest
+
+from common.database import Session
+from tests.data import Database
+
+
+@pytest.mark.parametrize("repetition", range(3))
+def test_every_test_begins_with_empty_tables(repetition: int, database: Database) -> None:
+    assert database.value("SELECT count(*) FROM users") == 0
+    database.add_post(database.add_user(f"user{repetition}@example.com"))
+    assert database.value("SELECT count(*) FROM posts") == 1
+
+
+def test_the_functions_use_the_database_of_this_worker(database: Database) -> None:
+    session = Session()
+    name = session.run("SELECT current_database()", [], writes=False)
+    session.disconnect()
+    assert name == [[database.value("SELECT current_database()")]]
+
+
+def test_a_user_and_a_post_have_different_ids(database: Database) -> None:
+    ada = database.add_user()
+    assert database.add_post(ada) != ada

@@ -1,0 +1,171 @@
+"""What stays true when many do the same at once, each over a connection of its own."""
+
+import random
+import threading
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any, TypeVar
+
+import pytest
+
+import posts.queries
+import users.queries
+import votes.queries
+from common import database as common_database
+from common import deadline
+from common.database import Session
+from tests.data import PASSWORD_HASH, Database
+from tests.lambdas import Context
+
+T = TypeVar("T")
+
+THREADS = 10
+ROUNDS = 40
+
+
+class Sessions:
+    """A session for each thread, as each execution environment has one."""
+
+    def __init__(self) -> None:
+        self._local = threading.local()
+        self._all: list[Session] = []
+
+    def run(self, sql: str, values: list[object], *, writes: bool) -> list[list[Any]]:
+        """Run a statement over the thread's own connection."""
+        if not hasattr(self._local, "session"):
+            self._local.session = Session()
+            self._all.append(self._local.session)
+        session: Session = self._local.session
+        return session.run(sql, values, writes=writes)
+
+    def disconnect(self) -> None:
+        """Disconnect every session."""
+        for session in self._all:
+            session.disconnect()
+
+
+@pytest.fixture(autouse=True)
+def _session_of_each_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+    """Let the queries run over a connection of their thread's."""
+    sessions = Sessions()
+    monkeypatch.setattr(common_database, "_session", sessions)
+    deadline.begin(Context(milliseconds=60_000))
+    yield
+    sessions.disconnect()
+
+
+def at_once(number: int, work: Callable[[int], T]) -> list[T]:
+    """Do the work in this many threads, which start together, and return what each returns."""
+    start = threading.Barrier(number)
+
+    def wait_and_work(index: int) -> T:
+        start.wait()
+        return work(index)
+
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(wait_and_work, range(number)))
+
+
+def assert_counters_are_exact(database: Database) -> None:
+    wrong = database.run(
+        "SELECT id, vote_count FROM posts"
+        " WHERE vote_count <> (SELECT count(*) FROM votes WHERE post_id = posts.id)"
+    )
+    assert wrong == []
+
+
+def test_of_twenty_who_sign_up_with_one_address_one_succeeds(database: Database) -> None:
+    addresses = ["Ada@example.com", "ada@example.com"] * 10
+
+    def sign_up(index: int) -> int:
+        return len(users.queries.create(email=addresses[index], password=PASSWORD_HASH))
+
+    assert sorted(at_once(20, sign_up)) == [0] * 19 + [1]
+    assert database.value("SELECT count(*) FROM users") == 1
+
+
+def test_of_fifty_votes_of_one_user_one_counts(database: Database) -> None:
+    ada = database.add_user()
+    post_id = database.add_post(ada)
+    outcomes = at_once(50, lambda _: votes.queries.cast(voter=ada, post_id=post_id))
+    assert sorted(outcomes) == [[(True, False)]] * 49 + [[(True, True)]]
+    assert database.run("SELECT vote_count FROM posts") == [[1]]
+
+
+def test_of_fifty_who_take_one_vote_back_one_succeeds(database: Database) -> None:
+    ada = database.add_user()
+    post_id = database.add_post(ada)
+    database.add_vote(ada, post_id)
+    outcomes = at_once(50, lambda _: votes.queries.retract(voter=ada, post_id=post_id))
+    assert sorted(outcomes) == [[(True, False)]] * 49 + [[(True, True)]]
+    assert database.run("SELECT vote_count FROM posts") == [[0]]
+
+
+def test_every_vote_of_many_on_one_post_counts(database: Database) -> None:
+    voters = [database.add_user(f"user{number}@example.com") for number in range(30)]
+    post_id = database.add_post(voters[0])
+    outcomes = at_once(30, lambda index: votes.queries.cast(voter=voters[index], post_id=post_id))
+    assert outcomes == [[(True, True)]] * 30
+    assert database.run("SELECT vote_count FROM posts") == [[30]]
+
+
+def test_the_counter_is_exact_after_a_storm_of_votes_retractions_and_deletions(database: Database) -> None:
+    everyone = [database.add_user(f"user{number}@example.com") for number in range(12)]
+    written = [database.add_post(everyone[number % 12]) for number in range(8)]
+
+    def act(index: int) -> int:
+        chance = random.Random(index)
+        for _ in range(ROUNDS):
+            user, post_id = chance.choice(everyone), chance.choice(written)
+            match chance.choices(["cast", "retract", "post", "remove", "leave"], [45, 25, 15, 10, 2])[0]:
+                case "cast":
+                    votes.queries.cast(voter=user, post_id=post_id)
+                case "retract":
+                    votes.queries.retract(voter=user, post_id=post_id)
+                case "post":
+                    rows = posts.queries.create(owner=user, title="t", content="c", published=True)
+                    written.extend(row.id for row in rows)
+                case "remove":
+                    posts.queries.remove(post_id=post_id, editor=user)
+                case "leave":
+                    leave(user)
+        return ROUNDS
+
+    assert at_once(THREADS, act) == [ROUNDS] * THREADS
+    assert_counters_are_exact(database)
+    # It was a storm: something is left, and something has gone.
+    assert database.value("SELECT count(*) FROM votes") > 0
+    assert database.value("SELECT count(*) FROM users") < 12
+
+
+def leave(user: int) -> None:
+    """Delete an account and, by cascade, its posts and its votes."""
+    common_database._session.run("DELETE FROM users WHERE id = $1::integer", [user], writes=True)  # noqa: SLF001  # no function deletes an account
+
+
+def test_accounts_that_voted_on_the_same_posts_can_be_deleted_at_once(database: Database) -> None:
+    everyone = [database.add_user(f"user{number}@example.com") for number in range(10)]
+    author = database.add_user("author@example.com")
+    written = [database.add_post(author) for _ in range(20)]
+    for number, user in enumerate(everyone):
+        for post_id in written if number % 2 else reversed(written):
+            database.add_vote(user, post_id)
+    at_once(10, lambda index: leave(everyone[index]))
+    assert database.run("SELECT DISTINCT vote_count FROM posts") == [[0]]
+
+
+def test_of_two_who_change_and_delete_a_post_nobody_sees_an_error(database: Database) -> None:
+    ada = database.add_user()
+    written = [database.add_post(ada) for _ in range(20)]
+
+    def change_or_remove(index: int) -> list[bool]:
+        if index % 2:
+            return [posts.queries.remove(post_id=post_id, editor=ada)[0].found for post_id in written]
+        return [
+            posts.queries.change(post_id=post_id, editor=ada, title="n", content="c", published=True)[0].found
+            for post_id in written
+        ]
+
+    removed = at_once(4, change_or_remove)[1::2]
+    assert sum(map(sum, removed)) == 20
+    assert database.value("SELECT count(*) FROM posts") == 0

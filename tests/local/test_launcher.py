@@ -1,0 +1,303 @@
+"""`python -m local` as a developer runs it: its lines, its exit codes, and what it leaves behind."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+import httpx
+import pytest
+
+from local.data_directory import cluster_directory
+from tests.local.processes import alive, until
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture
+def clone(project: Path) -> Iterator[Path]:
+    """Give the sample project a copy of the local run, and migrations that do as a file tells them."""
+    shutil.copytree(ROOT / "local", project / "local", ignore=shutil.ignore_patterns("__pycache__"))
+    (project / "migrations").mkdir()
+    (project / "migrations" / "__init__.py").write_text("def upgrade(url): pass\n")
+    yield project
+    shutil.rmtree(cluster_directory(project), ignore_errors=True)
+
+
+@pytest.fixture
+def database() -> Iterator[str]:
+    """Give the URL of something that answers like a database as far as connecting goes."""
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        yield f"postgresql://user@127.0.0.1:{listener.getsockname()[1]}/social"
+
+
+def environment(**variables: str) -> dict[str, str]:
+    return {"PATH": os.environ["PATH"], "PORT": "0"} | variables
+
+
+def run(clone: Path, order: str, text: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "local", order],
+        cwd=clone,
+        env=environment(**variables),
+        input=text,
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+class Session:
+    """A running `serve`."""
+
+    def __init__(self, process: subprocess.Popen[str], url: str) -> None:
+        self.process = process
+        self.url = url
+
+    def get(self, **query: str) -> httpx.Response:
+        return httpx.get(f"{self.url}/open", params=query, timeout=30)
+
+    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
+        self.process.send_signal(number)
+        return self.process.wait(20)
+
+
+@contextmanager
+def serving(clone: Path, **variables: str) -> Iterator[Session]:
+    with (
+        (clone / "errors.log").open("w") as errors,
+        subprocess.Popen(
+            [sys.executable, "-m", "local", "serve"],
+            cwd=clone,
+            env=environment(**variables),
+            stdout=subprocess.PIPE,
+            stderr=errors,
+            text=True,
+        ) as process,
+    ):
+        assert process.stdout
+        line = process.stdout.readline()
+        assert line.startswith("Ready on http://127.0.0.1:"), (clone / "errors.log").read_text()
+        try:
+            yield Session(process, line.split()[-1])
+        finally:
+            process.kill()
+
+
+def test_data_outlives_a_restart_until_a_reset(clone: Path) -> None:
+    with serving(clone) as session:
+        assert session.get().status_code == 200
+        run(clone, "psql", "CREATE TABLE t AS SELECT 5 AS n;")
+        assert "does not exist" not in run(clone, "psql", "SELECT n FROM t;").stderr
+        again = run(clone, "serve")
+        assert again.returncode == 1
+        assert one_line(again.stderr).endswith("is in use: this project is already being served")
+        url = session.get(do="environment").json()["variables"]["DATABASE_URL"]
+        assert url.endswith("/social")
+        assert session.stop() == 0
+    assert not answers(url)
+    with serving(clone) as session:
+        assert "5" in run(clone, "psql", "SELECT n FROM t;").stdout
+        assert session.stop() == 0
+    assert run(clone, "reset").returncode == 0
+    assert not cluster_directory(clone).exists()
+    with serving(clone) as session:
+        assert 'relation "t" does not exist' in run(clone, "psql", "SELECT n FROM t;").stderr
+        assert session.stop() == 0
+
+
+def test_a_killed_session_leaves_no_process_and_the_next_starts(clone: Path) -> None:
+    with serving(clone) as session:
+        variables = session.get(do="environment").json()
+        session.process.kill()
+    until(lambda: not alive(variables["pid"]) and not answers(variables["variables"]["DATABASE_URL"]))
+    with serving(clone) as session:
+        assert session.get().status_code == 200
+        assert session.stop() == 0
+
+
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+def test_a_signal_ends_it_after_the_running_requests(
+    clone: Path, database: str, number: signal.Signals
+) -> None:
+    answered: list[httpx.Response] = []
+    with serving(clone, DATABASE_URL=database) as session:
+        pid = session.get(do="environment").json()["pid"]
+        mark = clone / "mark"
+        query = {"do": "sleep", "seconds": "0.5", "mark": str(mark)}
+        request = threading.Thread(target=lambda: answered.append(session.get(**query)))
+        request.start()
+        until(mark.exists)
+        assert session.stop(number) == 0
+        request.join()
+        assert not alive(pid)
+    assert answered[0].json() == "slept"
+
+
+def test_the_interface_is_the_loopback_one_and_the_settings_reach_the_functions(
+    clone: Path, database: str
+) -> None:
+    with serving(clone, DATABASE_URL=database, SECRET="leaked") as session:
+        variables = session.get(do="environment").json()["variables"]
+        assert variables["DATABASE_URL"] == database
+        assert "SECRET" not in variables
+        assert "PORT" not in variables
+
+
+def one_line(text: str) -> str:
+    (line,) = text.splitlines()
+    assert line.startswith("error: ")
+    return line
+
+
+def answers(url: str) -> bool:
+    port = int(url.rpartition(":")[2].partition("/")[0])
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_a_taken_port(clone: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        failed = run(clone, "serve", PORT=port)
+    assert failed.returncode == 1
+    assert (
+        one_line(failed.stderr)
+        == f"error: cannot listen on port {port}: Address already in use; set PORT to another"
+    )
+    assert not cluster_directory(clone).exists()
+
+
+@pytest.mark.parametrize(
+    ("variables", "message"),
+    [
+        ({"PORT": "http"}, "PORT is 'http'"),
+        ({"DATABASE_URL": "localhost/social"}, "DATABASE_URL is not of the form"),
+        (
+            {"DATABASE_URL": "postgresql://u@127.0.0.1:1/social"},
+            "no database answers at 127.0.0.1:1: Connection refused",
+        ),
+        (
+            {"DATABASE_URL": "postgresql://u@nowhere.invalid/social"},
+            "no database answers at nowhere.invalid:5432: ",
+        ),
+        ({"JWT_KEYS": '{"a": "short"}'}, "the key 'a' in JWT_KEYS is shorter than 32 bytes"),
+        ({"JWT_KEYS": "{"}, "JWT_KEYS is not JSON"),
+    ],
+)
+def test_a_wrong_setting(clone: Path, variables: dict[str, str], message: str) -> None:
+    failed = run(clone, "serve", **variables)
+    assert failed.returncode == 1
+    assert message in one_line(failed.stderr)
+    assert not failed.stdout
+
+
+def test_a_migration_that_fails(clone: Path, database: str) -> None:
+    (clone / "migrations" / "__init__.py").write_text(
+        "def upgrade(url):\n"
+        "    try:\n"
+        "        raise RuntimeError({'S': 'FATAL', 'M': 'no such role'})\n"
+        "    except RuntimeError as error:\n"
+        "        raise ValueError('first\\nsecond') from error\n"
+    )
+    failed = run(clone, "serve", DATABASE_URL=database)
+    assert failed.returncode == 1
+    assert one_line(failed.stderr).endswith(": no such role")
+    (clone / "migrations" / "__init__.py").write_text(
+        "def upgrade(url): raise ValueError('first\\nsecond')\n"
+    )
+    assert one_line(run(clone, "serve", DATABASE_URL=database).stderr).endswith(": first")
+
+
+def test_a_template_that_cannot_be_read(clone: Path, database: str) -> None:
+    (clone / "template.yaml").write_text("a: [")
+    failed = run(clone, "serve", DATABASE_URL=database)
+    assert failed.returncode == 1
+    assert "template.yaml" in one_line(failed.stderr)
+
+
+@pytest.mark.parametrize("order", ["reset", "psql"])
+def test_orders_without_a_database_of_ours(clone: Path, order: str) -> None:
+    result = run(clone, order)
+    if order == "reset":
+        assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+    else:
+        assert result.returncode == 1
+        assert one_line(result.stderr) == "error: the database is not running: start it with `make dev`"
+
+
+def test_a_database_of_somebody_else_is_not_emptied(clone: Path, database: str) -> None:
+    refused = run(clone, "reset", DATABASE_URL=database)
+    assert refused.returncode == 1
+    assert "DATABASE_URL is set" in one_line(refused.stderr)
+
+
+def test_a_signal_during_the_start(clone: Path) -> None:
+    (clone / "migrations" / "__init__.py").write_text(
+        "import sys, time\ndef upgrade(url): print('migrating', flush=True); time.sleep(60)\n"
+    )
+    with subprocess.Popen(
+        [sys.executable, "-m", "local", "serve"],
+        cwd=clone,
+        env=environment(),
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as process:
+        assert process.stdout
+        assert process.stderr
+        assert process.stdout.readline() == "migrating\n"
+        process.terminate()
+        assert process.wait(20) == 0
+        assert not process.stderr.read()
+
+
+def odd_requests() -> list[bytes]:
+    host = b"Host: localhost\r\nConnection: close\r\n\r\n"
+    return [
+        b"GET // HTTP/1.1\r\n" + host,
+        b"GET /../../etc/passwd HTTP/1.1\r\n" + host,
+        b"GET /%00%zz%ff HTTP/1.1\r\n" + host,
+        b"GET http://elsewhere/open HTTP/1.1\r\n" + host,
+        b"OPTIONS * HTTP/1.1\r\n" + host,
+        b"BREW /open?%zz=%00&;;== HTTP/1.1\r\n" + host,
+        b"GET /open HTTP/1.0\r\n\r\n",
+        b"GET /things/1 HTTP/1.1\r\nAuthorization: " + b"a" * 100_000 + b"\r\n" + host,
+        b"GET /open HTTP/1.1\r\nContent-Length: -1\r\n" + host,
+        b"POST /open HTTP/1.1\r\nContent-Length: 99999999999999999999\r\n" + host,
+        b"POST /open HTTP/1.1\r\nTransfer-Encoding: chunked\r\nConnection: close\r\n\r\nzz\r\n",
+        b"GET /open\r\n\r\n",
+        b"\x00\xff\r\n\r\n",
+        b"GET /open HTTP/1.1\r\nUpgrade: websocket\r\nConnection: Upgrade\r\nSec-WebSocket-Key: a\r\n" + host,
+    ]
+
+
+def exchange(address: tuple[str, int], request: bytes) -> bytes:
+    answer = b""
+    with socket.create_connection(address, 20) as client:
+        client.sendall(request)
+        while chunk := client.recv(65536):
+            answer += chunk
+    return answer
+
+
+def test_no_request_is_too_odd(clone: Path, database: str) -> None:
+    with serving(clone, DATABASE_URL=database) as session:
+        address = ("127.0.0.1", httpx.URL(session.url).port or 0)
+        for request in odd_requests():
+            answer = exchange(address, request)
+            assert answer.startswith((b"HTTP/1.1 2", b"HTTP/1.1 4")), request[:100]
+            assert b"Traceback" not in answer
+        # Too long to be read to its end: the answer may be lost with the rest.
+        with suppress(ConnectionError):
+            exchange(address, b"GET /open HTTP/1.1\r\nX: " + b"a" * 1_000_000 + b"\r\n\r\n")
+        assert session.get().status_code == 200
+        assert session.stop() == 0
+    assert "Traceback" not in (clone / "errors.log").read_text()

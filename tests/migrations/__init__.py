@@ -1,0 +1,1 @@
+"""The schema and the revisions that lead to it."""

@@ -1,0 +1,121 @@
+"""What the revisions build is what the models say."""
+
+import pytest
+from alembic.autogenerate import compare_metadata
+from alembic.migration import MigrationContext
+from sqlalchemy import text
+
+from common.models import Base
+from tests.data import Database
+from tests.migrations.catalog import PROGRAMS, TABLES, describe, engine
+
+# The start of a name for each kind of constraint; PostgreSQL names NOT NULL by itself.
+PREFIXES = {"p": "pk_{table}", "f": "fk_{table}_", "u": "uq_{table}_", "c": "ck_{table}_"}
+
+
+def test_alembic_finds_nothing_to_do(database: Database) -> None:
+    with engine(database.url).connect() as connection:
+        options = {"compare_type": True, "compare_server_default": True}
+        assert compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata) == []
+
+
+def test_the_models_by_themselves_make_the_same_tables_to_the_last_index(
+    database: Database, empty_url: str
+) -> None:
+    # Alembic does not compare what an index computes, nor what a foreign key does on deletion.
+    programs = describe(database.url, PROGRAMS)
+    functions = [source for name, source in programs["functions"] if name == "grams"]
+    with engine(empty_url).begin() as connection:
+        for source in functions:
+            connection.execute(text(source.replace(":", "\\:")))
+        Base.metadata.create_all(connection)
+    made, migrated = describe(empty_url, TABLES), describe(database.url, TABLES)
+    for kind in TABLES:
+        assert made[kind] == migrated[kind]
+
+
+def test_there_are_no_other_functions_and_triggers_than_we_know(database: Database) -> None:
+    programs = describe(database.url, PROGRAMS)
+    assert [name for name, _ in programs["functions"]] == ["count_votes", "grams"]
+    assert [name for name, _ in programs["triggers"]] == ["count_votes_delete", "count_votes_insert"]
+    assert programs["types"] == []
+    assert programs["extensions"] == [("plpgsql",)]
+
+
+def test_every_constraint_is_named_by_the_convention(database: Database) -> None:
+    constraints = [row for row in describe(database.url, TABLES)["constraints"] if row[2] in PREFIXES]
+    assert {kind for _, _, kind, _ in constraints} >= {"p", "f", "u"}
+    for table, name, kind, _ in constraints:
+        assert name.startswith(PREFIXES[kind].format(table=table))
+
+
+def test_every_index_is_named_by_the_convention(database: Database) -> None:
+    indexes = describe(database.url, TABLES)["indexes"]
+    assert indexes
+    for table, definition in indexes:
+        name = definition.removeprefix("CREATE ").removeprefix("UNIQUE ").removeprefix("INDEX ").split()[0]
+        assert name.startswith((f"ix_{table}_", f"uq_{table}_", f"pk_{table}"))
+
+
+REFERENCE = {
+    ("users", "id", "integer", True),
+    ("users", "email", "character varying", True),
+    ("users", "password", "character varying", True),
+    ("users", "created_at", "timestamp with time zone", True),
+    ("users", "phone_number", "character varying", False),
+    ("posts", "id", "integer", True),
+    ("posts", "title", "character varying", True),
+    ("posts", "content", "character varying", True),
+    ("posts", "published", "boolean", True),
+    ("posts", "created_at", "timestamp with time zone", True),
+    ("posts", "owner_id", "integer", True),
+    ("votes", "user_id", "integer", True),
+    ("votes", "post_id", "integer", True),
+}
+
+
+def test_the_columns_of_the_reference_are_there_with_their_types(database: Database) -> None:
+    columns = describe(database.url, TABLES)["columns"]
+    assert {column[:4] for column in columns} >= REFERENCE
+    defaults = {(table, name): default for table, name, _, _, default in columns}
+    assert defaults["posts", "published"] == "true"
+    assert defaults["users", "created_at"] == defaults["posts", "created_at"] == "now()"
+
+
+def test_the_keys_of_the_reference_are_there(database: Database) -> None:
+    definitions = {(table, text) for table, _, _, text in describe(database.url, TABLES)["constraints"]}
+    assert definitions >= {
+        ("users", "PRIMARY KEY (id)"),
+        ("users", "UNIQUE (email)"),
+        ("posts", "PRIMARY KEY (id)"),
+        ("posts", "FOREIGN KEY (owner_id) REFERENCES users(id) ON DELETE CASCADE"),
+        ("votes", "PRIMARY KEY (user_id, post_id)"),
+        ("votes", "FOREIGN KEY (user_id) REFERENCES users(id) ON DELETE CASCADE"),
+        ("votes", "FOREIGN KEY (post_id) REFERENCES posts(id) ON DELETE CASCADE"),
+    }
+
+
+@pytest.mark.parametrize(
+    ("change", "difference"),
+    [
+        ("ALTER TABLE posts ALTER title DROP NOT NULL", "columns"),
+        ("ALTER TABLE posts ALTER published SET DEFAULT false", "columns"),
+        ("DROP INDEX ix_votes_post_id", "indexes"),
+        (
+            "ALTER TABLE posts DROP CONSTRAINT fk_posts_owner_id_users,"
+            " ADD CONSTRAINT fk_posts_owner_id_users FOREIGN KEY (owner_id) REFERENCES users (id)",
+            "constraints",
+        ),
+        (
+            "ALTER INDEX ix_posts_published_newest RENAME TO ix_posts_old",
+            "indexes",
+        ),
+    ],
+)
+def test_a_difference_would_be_seen(change: str, difference: str, database: Database) -> None:
+    before = describe(database.url, TABLES)
+    with engine(database.url).connect() as connection:
+        connection.execute(text(change))
+        # Seen from within the transaction, which is not committed.
+        after = connection.execute(text(TABLES[difference])).all()
+    assert sorted(map(tuple, after), key=repr) != before[difference]
