@@ -158,7 +158,7 @@ def test_of_two_who_change_and_delete_a_post_nobody_sees_an_error(database: Data
     ada = database.add_user()
     written = [database.add_post(ada) for _ in range(20)]
 
-    def change_or_remove(index: int) -> list[bool]:
+    def change_or_remove(index: int) -> list[bool | None]:
         if index % 2:
             return [posts.queries.remove(post_id=post_id, editor=ada)[0].found for post_id in written]
         return [

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from common import passwords
-from tests.data import Database
+from tests.data import PASSWORD_HASH, Database
 
 
 @pytest.fixture(autouse=True)
@@ -61,3 +61,4 @@ def deleted_user(database: Database) -> int:
 def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hash new passwords at the least cost that bcrypt knows."""
     monkeypatch.setattr(passwords, "COST", 4)
+    monkeypatch.setattr(passwords, "NOBODY", PASSWORD_HASH)

@@ -1,5 +1,6 @@
 """Failed logins are counted for each account, and throttled."""
 
+import time
 from concurrent.futures import ThreadPoolExecutor
 from urllib.parse import urlencode
 
@@ -10,6 +11,8 @@ from tests.data import PASSWORD, Database
 from tests.lambdas import Answer, call
 
 FREE = 10
+
+pytestmark = pytest.mark.usefixtures("_cheap_hashes")
 
 
 def log_in(password: str, email: str = "ada@example.com") -> Answer:
@@ -22,40 +25,45 @@ def fail(times: int, email: str = "ada@example.com") -> None:
 
 
 def wait(database: Database, seconds: int) -> None:
-    """Let all failures lie so much longer ago."""
+    """Let all failures lie so much longer ago, or with less than nothing, so much later."""
     database.run("UPDATE login_failures SET last_at = last_at - make_interval(secs => :s)", s=seconds)
 
 
 @pytest.mark.usefixtures("ada")
 def test_after_ten_failures_even_the_right_password_has_to_wait(database: Database) -> None:
     fail(FREE)
+    wait(database, -60)  # so that a slow machine does not wait of itself
     answer = log_in(PASSWORD)
     assert answer.status == 429
-    assert answer.headers["Retry-After"] == ["1"]
-    assert answer.json() == {"detail": "Too many attempts, try again in 1 s"}
-    wait(database, 1)
+    seconds = int(answer.headers["Retry-After"][0])
+    assert answer.json() == {"detail": f"Too many attempts, try again in {seconds} s"}
+    wait(database, seconds)
     assert log_in(PASSWORD).status == 200
 
 
 @pytest.mark.usefixtures("ada")
-def test_each_further_failure_doubles_the_pause_up_to_about_a_minute(database: Database) -> None:
-    fail(FREE)
-    pauses = []
-    for _ in range(9):
-        answer = log_in("wrong")
-        assert answer.status == 429
-        pauses.append(int(answer.headers["Retry-After"][0]))
-        wait(database, pauses[-1])
-        fail(1)
-    assert pauses == [1, 2, 4, 8, 16, 32, 64, 64, 64]
+@pytest.mark.parametrize(
+    ("failures", "pause"), [(13, 8), (14, 16), (15, 32), (16, 64), (17, 64), (10_000, 64)]
+)
+def test_each_further_failure_doubles_the_pause_up_to_about_a_minute(
+    failures: int, pause: int, database: Database
+) -> None:
+    fail(1)
+    database.run("UPDATE login_failures SET failures = :failures, last_at = now()", failures=failures)
+    answer = log_in("wrong")
+    assert answer.status == 429
+    assert pause // 2 < int(answer.headers["Retry-After"][0]) <= pause
+    wait(database, pause)
+    fail(1)
 
 
 @pytest.mark.usefixtures("ada")
 def test_an_attempt_within_the_pause_does_not_prolong_it(database: Database) -> None:
     fail(FREE)
+    wait(database, -60)
     for _ in range(5):
         assert log_in("wrong").status == 429
-    wait(database, 1)
+    wait(database, 61)
     assert log_in(PASSWORD).status == 200
 
 
@@ -76,8 +84,9 @@ def test_a_quarter_of_an_hour_forgets_all_failures(database: Database) -> None:
 
 
 @pytest.mark.usefixtures("ada")
-def test_accounts_that_do_not_exist_are_throttled_alike() -> None:
+def test_accounts_that_do_not_exist_are_throttled_alike(database: Database) -> None:
     fail(FREE, "nobody@example.com")
+    wait(database, -60)
     assert log_in("wrong", "NOBODY@example.com").status == 429
     assert log_in(PASSWORD).status == 200
 
@@ -98,10 +107,13 @@ def test_attempts_sweep_old_failures_of_others(database: Database) -> None:
 
 @pytest.mark.usefixtures("ada", "session_per_thread")
 def test_attempts_side_by_side_do_not_slip_past_the_limit_together(database: Database) -> None:
+    begin = time.monotonic()
     with ThreadPoolExecutor(8) as pool:
         rows = list(pool.map(lambda _: queries.attempt_with_email(email="ada@example.com")[0], range(40)))
-    assert sum(row.admitted for row in rows) == FREE
-    assert database.value("SELECT failures FROM login_failures") == FREE
+    admitted = sum(row.admitted for row in rows)
+    # One more may have passed for every second that a slow machine took.
+    assert FREE <= admitted <= FREE + time.monotonic() - begin
+    assert database.value("SELECT failures FROM login_failures") == admitted
 
 
 @pytest.mark.parametrize(
@@ -120,5 +132,6 @@ def test_a_wrong_current_password_counts_as_a_failed_login(
     assert answer.json() == {"detail": "The current password is wrong"}
     assert database.value("SELECT failures FROM login_failures") == 1
     fail(FREE - 1)
+    wait(database, -60)
     assert call(name, user=ada, body=body).status == 429
     assert log_in(PASSWORD).status == 429

@@ -36,8 +36,19 @@ def test_the_models_by_themselves_make_the_same_tables_to_the_last_index(
 
 def test_there_are_no_other_functions_and_triggers_than_we_know(database: Database) -> None:
     programs = describe(database.url, PROGRAMS)
-    assert [name for name, _ in programs["functions"]] == ["count_votes", "grams"]
-    assert [name for name, _ in programs["triggers"]] == ["count_votes_delete", "count_votes_insert"]
+    assert [name for name, _ in programs["functions"]] == [
+        "count_votes",
+        "grams",
+        "rank_new_posts",
+        "rank_votes",
+    ]
+    assert [name for name, _ in programs["triggers"]] == [
+        "count_votes_delete",
+        "count_votes_insert",
+        "rank_new_posts",
+        "rank_votes_delete",
+        "rank_votes_insert",
+    ]
     assert programs["types"] == []
     assert programs["extensions"] == [("plpgsql",)]
 
