@@ -33,16 +33,16 @@ class FunctionTimeoutError(FunctionError):
 
 @dataclass(frozen=True)
 class Invocation:
-    """One request to a function: `event` is the JSON text that its handler gets."""
+    """One request to a function: `event` is the JSON text that its handler gets, in UTF-8."""
 
     request_id: str
     trace_id: str
-    event: str
+    event: bytes
 
     def encode(self, timeout: float) -> bytes:
         """Return the frame's content for a worker; the handler has `timeout` seconds."""
         ids = json.dumps({"request_id": self.request_id, "trace_id": self.trace_id, "timeout": timeout})
-        return f'{ids[:-1]}, "event": {self.event}}}'.encode()
+        return b'%s, "event": %s}' % (ids[:-1].encode(), self.event)
 
 
 class ExecutionEnvironment:

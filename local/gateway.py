@@ -140,7 +140,7 @@ class Gateway:
             return Response(integration.status, tuple(integration.headers.items()), integration.body.encode())
         context = await self._authorize(request, match)
         body = await _read_body(request, receive)
-        event = json.dumps(proxy_event(self._api.stage, request, body, match, context))
+        event = _json(proxy_event(self._api.stage, request, body, match, context))
         if len(event) > _MOST_PAYLOAD_BYTES:
             raise GatewayError("REQUEST_TOO_LARGE")
         return await self._integrate(integration, request, event, served)
@@ -153,7 +153,7 @@ class Gateway:
             request.header(authorizer.header), method_arn(self._api.stage, request)
         )
 
-    async def _integrate(self, function: str, request: Request, event: str, served: _Served) -> Response:
+    async def _integrate(self, function: str, request: Request, event: bytes, served: _Served) -> Response:
         served.function = function
         answer = await self._functions.invoke(
             function, Invocation(request.request_id, request.trace_id, event)
@@ -165,8 +165,12 @@ class Gateway:
 
     async def _call(self, function: str, event: Mapping[str, str]) -> bytes:
         """Call an authorizer's function."""
-        answer = await self._functions.invoke(function, Invocation(str(uuid.uuid4()), "", json.dumps(event)))
+        answer = await self._functions.invoke(function, Invocation(str(uuid.uuid4()), "", _json(event)))
         return answer.payload
+
+
+def _json(event: Mapping[str, Any]) -> bytes:
+    return json.dumps(event, ensure_ascii=False).encode()
 
 
 async def _read_body(request: Request, receive: Receive) -> bytes:

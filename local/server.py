@@ -62,6 +62,8 @@ async def _serve(gateway: Gateway, listener: socket.socket) -> None:
         log_level="critical",
         access_log=False,
         server_header=False,
+        # The source of a request is who connects, whatever its headers say.
+        proxy_headers=False,
         h11_max_incomplete_event_size=_MOST_HEADER_BYTES,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,

@@ -19,6 +19,9 @@ from local.intrinsics import Resolver
 from local.openapi import read_authorizers, read_gateway_responses, read_routes
 
 _STAGE = "local"
+# Lambda's, in seconds and megabytes.
+_DEFAULT_TIMEOUT = 3
+_DEFAULT_MEMORY = 128
 _PLACEHOLDER = "s3://local/code"
 _PSEUDO_PARAMETERS = {
     "AWS::AccountId": ACCOUNT,
@@ -40,7 +43,9 @@ def load_api(template: Path) -> Api:
         # Through JSON, so that what YAML anchors share is no longer shared: the translator edits in place.
         declared = json.loads(json.dumps(yaml_parse(template.read_text("utf-8")), default=str))
         parameters = _parameters(declared)
-        translated = _translate(declared, parameters)
+        return _read(_translate(declared, parameters), declared, parameters, template.parent)
+    except LocalRunError:
+        raise
     except (OSError, ValueError, YAMLError) as error:
         raise LocalRunError(f"cannot read {template}: {' '.join(str(error).split())}") from error
     except InvalidDocumentException as error:
@@ -49,7 +54,6 @@ def load_api(template: Path) -> Api:
     except Exception as error:
         # Nothing says what else the translator raises when a template is not of the shape it expects.
         raise LocalRunError(f"{template} is not a valid SAM template: {error!r}") from error
-    return _read(translated, declared, parameters, template.parent)
 
 
 def _parameters(document: Mapping[str, Any]) -> dict[str, Any]:
@@ -128,8 +132,8 @@ def _function(
         handler=properties.get("Handler", ""),
         code=project / (own.get("CodeUri") or shared.get("CodeUri") or "."),
         layers=tuple(project / content for layer in layers if (content := _content(declared, layer))),
-        timeout=float(properties.get("Timeout", 3)),
-        memory=int(properties.get("MemorySize", 128)),
+        timeout=float(properties.get("Timeout") or _DEFAULT_TIMEOUT),
+        memory=int(properties.get("MemorySize") or _DEFAULT_MEMORY),
         environment={key: _text(value) for key, value in variables.items()},
     )
 

@@ -118,7 +118,9 @@ def _invoke(handler: Handler, request: bytes, order: dict[str, Any]) -> bytes:
     os.environ["_X_AMZN_TRACE_ID"] = invocation["trace_id"]
     context = Context(order, invocation["request_id"], time.monotonic() + invocation["timeout"])
     try:
-        return _RESULT + json.dumps(handler(invocation["event"], context)).encode()
+        answer = json.dumps(handler(invocation["event"], context), ensure_ascii=False)
+        # Half a character is text too; the gateway decides what becomes of it.
+        return _RESULT + answer.encode(errors="surrogatepass")
     except BaseException as error:
         return _failure(error, f"{order['name']} failed")
 

@@ -112,7 +112,7 @@ def invoke(event: Event, context: Context | None = None) -> Answer:
     # Through JSON, as Lambda does it, so that nothing but JSON passes either way.
     answer = json.loads(json.dumps(handler(json.loads(json.dumps(event)), context or Context())))
     assert answer["isBase64Encoded"] is False
-    return Answer(answer["statusCode"], answer["multiValueHeaders"], answer["body"] or "")
+    return Answer(answer["statusCode"], answer["multiValueHeaders"], answer["body"])
 
 
 def call(name: str, **changes: Any) -> Answer:  # noqa: ANN401  # those of `request`

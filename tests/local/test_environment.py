@@ -37,7 +37,7 @@ def in_environment(
         environment = await ExecutionEnvironment.start(function, overrides, installed_dependencies(project))
 
         async def invoke(**query: str) -> Json:
-            event = json.dumps({"queryStringParameters": query or None})
+            event = json.dumps({"queryStringParameters": query or None}).encode()
             answer = json.loads(await environment.invoke(Invocation("the-id", "Root=1", event)))
             return json.loads(answer["body"])
 
@@ -207,7 +207,7 @@ def test_source_is_compiled_as_it_is_though_its_bytecode_looks_current(project: 
 
     async def answer(expected: str) -> None:
         async def steps(environment: ExecutionEnvironment, _: Invoke) -> None:
-            assert json.loads(await environment.invoke(Invocation("id", "", "{}"))) == expected
+            assert json.loads(await environment.invoke(Invocation("id", "", b"{}"))) == expected
 
         await asyncio.to_thread(in_environment, project, steps)
 
@@ -228,11 +228,11 @@ async def main():
     project = Path({str(project)!r})
     function = load_api(project / "template.yaml").functions["Echo"]
     environment = await ExecutionEnvironment.start(function, {{}}, installed_dependencies(project))
-    event = '{{"queryStringParameters": {{"do": "environment"}}}}'
+    event = b'{{"queryStringParameters": {{"do": "environment"}}}}'
     answer = await environment.invoke(Invocation("id", "", event))
     asyncio.get_running_loop().call_later(0.2, os._exit, 0)
     print(json.loads(json.loads(answer)["body"])["pid"], flush=True)
-    event = '{{"queryStringParameters": {{"do": "sleep", "seconds": "60"}}}}'
+    event = b'{{"queryStringParameters": {{"do": "sleep", "seconds": "60"}}}}'
     await environment.invoke(Invocation("id", "", event))
 
 asyncio.run(main())
@@ -251,5 +251,5 @@ asyncio.run(main())
 
 def test_an_invocation_carries_the_event_as_it_is() -> None:
     event: Mapping[str, object] = {"text": 'é"\\', "number": 1.5, "nothing": None}
-    frame = json.loads(Invocation("id", "trace", json.dumps(event)).encode(2.5))
+    frame = json.loads(Invocation("id", "trace", json.dumps(event).encode()).encode(2.5))
     assert frame == {"request_id": "id", "trace_id": "trace", "timeout": 2.5, "event": event}

@@ -148,6 +148,16 @@ def test_answers_of_another_shape(project: Path) -> None:
     serve(project, steps)
 
 
+def test_text_beyond_ascii_and_half_a_character(project: Path) -> None:
+    handler = project / "functions/echo/handler.py"
+    handler.write_text("def handler(*_): return {'statusCode': 200, 'body': 'é\\U0001f600\\ud800'}\n")
+
+    async def steps(client: httpx.AsyncClient) -> None:
+        assert (await client.get("/open")).content == "é😀?".encode()
+
+    serve(project, steps)
+
+
 def test_several_headers_of_one_name_and_an_empty_body(project: Path) -> None:
     async def steps(client: httpx.AsyncClient) -> None:
         answer = {"statusCode": 204, "multiValueHeaders": {"Set-Cookie": ["a=1", "b=2"]}, "body": "ignored"}
@@ -199,8 +209,9 @@ def test_a_body_that_is_too_large(project: Path, monkeypatch: pytest.MonkeyPatch
         assert (await client.post("/open", content=chunks(10))).status_code == 200
         assert (await client.post("/open", content=chunks(1000))).status_code == 413
         assert read < 30  # the rest was not asked for
-        # JSON makes six characters of a byte that is not text: small enough to receive, too large for Lambda.
+        # It is the event that counts, in UTF-8: these are one byte each in the body, and two and six in JSON.
         monkeypatch.setattr(module, "_MOST_PAYLOAD_BYTES", 5000)
+        assert (await client.post("/open", content=b"\n" * 1000)).status_code == 200
         assert (await client.post("/open", content=b"\0" * 1000)).status_code == 413
 
     serve(project, steps)

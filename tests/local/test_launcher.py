@@ -149,6 +149,8 @@ def test_the_interface_is_the_loopback_one_and_the_settings_reach_the_functions(
         assert variables["DATABASE_URL"] == database
         assert "SECRET" not in variables
         assert "PORT" not in variables
+        spoofed = httpx.get(f"{session.url}/open", headers={"X-Forwarded-For": "203.0.113.9"}).json()
+        assert spoofed["requestContext"]["identity"]["sourceIp"] == "127.0.0.1"
 
 
 def one_line(text: str) -> str:

@@ -10,7 +10,7 @@ from local import pool as module
 from local.environment import ExecutionEnvironment, FunctionError, Invocation
 from local.pool import Pool, ThrottledError
 
-INVOCATION = Invocation("id", "trace", "{}")
+INVOCATION = Invocation("id", "trace", b"{}")
 
 
 class Environment:
@@ -21,12 +21,14 @@ class Environment:
         self.hold = hold
         self.alive = True
         self.running = False
+        self.at_end: Callable[[], object] = lambda: None
 
     async def invoke(self, _: Invocation) -> bytes:
         assert not self.running, "one request at a time"
         self.running = True
         await self.hold.wait()
         self.running = False
+        self.at_end()
         if not self.alive:
             raise FunctionError("it was killed")
         return str(self.number).encode()
@@ -175,10 +177,12 @@ def test_an_environment_handed_to_a_request_that_gives_up_is_not_lost() -> None:
         await until(lambda: bool(fleet.made) and fleet.made[0].running)
         second = asyncio.create_task(pool.invoke(INVOCATION))
         await asyncio.sleep(0)
-        # The first ends, which hands its environment to the second; that is cancelled before it learns of it.
-        first.add_done_callback(lambda _: second.cancel())
+        # The first hands its environment to the second, which is cancelled before it learns of it.
+        fleet.made[0].at_end = lambda: asyncio.get_running_loop().call_soon(second.cancel)
         fleet.hold.set()
         await asyncio.wait([first, second])
+        assert second.cancelled()
+        fleet.made[0].at_end = lambda: None
         assert await answers(pool, 1) == [(b"0", False)]
 
     with_pool(steps, most=1, patience=1)

@@ -75,6 +75,8 @@ def handler(app: APIGatewayRestResolver) -> Handler:
         log.set_correlation_id(event["requestContext"]["requestId"])
         answer = app.resolve(event, context)  # type: ignore[arg-type]  # a part of the context will do
         answer["multiValueHeaders"] = SECURITY_HEADERS | answer["multiValueHeaders"]
+        # The gateway's interface says that a body is a string, and not every gateway takes another for none.
+        answer["body"] = answer["body"] or ""
         return answer
 
     return handle
