@@ -1,0 +1,117 @@
+# ruff: noqa: ANN401  # pg8000 has no types, and a Query is read as data
+"""Lists and searches as tables grow: the project's own statements, timed by the server."""
+
+import importlib
+import json
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager
+from statistics import median
+from typing import Any, Final
+
+from pg8000.native import literal
+
+from bench import data
+from bench.data import Size
+from bench.progress import Progress
+from local.postgres import Cluster
+
+SMALL: Final = {"1k": Size(500, 1_000, 10_000), "100k": Size(50_000, 100_000, 1_000_000)}
+LARGE: Final = {"1M": Size(500_000, 1_000_000, 10_000_000)}
+VIEWER: Final = 1
+LIMIT: Final = 10
+REPEATS: Final = 21
+# The reference takes seconds where the project takes less than a thousandth of one.
+REFERENCE_REPEATS: Final = 3
+
+NO_MATCH: Final = ("q", "qq", "qqq", "qqqqq", "q" * 20, "%", "()", "日本語")
+# From a sample of titles: the word that most of them have, and one that 0.3% have.
+WORDS: Final = """
+    SELECT word, count(*) FROM (SELECT unnest(string_to_array(title, ' ')) AS word
+        FROM (SELECT title FROM posts WHERE id % 10 = 1 ORDER BY id LIMIT 10000) AS sample) AS words
+    GROUP BY word ORDER BY 2 DESC
+"""
+MIDDLING_SHARE: Final = 0.003
+
+# The list of the tutorial that clients know: every vote of every post that matches is counted.
+REFERENCE: Final = """
+    SELECT posts.*, users.email, count(votes.post_id) FROM posts
+    JOIN users ON users.id = posts.owner_id LEFT JOIN votes ON votes.post_id = posts.id
+    WHERE posts.title LIKE {pattern} AND (posts.published OR posts.owner_id = 1)
+    GROUP BY posts.id, users.id ORDER BY posts.created_at DESC, posts.id DESC LIMIT 10 OFFSET {skip}
+"""
+
+
+def measure(cluster: Cluster, sizes: dict[str, Size], progress: Progress) -> dict[str, dict[str, float]]:
+    """Return the milliseconds in the server by case and size; a case of the reference ends in "reference"."""
+    figures: dict[str, dict[str, float]] = {}
+    for name, size in progress.count("lists and searches", list(sizes.items())):
+        cluster.create_database(name)
+        data.fill(cluster.url(name), size)
+        with _connection(cluster.url(name)) as connection:
+            for case, statement in _cases(connection, size):
+                repeats = REFERENCE_REPEATS if case.endswith("reference") else REPEATS
+                times = [_milliseconds(connection, statement) for _ in range(repeats)]
+                figures.setdefault(case, {})[name] = median(times)
+        cluster.execute(f'DROP DATABASE "{name}"')
+    return figures
+
+
+@contextmanager
+def _connection(url: str) -> Iterator[Any]:
+    connection = data.connect(url)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def _cases(connection: Any, size: Size) -> Iterator[tuple[str, str]]:
+    os.environ.setdefault("STAGE", "local")
+    os.environ.setdefault("DATABASE_URL", "postgresql://nobody@localhost/none")
+    queries = importlib.import_module("posts.queries")
+    start = importlib.import_module("posts.paging").START._asdict()
+
+    def after(post: int) -> dict[str, object]:
+        ((created_at,),) = connection.run("SELECT created_at FROM posts WHERE id = :post", post=post)
+        return {"before": created_at, "before_id": post}
+
+    def page(position: dict[str, object]) -> str:
+        return _text(queries.page, {"viewer": VIEWER, "limit": LIMIT, "skip": 0} | position)
+
+    def search(term: str) -> str:
+        return _text(queries.search, {"viewer": VIEWER, "limit": LIMIT, "skip": 0, "term": term} | start)
+
+    deep = size.posts // 10
+    words = connection.run(WORDS)
+    sample = min(size.posts // 10, 10_000)
+    common = words[0][0]
+    middling = min(words, key=lambda word: abs(word[1] - MIDDLING_SHARE * sample))[0]
+    ((title,),) = connection.run("SELECT title FROM posts WHERE id = :post", post=size.posts // 2 + 1)
+    yield "first page", page(start)
+    yield "deep page", page(after(deep))
+    yield "page with the hot post", page(after(size.posts - 9))
+    for term in NO_MATCH:
+        yield f"search, no match: {term}", search(term)
+    yield "search, one match", search(title)
+    yield "search, in 0.3% of the titles", search(middling)
+    yield "search, in many titles", search(common)
+    yield "search, one letter, in most titles", search("a")
+    everything = literal("%")
+    yield "first page, reference", REFERENCE.format(pattern=everything, skip=0)
+    yield "deep page, reference", REFERENCE.format(pattern=everything, skip=size.posts * 8 // 10)
+    yield "search, no match, reference", REFERENCE.format(pattern=literal("%qqqqq%"), skip=0)
+    yield "search, in many titles, reference", REFERENCE.format(pattern=literal(f"%{common}%"), skip=0)
+
+
+def _text(query: Any, values: dict[str, object]) -> str:
+    """Return a statement with its parameters in place, as the server plans it for them."""
+    return re.sub(r"\$(\d+)", lambda match: literal(values[query.parameters[int(match[1]) - 1]]), query.sql)
+
+
+def _milliseconds(connection: Any, statement: str) -> float:
+    """Return what planning and running took the server; times of single plan nodes would cost more."""
+    ((report,),) = connection.run(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}")
+    plan = (json.loads(report) if isinstance(report, str) else report)[0]
+    return float(plan["Planning Time"] + plan["Execution Time"])

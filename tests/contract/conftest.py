@@ -1,0 +1,104 @@
+"""A client of a running API: of the local gateway, or of what CONTRACT_URL names."""
+
+import os
+import subprocess
+import sys
+import uuid
+from collections.abc import Iterator
+from pathlib import Path
+from urllib.parse import urlsplit
+
+import httpx
+import pytest
+
+from tests.contract.client import PASSWORD, Account, new_account
+from tests.data import Database, connect
+
+ROOT = Path(__file__).parents[2]
+
+
+@pytest.fixture(scope="session")
+def served_database(worker_database: Database) -> Iterator[str]:
+    """Return the URL of a database for the gateway to serve; it migrates it by itself."""
+    name = f"contract_{uuid.uuid4().hex}"
+    worker_database.run(f"CREATE DATABASE {name}")
+    yield urlsplit(worker_database.url)._replace(path=f"/{name}").geturl()
+    worker_database.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def is_ours() -> bool:
+    """Tell whether the API is one that we have started, and so know the keys and the database of."""
+    return "CONTRACT_URL" not in os.environ
+
+
+@pytest.fixture(scope="session")
+def base_url(
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, *, is_ours: bool
+) -> Iterator[str]:
+    """Return where the API is: at CONTRACT_URL, or in a gateway that is started for the session."""
+    if not is_ours:
+        yield os.environ["CONTRACT_URL"].rstrip("/")
+        return
+    log = tmp_path_factory.mktemp("gateway") / "log"
+    with log.open("w") as stderr:
+        gateway = subprocess.Popen(
+            [sys.executable, "-m", "local", "serve"],
+            cwd=ROOT,
+            env=os.environ | {"PORT": "0", "DATABASE_URL": request.getfixturevalue("served_database")},
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+    with gateway:
+        ready = gateway.stdout.readline() if gateway.stdout else ""
+        assert ready.startswith("Ready on "), log.read_text()
+        yield ready.removeprefix("Ready on ").strip()
+        gateway.terminate()
+    assert gateway.returncode == 0
+    assert_silent(log.read_text())
+
+
+def assert_silent(log: str) -> None:
+    """Make sure that nothing in all that was logged during the session is a secret or a stack trace."""
+    assert "POST" in log
+    for secret in (PASSWORD, "eyJ", "$2b$", "Traceback", "SELECT", "INSERT"):
+        assert secret not in log
+
+
+@pytest.fixture(scope="session")
+def client(base_url: str) -> Iterator[httpx.Client]:
+    """Return a client that follows no redirect, for the contract knows none."""
+    with httpx.Client(base_url=base_url, timeout=30) as client:
+        yield client
+
+
+@pytest.fixture(scope="session")
+def ada(client: httpx.Client) -> Account:
+    """Return an account."""
+    return new_account(client)
+
+
+@pytest.fixture(scope="session")
+def bob(client: httpx.Client) -> Account:
+    """Return another account."""
+    return new_account(client)
+
+
+@pytest.fixture
+def deleted(client: httpx.Client, served_database: str, *, is_ours: bool) -> Account:
+    """Return an account that is gone, whose token is still good."""
+    if not is_ours:
+        pytest.skip("only beside the database can an account be deleted")
+    account = new_account(client)
+    connection = connect(served_database)
+    connection.run("DELETE FROM users WHERE id = :user_id", user_id=account.id)
+    connection.close()
+    return account
+
+
+@pytest.fixture(params=["", "/"], ids=["no slash", "slash"])
+def slash(request: pytest.FixtureRequest) -> str:
+    """Return what a path may end with, one way and the other."""
+    ending: str = request.param
+    return ending

@@ -1,0 +1,104 @@
+"""POST /users/, GET /users/{id} and POST /login."""
+
+import base64
+import json
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.contract.client import (
+    PASSWORD,
+    Account,
+    assert_detail,
+    assert_invalid,
+    assert_moment,
+    new_email,
+)
+
+
+def test_sign_up(client: httpx.Client, slash: str) -> None:
+    email = new_email()
+    answer = client.post(f"/users{slash}", json={"email": email, "password": PASSWORD})
+    assert answer.status_code == 201
+    assert answer.json().keys() == {"id", "email", "created_at"}
+    assert answer.json()["email"] == email
+    assert_moment(answer.json()["created_at"])
+
+
+def test_sign_up_with_an_address_that_is_taken(client: httpx.Client, ada: Account, slash: str) -> None:
+    for email in (ada.email, ada.email.upper()):
+        assert_detail(client.post(f"/users{slash}", json={"email": email, "password": PASSWORD}), 409)
+
+
+@pytest.mark.parametrize(
+    ("body", "fields"),
+    [
+        ({}, ["email", "password"]),
+        ({"email": "nobody", "password": PASSWORD}, ["email"]),
+        ({"email": "nobody@example.com"}, ["password"]),
+        ({"email": "nobody@example.com", "password": "p" * 73}, ["password"]),
+        ({"email": "nobody@example.com", "password": "ä" * 37}, ["password"]),
+        ({"email": "nobody@example.com", "password": "nul\0"}, ["password"]),
+        ({"email": "nobody@example.com", "password": None}, ["password"]),
+    ],
+)
+def test_sign_up_with_something_invalid(
+    client: httpx.Client, body: dict[str, str], fields: list[str], slash: str
+) -> None:
+    answer = client.post(f"/users{slash}", json=body)
+    assert_invalid(answer, "body", *fields)
+    assert body.get("password") is None or body["password"] not in answer.text
+
+
+def test_read_an_account(client: httpx.Client, ada: Account, slash: str) -> None:
+    answer = client.get(f"/users/{ada.id}{slash}")
+    assert answer.status_code == 200
+    assert answer.json().keys() == {"id", "email", "created_at"}
+    assert (answer.json()["id"], answer.json()["email"]) == (ada.id, ada.email)
+
+
+def test_read_an_account_that_is_not_there(client: httpx.Client, slash: str) -> None:
+    assert_detail(client.get(f"/users/2147483647{slash}"), 404)
+
+
+@pytest.mark.parametrize("user_id", ["ada", "2147483648", "1.5", "9" * 5_000, "%00", "%F0%9F%90%98"])
+def test_read_an_account_by_something_invalid(client: httpx.Client, user_id: str, slash: str) -> None:
+    assert_invalid(client.get(f"/users/{user_id}{slash}"), "path")
+
+
+def payload(token: str) -> dict[str, Any]:
+    part = token.split(".")[1]
+    claims: dict[str, Any] = json.loads(base64.urlsafe_b64decode(part + "=" * (-len(part) % 4)))
+    return claims
+
+
+def test_log_in(client: httpx.Client, ada: Account, slash: str) -> None:
+    answer = client.post(f"/login{slash}", data={"username": ada.email, "password": PASSWORD})
+    assert answer.status_code == 200
+    assert answer.json()["token_type"] == "bearer"
+    assert payload(answer.json()["access_token"])["user_id"] == ada.id
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_log_in_with_a_form_of_a_browser(client: httpx.Client, ada: Account, slash: str) -> None:
+    fields = {"username": (None, ada.email.upper()), "password": (None, PASSWORD)}
+    assert client.post(f"/login{slash}", files=fields).status_code == 200
+
+
+def test_log_in_with_wrong_credentials(client: httpx.Client, ada: Account, slash: str) -> None:
+    for username, password in ((ada.email, "wrong"), (new_email(), PASSWORD)):
+        answer = client.post(f"/login{slash}", data={"username": username, "password": password})
+        assert answer.status_code == 403
+        assert answer.json() == {"detail": "Invalid Credentials"}
+
+
+@pytest.mark.parametrize(
+    ("form", "fields"),
+    [({"username": "a"}, ["password"]), ({"password": "b"}, ["username"]), ({}, ["username", "password"])],
+)
+def test_log_in_with_a_field_missing(
+    client: httpx.Client, form: dict[str, str], fields: list[str], slash: str
+) -> None:
+    headers = {"Content-Type": "application/x-www-form-urlencoded"}
+    assert_invalid(client.post(f"/login{slash}", data=form, headers=headers), "body", *fields)

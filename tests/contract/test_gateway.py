@@ -1,0 +1,199 @@
+"""What stands before the functions: who gets in, and the errors of the gateway itself."""
+
+import json
+import os
+import time
+
+import httpx
+import jwt
+import pytest
+
+from tests.contract.client import (
+    PASSWORD,
+    Account,
+    assert_detail,
+    assert_invalid,
+    assert_unauthorized,
+    new_post,
+)
+
+PROTECTED = [
+    ("GET", "/posts"),
+    ("POST", "/posts"),
+    ("GET", "/posts/1"),
+    ("PUT", "/posts/1"),
+    ("DELETE", "/posts/1"),
+    ("POST", "/vote"),
+]
+WITH_BODY = [("POST", "/users"), ("POST", "/posts"), ("PUT", "/posts/1"), ("POST", "/vote")]
+BODY = {"title": "t", "content": "c", "post_id": 1, "dir": 1}
+
+
+@pytest.mark.parametrize(("method", "path"), PROTECTED)
+def test_nobody_gets_in_without_a_token(client: httpx.Client, method: str, path: str, slash: str) -> None:
+    assert_unauthorized(client.request(method, f"{path}{slash}", json=BODY))
+
+
+@pytest.mark.parametrize(
+    "header",
+    [
+        "",
+        "Bearer",
+        "Bearer nonsense",
+        "Bearer a.b.c",
+        "Basic YWRhOnNlY3JldA==",
+        "Bearer " + "a" * 5_000,
+    ],
+)
+@pytest.mark.parametrize(("method", "path"), PROTECTED[:2])
+def test_nobody_gets_in_without_a_good_token(
+    client: httpx.Client, method: str, path: str, header: str
+) -> None:
+    assert_unauthorized(client.request(method, path, json=BODY, headers={"Authorization": header}))
+
+
+def test_a_token_that_was_tampered_with_lets_nobody_in(client: httpx.Client, ada: Account) -> None:
+    head, payload, signature = ada.token.split(".")
+    for token in (f"{head}.{payload}.{signature[::-1]}", f"{head}.{payload}.", f"{head}.{payload}"):
+        assert_unauthorized(client.get("/posts", headers={"Authorization": f"Bearer {token}"}))
+
+
+def test_a_token_of_somebody_else_s_lets_nobody_in(client: httpx.Client, ada: Account) -> None:
+    header = jwt.get_unverified_header(ada.token)
+    claims = jwt.decode(ada.token, options={"verify_signature": False})
+    for key, algorithm in (("x" * 64, "HS256"), ("x" * 64, "HS512"), ("", "none")):
+        token = jwt.encode(claims, key, algorithm=algorithm, headers={"kid": header["kid"]})
+        assert_unauthorized(client.get("/posts", headers={"Authorization": f"Bearer {token}"}))
+
+
+def test_an_expired_token_lets_nobody_in(client: httpx.Client, ada: Account, *, is_ours: bool) -> None:
+    if not is_ours:
+        pytest.skip("the keys are not known")
+    kid, key = json.loads(os.environ["JWT_KEYS"]).popitem()
+    claims = jwt.decode(ada.token, options={"verify_signature": False})
+    for expiry, status in ((time.time() - 1, 401), (time.time() + 60, 200)):
+        token = jwt.encode(claims | {"exp": int(expiry)}, key, algorithm="HS256", headers={"kid": kid})
+        assert client.get("/posts", headers={"Authorization": f"Bearer {token}"}).status_code == status
+
+
+@pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer"])
+def test_the_name_of_the_scheme_may_be_written_in_any_case(
+    client: httpx.Client, ada: Account, scheme: str
+) -> None:
+    answer = client.get("/posts", headers={"Authorization": f"{scheme} {ada.token}"})
+    assert answer.status_code == 200
+
+
+def test_a_token_of_a_deleted_account_lets_nobody_in(
+    client: httpx.Client, ada: Account, deleted: Account
+) -> None:
+    path = f"/posts/{new_post(client, ada)['id']}"
+    for method, target in [
+        (method, path if method in {"PUT", "DELETE"} else route) for method, route in PROTECTED
+    ]:
+        assert_unauthorized(client.request(method, target, json=BODY, headers=deleted.headers))
+    assert client.get(path, headers=ada.headers).status_code == 200
+
+
+@pytest.mark.parametrize("path", ["/nothing", "/users/1/posts/2", "/posts/1/votes", "/login/now", "/vote/1"])
+@pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
+def test_a_path_that_is_not_there(client: httpx.Client, method: str, path: str, ada: Account) -> None:
+    assert_detail(client.request(method, path, headers=ada.headers), 404)
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/login"),
+        ("GET", "/vote"),
+        ("PUT", "/posts"),
+        ("DELETE", "/users/1"),
+        ("POST", "/posts/1"),
+        ("PATCH", "/posts/1"),
+        ("POST", "/"),
+    ],
+)
+def test_a_method_that_a_path_does_not_have(
+    client: httpx.Client, method: str, path: str, ada: Account
+) -> None:
+    answer = client.request(method, path, headers=ada.headers)
+    assert answer.status_code in {404, 405}
+    assert_detail(answer, answer.status_code)
+
+
+def test_a_body_that_is_too_large(client: httpx.Client, ada: Account) -> None:
+    # Ten megabytes are the gateway's limit, and six that of what Lambda takes.
+    for megabytes in (7, 11):
+        body = {"title": "t", "content": "c" * megabytes * 1_000_000}
+        assert_detail(client.post("/posts", json=body, headers=ada.headers), 413)
+
+
+def test_a_large_body_is_welcome(client: httpx.Client, ada: Account) -> None:
+    post = new_post(client, ada, title="Large", content="c" * 1_000_000)
+    assert len(client.get(f"/posts/{post['id']}", headers=ada.headers).json()["content"]) == 1_000_000
+
+
+@pytest.mark.parametrize(
+    "body",
+    [b"", b"{", b"[]", b"7", b"null", b'"text"', b"\0", b"[" * 100_000, b'{"title": ' + b"9" * 5_000 + b"}"],
+)
+@pytest.mark.parametrize(("method", "path"), WITH_BODY)
+def test_a_body_that_is_no_json_object(
+    client: httpx.Client, ada: Account, method: str, path: str, body: bytes
+) -> None:
+    headers = ada.headers | {"Content-Type": "application/json"}
+    assert_invalid(client.request(method, path, content=body, headers=headers), "body")
+
+
+@pytest.mark.parametrize("text", [b'"\\ud800"', b'"\xff\xfe"'])
+def test_a_text_that_is_no_unicode_is_never_an_error_of_ours(
+    client: httpx.Client, ada: Account, text: bytes
+) -> None:
+    # The gateway, not we, decides what becomes of bytes that are not UTF-8.
+    body = b'{"title": "t", "content": ' + text + b"}"
+    headers = ada.headers | {"Content-Type": "application/json"}
+    assert client.post("/posts", content=body, headers=headers).status_code in {201, 400, 422}
+
+
+@pytest.mark.parametrize("path", ["/users", "/login"])
+def test_a_body_of_another_type(client: httpx.Client, path: str) -> None:
+    answer = client.post(path, content=PASSWORD.encode(), headers={"Content-Type": "text/plain"})
+    assert_invalid(answer, "body")
+    assert PASSWORD not in answer.text
+
+
+def test_the_welcome_leads_to_the_documentation(client: httpx.Client, slash: str) -> None:
+    welcome = client.get("/")
+    assert welcome.status_code == 200
+    assert "/docs" in welcome.json()["message"]
+    page = client.get(f"/docs{slash}")
+    assert page.status_code == 200
+    assert page.headers["Content-Type"].startswith("text/html")
+    document = client.get(f"/openapi.json{slash}")
+    assert document.status_code == 200
+    assert document.json()["paths"].keys() >= {"/posts", "/vote", "/login", "/users"}
+
+
+@pytest.mark.parametrize(
+    ("method", "path"), [("GET", "/"), ("GET", "/posts"), ("POST", "/users"), ("GET", "/users/0")]
+)
+def test_no_answer_is_cached_or_guessed_at(
+    client: httpx.Client, ada: Account, method: str, path: str
+) -> None:
+    answer = client.request(method, path, headers=ada.headers)
+    assert answer.headers["Cache-Control"] == "no-store"
+    assert answer.headers["X-Content-Type-Options"] == "nosniff"
+    assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
+
+
+@pytest.mark.parametrize("path", ["/posts", "/posts/1", "/users", "/login", "/vote"])
+def test_a_browser_learns_which_origin_may_ask(client: httpx.Client, path: str) -> None:
+    headers = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"}
+    answer = client.options(path, headers=headers)
+    assert answer.status_code in {200, 204}
+    origin = answer.headers["Access-Control-Allow-Origin"]
+    assert origin.startswith("http")
+    assert "authorization" in answer.headers["Access-Control-Allow-Headers"].lower()
+    # An error that a page of that origin could not read would look to it like a network that is down.
+    assert client.get("/nothing").headers["Access-Control-Allow-Origin"] == origin
+    assert client.get("/posts").headers["Access-Control-Allow-Origin"] == origin
