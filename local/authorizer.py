@@ -70,11 +70,10 @@ class TokenAuthorizer:
             refused = str(error) == "Unauthorized"
             raise GatewayError("UNAUTHORIZED" if refused else "AUTHORIZER_CONFIGURATION_ERROR") from error
         grant = _grant(answer, self._authorizer.ttl, start)
-        if self._authorizer.ttl > 0:
-            self._grants[token] = grant
-            self._grants.move_to_end(token)
-            if len(self._grants) > _MOST_POLICIES:
-                self._grants.popitem(last=False)
+        self._grants[token] = grant
+        self._grants.move_to_end(token)
+        if len(self._grants) > _MOST_POLICIES:
+            self._grants.popitem(last=False)
         return grant
 
 

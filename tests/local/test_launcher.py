@@ -7,7 +7,7 @@ import socket
 import subprocess
 import sys
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
@@ -64,8 +64,13 @@ class Session:
     def get(self, **query: str) -> httpx.Response:
         return httpx.get(f"{self.url}/open", params=query, timeout=30)
 
-    def stop(self, number: signal.Signals = signal.SIGTERM) -> int:
-        self.process.send_signal(number)
+    def stop(self) -> int:
+        self.process.terminate()
+        return self.process.wait(20)
+
+    def press_ctrl_c(self) -> int:
+        """Signal the whole process group, as a terminal does."""
+        os.killpg(self.process.pid, signal.SIGINT)
         return self.process.wait(20)
 
 
@@ -80,6 +85,7 @@ def serving(clone: Path, **variables: str) -> Iterator[Session]:
             stdout=subprocess.PIPE,
             stderr=errors,
             text=True,
+            start_new_session=True,
         ) as process,
     ):
         assert process.stdout
@@ -123,9 +129,9 @@ def test_a_killed_session_leaves_no_process_and_the_next_starts(clone: Path) -> 
         assert session.stop() == 0
 
 
-@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGINT])
+@pytest.mark.parametrize("stop", [Session.stop, Session.press_ctrl_c])
 def test_a_signal_ends_it_after_the_running_requests(
-    clone: Path, database: str, number: signal.Signals
+    clone: Path, database: str, stop: Callable[[Session], int]
 ) -> None:
     answered: list[httpx.Response] = []
     with serving(clone, DATABASE_URL=database) as session:
@@ -135,7 +141,7 @@ def test_a_signal_ends_it_after_the_running_requests(
         request = threading.Thread(target=lambda: answered.append(session.get(**query)))
         request.start()
         until(mark.exists)
-        assert session.stop(number) == 0
+        assert stop(session) == 0
         request.join()
         assert not alive(pid)
     assert answered[0].json() == "slept"
