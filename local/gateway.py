@@ -137,7 +137,8 @@ class Gateway:
             raise GatewayError("MISSING_AUTHENTICATION_TOKEN")
         integration = match.route.integration
         if isinstance(integration, MockIntegration):
-            return Response(integration.status, tuple(integration.headers.items()), integration.body.encode())
+            headers = {"Content-Type": "application/json"} | dict(integration.headers)
+            return Response(integration.status, tuple(headers.items()), integration.body.encode())
         context = await self._authorize(request, match)
         body = await _read_body(request, receive)
         event = _json(proxy_event(self._api.stage, request, body, match, context))

@@ -111,6 +111,7 @@ def test_a_preflight_needs_no_token_and_no_function(project: Path) -> None:
         assert response.headers["access-control-allow-origin"] == "https://example.com"
         assert response.headers["access-control-allow-methods"] == "GET,POST"
         assert response.headers["access-control-max-age"] == "600"
+        assert response.headers["content-type"] == "application/json"
 
     serve(project, steps)
 
