@@ -29,6 +29,10 @@ psql: $(VENV)/local ## Open the database of `make dev`
 test: $(VENV)/dev ## Run the tests, with the coverage gate
 	$(BIN)/pytest --cov --cov-report=term $(ARGS)
 
+.PHONY: test-long
+test-long: $(VENV)/dev ## Run the suites that take minutes: faults, load, thousands of inputs (with PgBouncer if installed)
+	$(BIN)/pytest -m long -n 0 -rs $(ARGS)
+
 .PHONY: check
 check: $(VENV)/dev ## Check format, lint, types, direction of imports and the template
 	$(BIN)/ruff format --check $(SOURCES)
