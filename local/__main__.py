@@ -1,4 +1,4 @@
-"""The command line of the local run: `python -m local serve|reset|psql`.
+"""The command line of the local run: `python -m local serve|reset|psql|seed`.
 
 The environment variables PORT, DATABASE_URL and JWT_KEYS are honoured. What is wrong is one line on standard
 error and exit code 1; SIGINT and SIGTERM end a command in good order, with exit code 0.
@@ -24,7 +24,7 @@ PROJECT = Path(__file__).resolve().parent.parent
 def main() -> int:
     """Run the command that the arguments name and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    commands = {"serve": _serve, "reset": _reset, "psql": _psql}
+    commands = {"serve": _serve, "reset": _reset, "psql": _psql, "seed": _seed}
     parser.add_argument("command", choices=commands)
     command = commands[parser.parse_args().command]
     signal.signal(signal.SIGTERM, _interrupt)
@@ -67,6 +67,14 @@ def _psql(settings: Settings) -> int:
     url = settings.database_url or running_url(cluster_directory(PROJECT), DATABASE)
     psql = find_binaries() / "psql"
     os.execv(psql, [str(psql), url])  # noqa: S606 - the program found above, in our place at the terminal
+
+
+def _seed(settings: Settings) -> int:
+    """Fill the database that is served with a demo data set."""
+    from local.seed import seed  # noqa: PLC0415 - the other commands do without its imports
+
+    seed(settings.database_url or running_url(cluster_directory(PROJECT), DATABASE))
+    return 0
 
 
 def _interrupt(_number: int, _frame: FrameType | None) -> None:

@@ -1,0 +1,103 @@
+"""A demo data set: users, posts and votes that are the same each time, so that lists look alive."""
+
+import random
+import sys
+from collections.abc import Iterator
+from datetime import UTC, datetime, timedelta
+from urllib.parse import unquote, urlsplit
+
+import pg8000.native
+
+from local.console import tell
+
+USERS, POSTS, VOTES = 200, 2_000, 20_000
+CHUNK = 500
+PASSWORD = "password"  # noqa: S105  # of every demo user, and told below
+# bcrypt of it, at the usual cost; hashing it for each of them would take a minute.
+HASH = "$2b$12$nORnSANMUA3FV6ZfRHn6UurqFsm9uJVwHMK5PxyYk/lXb9hl.GLO6"
+LAST_POST = datetime(2026, 11, 1, tzinfo=UTC)
+PUBLISHED = 0.95
+BAR = 40
+
+NAMES = ("ada", "alan", "barbara", "donald", "edsger", "frances", "grace", "john", "katherine", "ken")
+OPENINGS = ("Thoughts on", "A week with", "In praise of", "Against", "How I learned to love", "Notes from")
+SUBJECTS = (
+    "rivers",
+    "mountains",
+    "cats",
+    "sourdough",
+    "bicycles",
+    "lighthouses",
+    "chess",
+    "rain",
+    "typewriters",
+)
+SENTENCE = "It began as a small thing, and then it was not small any more. "
+
+ADD_USERS = (
+    "INSERT INTO users (email, password) SELECT unnest(CAST(:emails AS text[])), :hash"
+    " ON CONFLICT DO NOTHING RETURNING id"
+)
+ADD_POSTS = (
+    "INSERT INTO posts (owner_id, title, content, published, created_at) SELECT * FROM unnest("
+    " CAST(:owners AS integer[]), CAST(:titles AS text[]), CAST(:contents AS text[]),"
+    " CAST(:published AS boolean[]), CAST(:moments AS timestamptz[])) RETURNING id"
+)
+ADD_VOTES = (
+    "INSERT INTO votes (user_id, post_id) SELECT * FROM unnest("
+    " CAST(:voters AS integer[]), CAST(:posts AS integer[])) ON CONFLICT DO NOTHING"
+)
+
+
+def seed(database_url: str) -> None:
+    """Fill the database at a libpq URL, unless it has the demo users already."""
+    url = urlsplit(database_url)
+    connection = pg8000.native.Connection(
+        unquote(url.username or ""),
+        password=unquote(url.password or ""),
+        host=url.hostname or "",
+        port=url.port or 5432,
+        database=unquote(url.path.strip("/")),
+    )
+    with connection:
+        emails = [f"{NAMES[number % len(NAMES)]}{number}@example.com" for number in range(USERS)]
+        users = [row[0] for row in connection.run(ADD_USERS, emails=emails, hash=HASH) or []]
+        if len(users) < USERS:
+            tell("The demo users are there already; `make reset` empties the database.")
+            return
+        dice = random.Random(1)  # noqa: S311  # for a data set, not for a secret
+        total, done = POSTS + VOTES, 0
+        posts: list[int] = []
+        for chunk in _chunks(POSTS):
+            posts += [row[0] for row in connection.run(ADD_POSTS, **_posts(dice, users, chunk)) or []]
+            done += len(chunk)
+            _show(done, total)
+        for chunk in _chunks(VOTES):
+            # Squared, so that some posts are far more popular than others.
+            voted = [posts[int(len(posts) * dice.random() ** 2)] for _ in chunk]
+            connection.run(ADD_VOTES, voters=dice.choices(users, k=len(chunk)), posts=voted)
+            done += len(chunk)
+            _show(done, total)
+    tell(f"{USERS} users, {POSTS} posts and their votes. Log in as {emails[0]} with the password {PASSWORD}.")
+
+
+def _chunks(number: int) -> Iterator[range]:
+    return (range(start, start + CHUNK) for start in range(0, number, CHUNK))
+
+
+def _posts(dice: random.Random, users: list[int], chunk: range) -> dict[str, list[object]]:
+    return {
+        "owners": [*dice.choices(users, k=len(chunk))],
+        "titles": [f"{dice.choice(OPENINGS)} {dice.choice(SUBJECTS)}" for _ in chunk],
+        "contents": [SENTENCE * dice.randint(1, 8) for _ in chunk],
+        "published": [dice.random() < PUBLISHED for _ in chunk],
+        "moments": [LAST_POST - timedelta(minutes=17 * (POSTS - number)) for number in chunk],
+    }
+
+
+def _show(done: int, total: int) -> None:
+    if sys.stderr.isatty():
+        filled = BAR * done // total
+        end = "\n" if done == total else ""
+        sys.stderr.write(f"\r[{'#' * filled}{' ' * (BAR - filled)}] {100 * done // total} %{end}")
+        sys.stderr.flush()
