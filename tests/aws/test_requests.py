@@ -1,0 +1,208 @@
+"""common.aws: asking AWS, and not getting an answer."""
+
+import json
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
+
+import pytest
+
+from common import aws
+from common.aws import AwsError, rds_auth_token, secret_value, secrets_manager
+from common.settings import SettingsError
+from tests.aws.conftest import Secret
+from tests.certificates import Authority
+
+ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:keys-AbCdEf"
+
+
+class Endpoint(BaseHTTPRequestHandler):
+    """Answers with what a test has put down, and keeps what it was asked."""
+
+    status = 200
+    answer: ClassVar[bytes] = b"{}"
+    asked: ClassVar[list[tuple[str, str, dict[str, str], bytes]]] = []
+
+    def do_GET(self) -> None:
+        """Answer."""
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.asked.append((self.command, self.path, headers, body))
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(self.answer)))
+        self.end_headers()
+        self.wfile.write(self.answer)
+
+    do_POST = do_GET  # noqa: N815  # the name is the protocol's
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401  # as in the base class
+        """Write nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[ThreadingHTTPServer]:
+    """Return a server that runs with an endpoint of the test's own."""
+    own = type("OwnEndpoint", (Endpoint,), {"asked": []})
+    with ThreadingHTTPServer(("127.0.0.1", 0), own) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def endpoint(server: ThreadingHTTPServer) -> type[Endpoint]:
+    """Return what the server answers with."""
+    own: type[Endpoint] = server.RequestHandlerClass  # type: ignore[assignment]  # made above
+    return own
+
+
+@pytest.fixture
+def url(server: ThreadingHTTPServer) -> str:
+    """Return where the server is."""
+    return f"http://127.0.0.1:{server.server_port}"
+
+
+@pytest.fixture(autouse=True)
+def _no_credentials_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Begin as a new execution environment does."""
+    monkeypatch.setattr(aws, "_Cache", type("_Cache", (), {"credentials": None, "good_until": 0.0}))
+
+
+def test_a_secret_is_read(secret: Secret) -> None:
+    secret.put("words")
+    assert secret_value(secret.arn) == "words"
+
+
+def test_a_secret_that_is_not_there_is_an_error_that_says_so(secret: Secret) -> None:
+    with pytest.raises(AwsError, match=r"refused: 4\d\d .*ResourceNotFoundException"):
+        secret_value(f"{secret.arn[:-6]}AAAAAA-nowhere")
+
+
+def test_a_request_is_signed_for_the_region_of_the_secret(
+    endpoint: type[Endpoint], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    monkeypatch.setenv("AWS_REGION", "us-east-1")
+    assert secrets_manager("DescribeSecret", ARN, VersionStage="X") == {}
+    [(method, path, headers, body)] = endpoint.asked
+    assert (method, path) == ("POST", "/")
+    assert json.loads(body) == {"SecretId": ARN, "VersionStage": "X"}
+    assert headers["x-amz-target"] == "secretsmanager.DescribeSecret"
+    assert "/eu-central-1/secretsmanager/aws4_request" in headers["authorization"]
+
+
+@pytest.mark.parametrize(
+    ("partition", "address"),
+    [
+        ("aws", "https://secretsmanager.eu-central-1.amazonaws.com"),
+        ("aws-us-gov", "https://secretsmanager.eu-central-1.amazonaws.com"),
+        ("aws-cn", "https://secretsmanager.eu-central-1.amazonaws.com.cn"),
+    ],
+)
+def test_without_an_endpoint_it_is_aws_that_is_asked(
+    partition: str, address: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    asked = []
+
+    def exchange(_method: str, url: str, _headers: object, _body: bytes) -> dict[str, Any]:
+        asked.append(url)
+        return {"SecretString": "words"}
+
+    monkeypatch.setattr(aws, "_exchange", exchange)
+    assert secret_value(ARN.replace(":aws:", f":{partition}:")) == "words"
+    assert asked == [address]
+
+
+@pytest.mark.parametrize("answer", [b"", b"<html>", b"\xff"])
+def test_an_answer_that_is_not_json_is_none(
+    answer: bytes, endpoint: type[Endpoint], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    endpoint.answer = answer
+    with pytest.raises(AwsError, match=r"^no answer from 127\.0\.0\.1:\d+: \w+$"):
+        secret_value(ARN)
+
+
+def test_a_refusal_names_the_kind_of_error_and_nothing_else(
+    endpoint: type[Endpoint], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_ENDPOINT_URL", url)
+    endpoint.status, endpoint.answer = 400, b'{"__type": "AccessDeniedException", "Message": "secret words"}'
+    with pytest.raises(AwsError, match=r"^127\.0\.0\.1:\d+ refused: 400 AccessDeniedException$"):
+        secret_value(ARN)
+
+
+def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endpoint) as gone:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{gone.server_port}")
+    with pytest.raises(AwsError, match="ConnectionRefusedError"):
+        secret_value(ARN)
+
+
+def test_aws_must_prove_who_it_is(
+    server: ThreadingHTTPServer, endpoint: type[Endpoint], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authority = Authority()
+    server.socket = authority.server_context("localhost").wrap_socket(server.socket, server_side=True)
+    endpoint.answer = b'{"SecretString": "words"}'
+    monkeypatch.setenv("AWS_ENDPOINT_URL", f"https://localhost:{server.server_port}")
+    with authority.file() as trusted, Authority().file() as foreign:
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(trusted))
+        assert secret_value(ARN) == "words"
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(foreign))
+        with pytest.raises(AwsError, match="SSLCertVerificationError"):
+            secret_value(ARN)
+        monkeypatch.setenv("AWS_CA_BUNDLE", "")
+        with pytest.raises(AwsError, match="SSLCertVerificationError"):
+            secret_value(ARN)
+    assert len(endpoint.asked) == 1
+
+
+def test_a_token_for_the_database_is_signed_with_the_credentials_of_the_role() -> None:
+    token = rds_auth_token("proxy.example.com", 5432, "app")
+    assert token.startswith("proxy.example.com:5432/?Action=connect&DBUser=app&")
+    assert "AKIAIOSFODNN7EXAMPLE" in token
+    assert "X-Amz-Security-Token=FwoGZXIvYXdzE%2B%2F%3D" in token
+    assert "wJalrXUtnFEMI" not in token
+
+
+@pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"])
+def test_a_function_without_credentials_is_told_what_it_lacks(
+    name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.delenv(name)
+    with pytest.raises(SettingsError, match=f"^{name} is not set"):
+        rds_auth_token("proxy.example.com", 5432, "app")
+
+
+def restored(key_id: str, expiration: str) -> bytes:
+    return json.dumps(
+        {"AccessKeyId": key_id, "SecretAccessKey": "s", "Token": "t", "Expiration": expiration}
+    ).encode()
+
+
+@pytest.mark.parametrize("authorization", ["", "a-token"])
+def test_a_function_restored_from_a_snapshot_asks_its_own_machine_and_remembers(
+    authorization: str, endpoint: type[Endpoint], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{url}/credentials")
+    monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", authorization)
+    endpoint.answer = restored("AKIARESTORED", "2999-01-01T00:00:00Z")
+    for _ in range(2):
+        assert "AKIARESTORED" in rds_auth_token("proxy.example.com", 5432, "app")
+    [(method, path, headers, _)] = endpoint.asked
+    assert (method, path) == ("GET", "/credentials")
+    assert headers.get("authorization", "") == authorization
+
+
+def test_credentials_that_are_about_to_expire_are_asked_for_anew(
+    endpoint: type[Endpoint], url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{url}/credentials")
+    endpoint.answer = restored("AKIAFIRST", "2020-01-01T00:00:00Z")
+    assert "AKIAFIRST" in rds_auth_token("proxy.example.com", 5432, "app")
+    endpoint.answer = restored("AKIASECOND", "2020-01-01T00:00:00Z")
+    assert "AKIASECOND" in rds_auth_token("proxy.example.com", 5432, "app")

@@ -1,0 +1,141 @@
+"""auth.rotation: new keys, step by step, as Secrets Manager asks for them."""
+
+import json
+import uuid
+from datetime import UTC, datetime
+
+import pytest
+
+from auth.rotation import RotationError, handler, renewed
+from common import aws
+from common.keys import FRESH_SECONDS, Key
+from tests.aws.conftest import Secret
+from tests.lambdas import Context
+
+DAY = 24 * 60 * 60
+NOW = datetime(2026, 11, 22, 8, 30, tzinfo=UTC).timestamp()
+
+
+def key(age: float) -> Key:
+    """Return a key that was made so many seconds ago."""
+    return Key(datetime.fromtimestamp(NOW - age, UTC).strftime("%Y%m%dT%H%M%SZ"), "k" * 32)
+
+
+class Rotation:
+    """One rotation, as Secrets Manager goes about it."""
+
+    def __init__(self, secret: Secret) -> None:
+        self.secret = secret
+        self.version = str(uuid.uuid4())
+
+    def take(self, step: str) -> None:
+        """Take one step."""
+        event = {"SecretId": self.secret.arn, "ClientRequestToken": self.version, "Step": step}
+        handler(event, Context())
+
+    def put(self, text: str) -> None:
+        """Put down a pending version, as if createSecret had."""
+        self.secret.client.put_secret_value(
+            SecretId=self.secret.arn,
+            ClientRequestToken=self.version,
+            SecretString=text,
+            VersionStages=["AWSPENDING"],
+        )
+
+
+@pytest.fixture
+def rotation(secret: Secret) -> Rotation:
+    """Return a rotation of a ring of one key."""
+    secret.put({"20200101T000000Z": "o" * 32})
+    return Rotation(secret)
+
+
+def test_a_new_key_is_at_the_end_of_the_ring_once_all_steps_are_taken(rotation: Rotation) -> None:
+    before = rotation.secret.ring()
+    for step in ("createSecret", "setSecret", "testSecret"):
+        rotation.take(step)
+        assert rotation.secret.ring() == before
+    rotation.take("finishSecret")
+    after = rotation.secret.ring()
+    assert list(after)[:-1] == list(before)
+    newest = datetime.strptime(list(after)[-1], "%Y%m%dT%H%M%SZ").replace(tzinfo=UTC)
+    assert abs((datetime.now(UTC) - newest).total_seconds()) < DAY
+    assert len(list(after.values())[-1]) >= 32
+
+
+def test_every_step_may_come_twice(rotation: Rotation) -> None:
+    rotation.take("createSecret")
+    pending = rotation.secret.ring("AWSPENDING")
+    rotation.take("createSecret")
+    assert rotation.secret.ring("AWSPENDING") == pending
+    for step in ("setSecret", "testSecret", "finishSecret"):
+        rotation.take(step)
+        rotation.take(step)
+    assert rotation.secret.ring() == pending
+
+
+def test_a_version_that_is_in_use_is_left_alone(rotation: Rotation) -> None:
+    for step in ("createSecret", "finishSecret"):
+        rotation.take(step)
+    ring = rotation.secret.ring()
+    rotation.take("createSecret")
+    assert rotation.secret.ring() == ring
+
+
+def test_a_pending_version_without_a_value_is_given_one(
+    rotation: Rotation, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # Secrets Manager makes such a version by itself; moto does not.
+    ask = aws.secrets_manager
+
+    def as_if_pending(action: str, arn: str, **parameters: object) -> dict[str, object]:
+        if action == "DescribeSecret":
+            return {"VersionIdsToStages": {rotation.version: ["AWSPENDING"]}}
+        return ask(action, arn, **parameters)
+
+    monkeypatch.setattr(aws, "secrets_manager", as_if_pending)
+    rotation.take("createSecret")
+    assert len(rotation.secret.ring("AWSPENDING")) == 2
+
+
+@pytest.mark.parametrize(
+    "pending",
+    [
+        {"20300101T000000Z": "n" * 32},
+        {"20200101T000000Z": "x" * 32, "20300101T000000Z": "n" * 32},
+        {"20300101T000000Z": "n" * 32, "20200101T000000Z": "o" * 32},
+    ],
+)
+def test_a_ring_without_the_key_that_signs_now_does_not_pass(
+    pending: dict[str, str], rotation: Rotation
+) -> None:
+    rotation.put(json.dumps(pending))
+    with pytest.raises(RotationError, match="lacks the key that signs now"):
+        rotation.take("testSecret")
+
+
+def test_a_step_that_there_is_not_is_an_error(rotation: Rotation) -> None:
+    with pytest.raises(RotationError, match="no such step: dance"):
+        rotation.take("dance")
+
+
+def test_a_key_stays_until_no_token_that_it_signed_can_be_valid() -> None:
+    lifetime = 1_800
+    # What has signed until its successor was made is kept for a token's life, and a margin, after that.
+    edge = lifetime + 2 * FRESH_SECONDS
+    ring = [key(9 * DAY), key(edge + 1), key(edge), key(edge - 1), key(60)]
+    *kept, newest = renewed(ring, now=NOW, lifetime=lifetime)
+    assert kept == ring[2:]
+    assert newest.kid == key(0).kid
+    assert len(newest.secret.encode()) >= 32
+
+
+def test_a_key_whose_age_is_unknown_keeps_the_one_before_it() -> None:
+    ring = [Key("first", "f" * 32), Key("second", "s" * 32)]
+    assert renewed(ring, now=NOW, lifetime=1_800)[:-1] == ring
+
+
+def test_no_two_new_keys_are_alike() -> None:
+    ring = [key(60)]
+    secrets = {renewed(ring, now=NOW, lifetime=1_800)[-1].secret for _ in range(50)}
+    assert len(secrets) == 50

@@ -1,0 +1,115 @@
+"""The way to the database is encrypted, and it is the database that is at its end."""
+
+import socket
+import ssl
+from collections.abc import Iterator
+
+import pytest
+
+from common import aws, deadline
+from common.database import Session
+from common.errors import UnavailableError
+from tests.certificates import Authority
+from tests.data import Database
+from tests.lambdas import Context
+from tests.wire import Wire
+
+SSL_REQUEST = b"\0\0\0\x08\x04\xd2\x16\x2f"
+
+
+class EncryptedWire(Wire):
+    """A wire to a server that takes TLS, or that says it does not."""
+
+    def __init__(self, url: str, context: ssl.SSLContext | None) -> None:
+        super().__init__(url)
+        self._context = context
+        self.plain = b""
+
+    def _serve(self, client: socket.socket) -> None:
+        assert client.recv(8) == SSL_REQUEST
+        if self._context is None:
+            with client:
+                client.sendall(b"N")
+                self.plain = client.recv(65536)
+            return
+        client.sendall(b"S")
+        try:
+            encrypted = self._context.wrap_socket(client, server_side=True)
+        except ssl.SSLError:
+            client.close()
+        else:
+            super()._serve(encrypted)
+
+
+@pytest.fixture
+def authority() -> Authority:
+    """Return the authority that we trust."""
+    return Authority()
+
+
+@pytest.fixture
+def trusting(authority: Authority) -> Iterator[str]:
+    """Return what the URL of a database says of TLS."""
+    deadline.begin(Context())
+    with authority.file() as path:
+        yield f"?sslmode=verify-full&sslrootcert={path}"
+
+
+def session_over(wire: Wire, options: str, monkeypatch: pytest.MonkeyPatch) -> Session:
+    monkeypatch.setenv("DATABASE_URL", wire.url.replace("127.0.0.1", "localhost") + options)
+    return Session()
+
+
+def test_statements_run_over_one_encrypted_connection(
+    authority: Authority, trusting: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with EncryptedWire(database.url, authority.server_context("localhost")).running() as wire:
+        session = session_over(wire, trusting, monkeypatch)
+        for number in (1, 2, 3):
+            assert session.run("SELECT $1::integer", [number], writes=False) == [[number]]
+        session.disconnect()
+    assert wire.connections == 1
+    assert len(wire.statements) == 3
+
+
+@pytest.mark.parametrize("host", ["localhost", "elsewhere"])
+def test_a_server_that_cannot_prove_its_name_gets_nothing(
+    host: str, authority: Authority, trusting: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signer = authority if host == "elsewhere" else Authority()
+    with EncryptedWire(database.url, signer.server_context(host)).running() as wire:
+        session = session_over(wire, trusting, monkeypatch)
+        with pytest.raises(UnavailableError, match="CERTIFICATE_VERIFY_FAILED"):
+            session.run("SELECT 1", [], writes=False)
+    assert wire.messages == []
+
+
+def test_a_server_without_tls_gets_nothing(
+    trusting: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    wire = EncryptedWire(database.url, None)
+    with wire.running():
+        session = session_over(wire, trusting, monkeypatch)
+        with pytest.raises(UnavailableError):
+            session.run("SELECT 1", [], writes=False)
+    assert wire.plain == b""
+
+
+def test_the_password_may_be_a_token_of_aws(
+    authority: Authority, trusting: str, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    signed = []
+
+    def sign(*address: object) -> str:
+        signed.append(address)
+        raise aws.AwsError("no credentials")
+
+    monkeypatch.setattr(aws, "rds_auth_token", sign)
+    with EncryptedWire(database.url, authority.server_context("localhost")).running() as wire:
+        session = session_over(wire, f"{trusting}&auth=iam", monkeypatch)
+        with pytest.raises(UnavailableError, match="no credentials"):
+            session.run("SELECT 1", [], writes=False)
+        monkeypatch.setattr(aws, "rds_auth_token", lambda *_: "token")
+        assert session.run("SELECT 1", [], writes=False) == [[1]]
+        session.disconnect()
+        assert signed == [("localhost", session.settings.port, "postgres")] * 2
