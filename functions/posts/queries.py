@@ -146,21 +146,22 @@ def _feed(order: Order) -> Query[..., PostRow]:
     return query(PostRow)(feed)
 
 
-def _search(order: Order) -> Query[..., PostRow]:
+def _search(order: Order, unranked: Order) -> Query[..., PostRow]:
     """Return the statement that lists what the viewer may see whose title contains a term, not an empty one.
 
     A term that many titles contain is found by looking through the first posts; to fetch all of them by their
     index would take longer the more there are. Only when that is not enough is the index asked, which then
     has few. The planner could choose, but does not know how many titles contain a term, only characters.
+    What is found by other means than the order needs no rank: `unranked` is the order by posts alone.
     """
 
     def search(*, viewer: int, term: str, limit: int, skip: int, after: str, after_id: int) -> Posts:
         enough = _enough(skip, limit)
-        every = order.after(after, after_id)
-        first = every.where(Post.published).limit(enough + LOOKED_THROUGH).subquery()
+        first = order.after(after, after_id).where(Post.published).limit(enough + LOOKED_THROUGH).subquery()
         looked_through = select(first).where(_contains(first.c.title, term))
         soon = looked_through.order_by(*order.of(first)).limit(enough).cte("soon")
         suffices = select(func.count()).select_from(soon).scalar_subquery() >= enough
+        every = unranked.after(after, after_id)
         # The offset keeps the order, which another index has, from the planner: it would walk through that.
         matching = every.where(Post.published, _contains(Post.title, term), _has_runs(term))
         indexed = matching.order_by(None).offset(ZERO).subquery()
@@ -199,7 +200,7 @@ def _author(order: Order) -> Query[..., PostRow]:
 
 
 feed_new, feed_old, feed_top = _feed(NEW), _feed(OLD), _feed(RANKED)
-search_new, search_old, search_top = _search(NEW), _search(OLD), _search(RANKED)
+search_new, search_old, search_top = _search(NEW, NEW), _search(OLD, OLD), _search(RANKED, TOP)
 drafts_new, drafts_old, drafts_top = _own_drafts(NEW), _own_drafts(OLD), _own_drafts(TOP)
 author_new, author_old, author_top = _author(NEW), _author(OLD), _author(TOP)
 
