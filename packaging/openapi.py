@@ -1,14 +1,18 @@
 """Prints the OpenAPI document of all functions together, made from the types of their handlers."""
 
 import importlib
+import inspect
 import json
 import os
 import re
 import sys
 from http import HTTPStatus
+from types import ModuleType
 from typing import Any
 
+from aws_lambda_powertools.event_handler.api_gateway import Route
 from aws_lambda_powertools.event_handler.openapi.merge import OpenAPIMerge
+from aws_lambda_powertools.event_handler.openapi.models import License, Tag
 
 FUNCTIONS = ("auth", "users", "posts", "votes", "docs")
 SECURITY_SCHEMES = {
@@ -28,7 +32,36 @@ SECURITY_SCHEMES = {
 FAULTS = (413, 429, 500, 503, 504)
 # Powertools' own shapes of a failure, which common.api replaces.
 REPLACED = ("HTTPValidationError", "ResponseValidationError", "ValidationError")
-PROBLEM = {"application/json": {"schema": {"$ref": "#/components/schemas/Problem"}}}
+SCHEMAS = "#/components/schemas/"
+PROBLEM = {"application/json": {"schema": {"$ref": f"{SCHEMAS}Problem"}}}
+# What Powertools names after a handler, and the names that read better in a generated client.
+RENAMED = {"Body_log_in_login_post": "Credentials"}
+# Headers that say what to do about an answer.
+WAIT = {
+    "Retry-After": {"description": "Seconds to wait before another attempt", "schema": {"type": "integer"}}
+}
+HEADERS = {
+    "401": {"WWW-Authenticate": {"description": "How to authenticate", "schema": {"const": "Bearer"}}},
+    "429": WAIT,
+    "503": WAIT,
+}
+NEXT_PAGE = {
+    "Link": {
+        "description": "Where the next page is (RFC 8288), if there is one",
+        "schema": {"type": "string"},
+    }
+}
+# What a reader may send as it is. Here and not in the models, for a cold start would pay for it.
+EXAMPLES = {
+    "AccountChange": {"phone_number": "+49 30 901820"},
+    "Ballot": {"post_id": 1, "dir": 1},
+    "Credentials": {"username": "ann@example.com", "password": "open sesame"},
+    "PasswordChange": {"current_password": "open sesame", "new_password": "open barley"},
+    "PasswordProof": {"current_password": "open sesame"},
+    "PostCreate": {"title": "Hello", "content": "My first post", "published": True},
+    "Refresh": {"refresh_token": "the refresh_token of the last answer"},
+    "UserCreate": {"email": "ann@example.com", "password": "open sesame"},
+}
 
 # The document does not depend on these, but a handler checks its settings when it is imported.
 os.environ |= {
@@ -47,42 +80,96 @@ def main() -> None:
         version="1.0.0",
         openapi_version="3.1.0",
         description="Users, posts and votes, on AWS Lambda and PostgreSQL.",
+        license_info=License(name="MIT", identifier="MIT"),
+        tags=[Tag(name=name, description=_first_line(_handler(name))) for name in FUNCTIONS],
         on_conflict="error",
     )
     for function in FUNCTIONS:
         merge.add_schema(_document(function))
     document = merge.get_openapi_schema()
     document["components"]["securitySchemes"] = SECURITY_SCHEMES
+    _name_schemas(document)
     # Powertools writes whole bounds as 100.0.
     text = re.sub(r"(?<=\d)\.0(?=,?$)", "", json.dumps(document, indent=2), flags=re.MULTILINE)
+    for name, better in RENAMED.items():
+        text = text.replace(name, better)
     sys.stdout.write(text + "\n")
 
 
+def _handler(function: str) -> ModuleType:
+    return importlib.import_module(f"{function}.handler")
+
+
+def _first_line(documented: object) -> str:
+    return inspect.getdoc(documented).splitlines()[0].rstrip(".")  # type: ignore[union-attr]  # all are
+
+
 def _document(function: str) -> dict[str, Any]:
-    """Return the document of one function, with what our conventions add to each operation."""
-    app = importlib.import_module(f"{function}.handler").app
+    """Return the document of one function, with what our conventions add to it."""
+    app = _handler(function).app
     document: dict[str, Any] = json.loads(app.get_openapi_json_schema())
     for route in app._static_routes + app._dynamic_routes:  # noqa: SLF001  # no public way to a handler
-        if not route.include_in_schema:
-            continue
-        operation = document["paths"][route.openapi_path][route.method.lower()]
-        operation["operationId"] = route.func.__name__
-        operation["summary"] = route.func.__doc__.splitlines()[0].rstrip(".")
-        operation["tags"] = [function]
-        if HTTPStatus.UNAUTHORIZED in route.responses:
-            operation["security"] = [{name: []} for name in SECURITY_SCHEMES]
-        if HTTPStatus.UNPROCESSABLE_ENTITY not in route.responses:
-            del operation["responses"]["422"]
-        # It has no body, whatever the handler's type says.
-        operation["responses"].get("204", {}).pop("content", None)
-        for status in FAULTS:
-            operation["responses"][str(status)] = {
-                "description": HTTPStatus(status).phrase,
-                "content": PROBLEM,
-            }
+        if route.include_in_schema:
+            operation = document["paths"][route.openapi_path][route.method.lower()]
+            operation["tags"] = [function]
+            _complete(operation, route)
     for name in REPLACED:
         document["components"]["schemas"].pop(name, None)
     return document
+
+
+def _complete(operation: dict[str, Any], route: Route) -> None:
+    """Say of an operation what Powertools does not."""
+    operation["operationId"] = route.func.__name__
+    operation["summary"] = _first_line(route.func)
+    answers = operation["responses"]
+    declared = route.responses or {}
+    if HTTPStatus.UNAUTHORIZED in declared:
+        operation["security"] = [{name: []} for name in SECURITY_SCHEMES]
+    if HTTPStatus.UNPROCESSABLE_ENTITY not in declared:
+        del answers["422"]
+    # It has no body, whatever the handler's type says.
+    answers.get("204", {}).pop("content", None)
+    for status in FAULTS:
+        answers[str(status)] = {"description": HTTPStatus(status).phrase, "content": PROBLEM}
+    for status in HEADERS.keys() & answers.keys():
+        answers[status]["headers"] = HEADERS[status]
+    operation["responses"] = dict(sorted(answers.items()))
+    for parameter in operation.get("parameters", []):
+        _describe_parameter(parameter)
+        if parameter["name"] == "cursor":
+            answers["200"]["headers"] = NEXT_PAGE
+
+
+def _describe_parameter(parameter: dict[str, Any]) -> None:
+    """Say of a parameter what its type cannot."""
+    if parameter["in"] == "path":
+        parameter["description"] = f"The {parameter['name'].replace('_', ' ')}"
+        parameter["example"] = 1
+    if parameter["in"] == "header":
+        # Powertools asks for it by this name, and in a header nothing can be null: it is absent.
+        parameter["name"] = parameter["schema"]["title"]
+        [parameter["schema"]["type"]] = [
+            choice["type"] for choice in parameter["schema"].pop("anyOf") if choice["type"] != "null"
+        ]
+
+
+def _name_schemas(document: dict[str, Any]) -> None:
+    """Give bodies their examples, and the choices of parameters a name, so that a client has one type."""
+    schemas = document["components"]["schemas"]
+    for path in document["paths"].values():
+        for operation in path.values():
+            for parameter in operation.get("parameters", []):
+                if "enum" in parameter["schema"]:
+                    name = parameter["schema"]["title"]
+                    schemas[name] = {key: parameter["schema"][key] for key in ("type", "enum", "title")}
+                    parameter["schema"] = {
+                        "$ref": SCHEMAS + name,
+                        "default": parameter["schema"]["default"],
+                    }
+            for content in operation.get("requestBody", {}).get("content", {}).values():
+                name = content["schema"]["$ref"].removeprefix(SCHEMAS)
+                schemas[name]["examples"] = [EXAMPLES[RENAMED.get(name, name)]]
 
 
 main()

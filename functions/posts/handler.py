@@ -24,14 +24,25 @@ SEARCH: Lists = {"new": queries.search_new, "old": queries.search_old, "top": qu
 DRAFTS: Lists = {"new": queries.drafts_new, "old": queries.drafts_old, "top": queries.drafts_top}
 AUTHOR: Lists = {"new": queries.author_new, "old": queries.author_old, "top": queries.author_top}
 
-Limit = Annotated[int, Query(ge=1, le=100)]
-Skip = Annotated[int, Query(ge=0, le=LARGEST_INTEGER)]
-Search = Annotated[Text, Query()]
-SortBy = Annotated[Sort, Query()]
-Published = Annotated[bool, Query()]
-CursorText = Annotated[str, Query()]
+Limit = Annotated[int, Query(ge=1, le=100, description="How many posts a page has at most")]
+Skip = Annotated[
+    int, Query(ge=0, le=LARGEST_INTEGER, description="How many posts to pass over; slow when many")
+]
+Search = Annotated[Text, Query(description="A part of the title, letter for letter")]
+SortBy = Annotated[Sort, Query(description="The newest first, the oldest, or the one with most votes")]
+Published = Annotated[bool, Query(description="Whether to list posts, or else one's own drafts")]
+CursorText = Annotated[
+    str, Query(description="Where the page begins, from the Link header of the one before")
+]
 IdempotencyKey = Annotated[
-    str | None, Header(alias="Idempotency-Key", min_length=1, max_length=255), STORABLE
+    str | None,
+    Header(
+        alias="Idempotency-Key",
+        min_length=1,
+        max_length=255,
+        description="Any text that is new for each post: sent again within a day, the post is written once",
+    ),
+    STORABLE,
 ]
 
 NOBODY = 0
