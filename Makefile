@@ -11,7 +11,7 @@ SOURCES := functions layers migrations packaging local tests bench
 
 .PHONY: help
 help: ## List the habits
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-10s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: dev
 dev: $(VENV)/local ## Serve the API on http://127.0.0.1:3000 with a PostgreSQL of its own (PORT, DATABASE_URL, JWT_KEYS)
@@ -38,13 +38,14 @@ test-long: $(VENV)/dev ## Run the suites that take minutes: faults, load, thousa
 	$(BIN)/pytest -m long -n 0 -rs $(ARGS)
 
 .PHONY: check
-check: $(VENV)/dev ## Check format, lint, types, direction of imports and the template
+check: $(VENV)/dev ## Check format, lint, types, direction of imports, the template and that no client breaks
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy $(SOURCES)
 	PYTHONPATH=functions:layers/common/python:. $(BIN)/lint-imports --no-cache
 	$(BIN)/cfn-lint template.yaml
 	$(MAKE) --no-print-directory openapi-check
+	$(BIN)/python packaging/breaking_changes.py docs/openapi.released.json docs/openapi.json
 
 .PHONY: openapi-check
 openapi-check: $(VENV)/dev ## Check that docs/openapi.json is what the handlers say
