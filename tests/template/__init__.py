@@ -1,0 +1,1 @@
+"""What SAM would deploy, stage by stage."""

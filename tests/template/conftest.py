@@ -1,0 +1,23 @@
+"""The stages, each translated once."""
+
+import pytest
+
+from tests.template.stack import Stack
+
+
+@pytest.fixture(scope="session")
+def dev() -> Stack:
+    """Return the stack of dev."""
+    return Stack("dev")
+
+
+@pytest.fixture(scope="session")
+def prod() -> Stack:
+    """Return the stack of prod."""
+    return Stack("prod")
+
+
+@pytest.fixture(scope="session", params=["dev", "staging", "prod"])
+def stack(request: pytest.FixtureRequest) -> Stack:
+    """Return the stack of every stage in turn."""
+    return Stack(request.param)

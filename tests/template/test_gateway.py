@@ -1,0 +1,113 @@
+"""What stands before the functions: limits, logs, firewall, name; and who watches."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+from tests.template.stack import Stack
+
+# Each of these hashes a password, a quarter of a second of a processor.
+PASSWORDS = {("POST", "/~1login"), ("POST", "/~1users"), ("PUT", "/~1users~1me~1password")}
+
+
+def stage_of(stack: Stack) -> dict[str, Any]:
+    [stage] = stack.of_type("AWS::ApiGateway::Stage").values()
+    return stage
+
+
+def test_what_takes_a_password_is_throttled_harder(stack: Stack) -> None:
+    limits = {
+        (one["HttpMethod"], one["ResourcePath"]): int(stack.value(one["ThrottlingRateLimit"]))
+        for one in stage_of(stack)["MethodSettings"]
+    }
+    everything = limits.pop(("*", "/*"))
+    assert limits.keys() == PASSWORDS
+    assert all(limit < everything for limit in limits.values())
+
+
+def test_the_access_log_is_json_without_what_clients_keep_to_themselves(stack: Stack) -> None:
+    setting = stage_of(stack)["AccessLogSetting"]
+    assert setting["DestinationArn"] == {"Fn::GetAtt": ["AccessLogs", "Arn"]}
+    entry = json.loads(setting["Format"])
+    assert entry.keys() >= {"requestId", "status", "method", "resource", "milliseconds", "traceId"}
+    assert not [value for value in entry.values() if "query" in value.lower() or "header" in value.lower()]
+
+
+def test_every_log_ends_some_day_and_every_function_has_its_own(stack: Stack) -> None:
+    groups = stack.of_type("AWS::Logs::LogGroup")
+    assert all(int(stack.value(group["RetentionInDays"])) > 0 for group in groups.values())
+    functions = stack.of_type("AWS::Lambda::Function").values()
+    logs = [function["LoggingConfig"]["LogGroup"]["Ref"] for function in functions]
+    assert len(set(logs)) == len(logs)
+    assert set(logs) <= groups.keys()
+
+
+def test_calls_are_traced(stack: Stack) -> None:
+    assert stage_of(stack)["TracingEnabled"] is True
+    for function in stack.of_type("AWS::Lambda::Function").values():
+        assert function["TracingConfig"] == {"Mode": "Active"}
+
+
+def test_prod_has_a_firewall_that_limits_guessing_and_making_up_accounts(prod: Stack) -> None:
+    rules = {rule["Name"]: rule for rule in prod.properties("WebAcl")["Rules"]}
+    assert rules.keys() >= {
+        "Login",
+        "SignUp",
+        "AmazonIpReputationList",
+        "CommonRuleSet",
+        "KnownBadInputsRuleSet",
+    }
+    for name in ("Login", "SignUp"):
+        assert rules[name]["Statement"]["RateBasedStatement"]["Limit"] <= 100
+        assert rules[name]["Action"]["Block"]["CustomResponse"]["ResponseCode"] == 429
+    body = prod.properties("WebAcl")["CustomResponseBodies"]["TooMany"]["Content"]
+    assert json.loads(body).keys() == {"detail"}
+    assert "WebAclOfApi" in prod.resources
+
+
+def answers_to_amazons_name(stack: Stack) -> bool:
+    [server] = stack.properties("Api")["Body"]["servers"]
+    return not server["x-amazon-apigateway-endpoint-configuration"]["disableExecuteApiEndpoint"]
+
+
+def test_a_name_of_its_own_is_the_only_one_that_the_api_answers_to() -> None:
+    named = Stack("prod", DomainName="api.example.com", CertificateArn="arn", HostedZoneId="Z1")
+    assert not answers_to_amazons_name(named)
+    assert named.properties("Domain")["SecurityPolicy"] == "TLS_1_2"
+    assert "DomainRecord" in named.resources
+    assert "DomainRecord" not in Stack("prod", DomainName="api.example.com", CertificateArn="arn").resources
+
+
+def test_without_a_name_there_is_no_domain(stack: Stack) -> None:
+    assert not stack.of_type("AWS::ApiGateway::DomainName")
+    assert answers_to_amazons_name(stack)
+
+
+def test_somebody_hears_of_every_alarm(prod: Stack) -> None:
+    alarms = prod.of_type("AWS::CloudWatch::Alarm")
+    metrics = {alarm["MetricName"] for alarm in alarms.values()}
+    assert metrics >= {
+        "Errors",
+        "Throttles",
+        "Latency",
+        "5XXError",
+        "DatabaseConnections",
+        "DatabaseConnectionsCurrentlySessionPinned",
+        "DatabaseConnectionsBorrowLatency",
+    }
+    assert all(alarm["AlarmActions"] == [{"Ref": "Alarms"}] for alarm in alarms.values())
+
+
+def test_operations_md_says_what_to_do_about_every_alarm(prod: Stack) -> None:
+    text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
+    named = {name.removesuffix("Alarm") for name in prod.of_type("AWS::CloudWatch::Alarm")}
+    kinds = {
+        next((end for end in ("Errors", "Throttles") if name.endswith(end) and name != "ServerErrors"), name)
+        for name in named
+    }
+    assert not [kind for kind in kinds if f"| {kind}" not in text]
+
+
+def test_the_dashboard_is_json(prod: Stack) -> None:
+    widgets = json.loads(prod.properties("Dashboard")["DashboardBody"]["Fn::Sub"])["widgets"]
+    assert len(widgets) == 9
