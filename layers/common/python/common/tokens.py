@@ -3,20 +3,11 @@
 Imported by the authorizer, whose cold start every first request waits for: nothing heavy here.
 """
 
-import sys
 import time
-from types import ModuleType
 from typing import NamedTuple
 
-# jwt imports its client of key servers, and with it HTTP, TLS and e-mail: half of the authorizer's start, for
-# what nothing here uses. An empty module takes its place.
-_jwks_client = ModuleType("jwt.jwks_client")
-vars(_jwks_client)["PyJWKClient"] = None
-sys.modules.setdefault("jwt.jwks_client", _jwks_client)
-
-import jwt  # noqa: E402 - it must come after
-
-from common.keys import Key, KeyRing, UnknownKeyError  # noqa: E402 - as must all that follows
+from common.keys import Key, KeyRing, UnknownKeyError
+from common.pyjwt import jwt
 
 ALGORITHM = "HS256"
 ISSUER = "social"
