@@ -42,6 +42,9 @@ JOIN words AS c ON c.number = w3 JOIN words AS d ON d.number = w4
 LEFT JOIN tally ON tally.post_id = post.id
 ORDER BY post.id;
 
+-- Its triggers are off while it is filled.
+INSERT INTO post_ranks (post_id, vote_count) SELECT id, vote_count FROM posts;
+
 SELECT setval(pg_get_serial_sequence('users', 'id'), users), setval(pg_get_serial_sequence('posts', 'id'), posts)
 FROM size;
 DROP TABLE words, tally, size;

@@ -10,8 +10,8 @@ from local.postgres import Cluster
 SIZE: Final = data.Size(users=1_000, posts=10_000, votes=30_000)
 # What a tutorial's tables do not have; its list counts votes, its search reads every title.
 AS_TUTORIAL: Final = (
-    "DROP TRIGGER count_votes_insert ON votes",
-    "DROP TRIGGER count_votes_delete ON votes",
+    "DROP FUNCTION count_votes, rank_votes, rank_new_posts CASCADE",
+    "DROP TABLE post_ranks",
     "DROP INDEX ix_posts_published_newest, ix_posts_owner_newest, ix_posts_title_grams, ix_votes_post_id",
     "ALTER TABLE posts DROP vote_count",
 )

@@ -7,7 +7,18 @@ from bench.targets import AUTHORIZER, FLOOR, NOOP, PEER, PROJECT, RESOURCES
 from bench.warm import Warm
 from bench.workload import kinds
 
-LISTS = ("first page", "deep page", "page with the hot post")
+LISTS = (
+    "first page",
+    "deep page",
+    "page with the hot post",
+    "first page, oldest first",
+    "first page, most votes first",
+    "deep page, most votes first",
+    "first page of an author",
+)
+
+
+NO_MATCH = ("search, no match: ", "search, no match, most votes")
 
 
 class Goal(NamedTuple):

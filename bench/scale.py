@@ -71,17 +71,15 @@ def _cases(connection: Any, size: Size) -> Iterator[tuple[str, str]]:
     os.environ.setdefault("STAGE", "local")
     os.environ.setdefault("DATABASE_URL", "postgresql://nobody@localhost/none")
     queries = importlib.import_module("posts.queries")
-    start = importlib.import_module("posts.paging").START._asdict()
+    start = importlib.import_module("posts.paging").START
 
-    def after(post: int) -> dict[str, object]:
-        ((created_at,),) = connection.run("SELECT created_at FROM posts WHERE id = :post", post=post)
-        return {"before": created_at, "before_id": post}
+    def after(post: int, key: str) -> tuple[str, int]:
+        ((row,),) = connection.run("SELECT to_json(posts) FROM posts WHERE id = :post", post=post)
+        return str(row[key]), post
 
-    def page(position: dict[str, object]) -> str:
-        return _text(queries.page, {"viewer": VIEWER, "limit": LIMIT, "skip": 0} | position)
-
-    def search(term: str) -> str:
-        return _text(queries.search, {"viewer": VIEWER, "limit": LIMIT, "skip": 0, "term": term} | start)
+    def page(query: Any, position: tuple[str, int], **values: object) -> str:
+        asked = {"viewer": VIEWER, "limit": LIMIT, "skip": 0, "after": position[0], "after_id": position[1]}
+        return _text(query, asked | values)
 
     deep = size.posts // 10
     words = connection.run(WORDS)
@@ -89,15 +87,22 @@ def _cases(connection: Any, size: Size) -> Iterator[tuple[str, str]]:
     common = words[0][0]
     middling = min(words, key=lambda word: abs(word[1] - MIDDLING_SHARE * sample))[0]
     ((title,),) = connection.run("SELECT title FROM posts WHERE id = :post", post=size.posts // 2 + 1)
-    yield "first page", page(start)
-    yield "deep page", page(after(deep))
-    yield "page with the hot post", page(after(size.posts - 9))
+    newest = start["new"]
+    yield "first page", page(queries.feed_new, newest)
+    yield "deep page", page(queries.feed_new, after(deep, "created_at"))
+    yield "page with the hot post", page(queries.feed_new, after(size.posts - 9, "created_at"))
+    yield "first page, oldest first", page(queries.feed_old, start["old"])
+    yield "first page, most votes first", page(queries.feed_top, start["top"])
+    yield "deep page, most votes first", page(queries.feed_top, after(size.posts // 2 + 1, "vote_count"))
+    yield "first page of an author", page(queries.author_new, newest, author=2, term="")
     for term in NO_MATCH:
-        yield f"search, no match: {term}", search(term)
-    yield "search, one match", search(title)
-    yield "search, in 0.3% of the titles", search(middling)
-    yield "search, in many titles", search(common)
-    yield "search, one letter, in most titles", search("a")
+        yield f"search, no match: {term}", page(queries.search_new, newest, term=term)
+    yield "search, no match, most votes first", page(queries.search_top, start["top"], term="qqqqq")
+    yield "search, one match", page(queries.search_new, newest, term=title)
+    yield "search, in 0.3% of the titles", page(queries.search_new, newest, term=middling)
+    yield "search, in many titles", page(queries.search_new, newest, term=common)
+    yield "search, in many titles, most votes first", page(queries.search_top, start["top"], term=common)
+    yield "search, one letter, in most titles", page(queries.search_new, newest, term="a")
     everything = literal("%")
     yield "first page, reference", REFERENCE.format(pattern=everything, skip=0)
     yield "deep page, reference", REFERENCE.format(pattern=everything, skip=size.posts * 8 // 10)
@@ -107,7 +112,12 @@ def _cases(connection: Any, size: Size) -> Iterator[tuple[str, str]]:
 
 def _text(query: Any, values: dict[str, object]) -> str:
     """Return a statement with its parameters in place, as the server plans it for them."""
-    return re.sub(r"\$(\d+)", lambda match: literal(values[query.parameters[int(match[1]) - 1]]), query.sql)
+
+    def value(parameter: re.Match[str]) -> str:
+        # In parentheses: a cast that follows would bind closer than a minus.
+        return f"({literal(values[query.parameters[int(parameter[1]) - 1]])})"
+
+    return re.sub(r"\$(\d+)", value, query.sql)
 
 
 def _milliseconds(connection: Any, statement: str) -> float:

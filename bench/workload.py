@@ -13,6 +13,9 @@ from bench.data import PASSWORD
 OWN_POSTS: Final = range(4_001, 8_001)
 # Published posts, each of which user 1 votes on once.
 FOREIGN_POSTS: Final = range(1, 4_000, 5)
+SESSION: Final = "b3f1c9f2-6c0e-4f43-9d0a-6d4f1f0e2a55"
+# What the authorizer says of user 1.
+AUTHORIZER: Final = {"user_id": "1", "session_id": SESSION, "principalId": "1", "integrationLatency": 12}
 FORM: Final = "application/x-www-form-urlencoded"
 JSON: Final = "application/json"
 
@@ -88,7 +91,7 @@ def event(kind: Kind, call: Call, token: str) -> dict[str, Any]:
         "requestContext": {
             "accountId": "123456789012",
             "apiId": "a1b2c3d4e5",
-            "authorizer": {"user_id": "1", "principalId": "1", "integrationLatency": 12},
+            "authorizer": AUTHORIZER,
             "domainName": headers["Host"],
             "httpMethod": call.method,
             "identity": {"sourceIp": "203.0.113.7", "userAgent": headers["User-Agent"]},
