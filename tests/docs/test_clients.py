@@ -1,0 +1,48 @@
+"""The client that docs/api.md shows: generated, type-checked and run as it stands there."""
+
+import os
+import shlex
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.docs.pages import ROOT, commands, under
+
+pytestmark = pytest.mark.long
+
+ADDRESS = "http://127.0.0.1:3000"
+PROGRAMS = Path(sys.executable).parent
+
+
+@pytest.fixture
+def directory(api: str, tmp_path: Path) -> Path:
+    """Return a directory with the client in it and, as program.py, the program that the page shows."""
+    generation, program, *_ = under(ROOT / "docs/api.md", "Clients")
+    _install, generate = commands(generation)
+    name, *arguments = shlex.split(generate.replace(ADDRESS, api))
+    run(tmp_path, PROGRAMS / name, *arguments, "--fail-on-warning")
+    (tmp_path / "program.py").write_text(program.text.replace(ADDRESS, api))
+    return tmp_path
+
+
+def test_a_generated_client_signs_up_logs_in_posts_votes_and_lists(directory: Path) -> None:
+    assert run(directory, sys.executable, "program.py") == "Hello bob@example.com 1\n"
+
+
+def test_a_program_with_a_generated_client_passes_a_strict_check_of_types(directory: Path) -> None:
+    # What the generator makes has types, and small faults of its own, which are not reported.
+    check = run(directory, sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "program.py")
+    assert "Success" in check
+
+
+def run(directory: Path, *command: str | Path) -> str:
+    """Run a command in a directory and return what it prints."""
+    # The generator lets ruff tidy up what it has made.
+    environment = os.environ | {"PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"}
+    done = subprocess.run(
+        command, cwd=directory, env=environment, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
