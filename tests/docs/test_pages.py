@@ -1,0 +1,206 @@
+"""What has to be so in every page, whatever it is about."""
+
+import ast
+import json
+import re
+import shlex
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import botocore.session  # type: ignore[import-untyped]  # it has no types
+import pytest
+from botocore.exceptions import UnknownServiceError  # type: ignore[import-untyped]
+
+from tests.docs.pages import (
+    INLINE_CODE,
+    LINK,
+    PAGES,
+    ROOT,
+    Block,
+    anchors,
+    blocks,
+    commands,
+    prose,
+)
+
+BLOCKS = [block for page in PAGES for block in blocks(page)]
+SHELL = [block for block in BLOCKS if block.language in {"bash", "console", "sh"}]
+MAKEFILE = (ROOT / "Makefile").read_text()
+OWN_PATH = re.compile(
+    r"(functions|layers|migrations|packaging|local|tests|bench|docs|requirements|\.github)/[\w./<>*-]*"
+)
+# What a reader makes when following a page.
+EXAMPLES = ("functions/tags/",)
+# What a recipe leaves to the program that it starts.
+ENVIRONMENT = {"PORT", "DATABASE_URL", "JWT_KEYS"}
+
+MAKE = re.compile(r"(?:^|[\s;&|(])make((?: +[\w./-]+(?:=(?:\"[^\"]*\"|'[^']*'|[^\s`]+))?)*)")
+# Programs in the pages that no test here runs, each with the reason.
+NOT_RUN = {
+    "apt": "changes the machine",
+    "cp": "copies a file of this project",
+    "git": "changes the history",
+    "npm": "loads from a registry",
+    "npx": "loads from a registry",
+    "pip": "loads from an index",
+    "pre-commit": "changes the hooks of the clone",
+    "sudo": "changes the machine",
+}
+# What test_session.py and test_clients.py run, or is a part of the shell.
+RUN = {"curl", "openapi-python-client", "python3", "echo", "cd", "export", "for", "do", "done"}
+# https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/serverless-sam-cli-command-reference.html
+# Not asked for here: the tool is in an environment of its own, which only a deployment needs.
+SAM = {"build", "delete", "deploy", "list", "local", "logs", "package", "sync", "validate"}
+# What the command line has beside the operations of the services.
+AWS_EXTRAS = {"cloudformation deploy", "logs tail", "s3 cp", "s3 ls", "s3 rm", "s3 sync"}
+AWS_OPTIONS = {"output", "profile", "query", "region", "no-cli-pager", "cli-binary-format"}
+DIAGRAMS = {"flowchart", "sequenceDiagram", "erDiagram", "stateDiagram-v2", "xychart-beta", "gantt", "pie"}
+CHECKED = {"bash", "console", "sh", "python", "json", "mermaid", "typescript", "sql", "yaml", "text", "diff"}
+
+
+@pytest.mark.parametrize("block", BLOCKS, ids=str)
+def test_a_block_says_in_which_language_it_is(block: Block) -> None:
+    assert block.language in CHECKED, "name the language, and check it here if it is a new one"
+    assert block.text.strip()
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "python"], ids=str)
+def test_python_parses(block: Block) -> None:
+    ast.parse(block.text)
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "json"], ids=str)
+def test_json_parses(block: Block) -> None:
+    json.loads(block.text)
+
+
+@pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "mermaid"], ids=str)
+def test_a_diagram_is_of_a_kind_and_has_something_in_it(block: Block) -> None:
+    first, *rest = block.text.split("\n")
+    assert first.split()[0] in DIAGRAMS
+    assert [line for line in rest if line.strip()]
+
+
+@pytest.mark.parametrize("block", SHELL, ids=str)
+def test_the_shell_can_read_a_block_for_it(block: Block) -> None:
+    script = "\n".join(commands(block))
+    parsed = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
+    assert parsed.stderr == ""
+
+
+@pytest.mark.parametrize("block", SHELL, ids=str)
+def test_every_program_of_a_page_is_run_by_a_test_or_known_not_to_be(block: Block) -> None:
+    for program in programs(block):
+        assert program in {"make", "sam", "aws", *RUN, *NOT_RUN}
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_make_knows_how_to_do_what_a_page_says(page: Path) -> None:
+    for words in made(page):
+        run = subprocess.run(
+            ["make", "--dry-run", *words], cwd=ROOT, capture_output=True, text=True, check=False
+        )
+        assert run.returncode == 0, run.stderr
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_variable_for_make_in_a_page_is_one_of_the_makefile(page: Path) -> None:
+    for words in made(page):
+        names = {word.partition("=")[0] for word in words if "=" in word}
+        assert {name for name in names - ENVIRONMENT if f"$({name})" not in MAKEFILE} == set()
+
+
+@pytest.mark.parametrize("block", SHELL, ids=str)
+def test_every_command_of_sam_in_a_page_exists(block: Block) -> None:
+    for words in calls("sam", block):
+        assert words[0] in SAM
+
+
+@pytest.mark.parametrize("block", SHELL, ids=str)
+def test_every_command_of_aws_in_a_page_exists_with_its_options(block: Block) -> None:
+    for service, operation, *arguments in calls("aws", block):
+        if f"{service} {operation}" not in AWS_EXTRAS:
+            named = {word[2:].partition("=")[0] for word in arguments if word.startswith("--")}
+            assert named - AWS_OPTIONS <= options(service, operation, arguments)
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_links_between_pages_lead_somewhere(page: Path) -> None:
+    for link in LINK.findall(INLINE_CODE.sub("", prose(page))):
+        address, _, anchor = link.partition("#")
+        if "://" in address:
+            continue
+        target = (page.parent / address).resolve() if address else page
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target), link
+
+
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_a_path_of_the_project_in_a_page_exists(page: Path) -> None:
+    for code in INLINE_CODE.findall(prose(page)):
+        if OWN_PATH.fullmatch(code) and not code.startswith(EXAMPLES):
+            pattern = re.sub(r"<\w+>", "*", code).rstrip("/")
+            assert list(ROOT.glob(pattern)), code
+
+
+def test_the_pages_are_all_here() -> None:
+    assert [page.name for page in PAGES if not page.exists()] == []
+    assert {"bash", "console", "python", "json", "mermaid"} <= {block.language for block in BLOCKS}
+
+
+def programs(block: Block) -> Iterator[str]:
+    """Yield the programs that a block starts, also those after a pipe."""
+    for command in commands(block):
+        for part in re.split(r"\|\||&&|[|;]|\$\(", re.sub(r"'[^']*'|\"[^\"$]*\"", "''", command)):
+            words = part.split()
+            while words and re.fullmatch(r"\w+=\S*", words[0]):
+                del words[0]  # a variable for the program
+            if words and re.fullmatch(r"[\w./-]+", words[0]) and not words[0].startswith("-"):
+                yield words[0].removeprefix(".venv/bin/")
+
+
+def calls(program: str, block: Block) -> Iterator[list[str]]:
+    """Yield the words after each call of a program in a block."""
+    for command in commands(block):
+        words = shlex.split(command)
+        for at, word in enumerate(words):
+            if word in {program, f"$({program}"}:
+                yield words[at + 1 :]
+
+
+def made(page: Path) -> Iterator[list[str]]:
+    """Yield the words after each `make` in the commands of a page, in blocks and in its text."""
+    texts = INLINE_CODE.findall(prose(page))
+    texts += [command for block in SHELL if block.page == page for command in commands(block)]
+    for text in texts:
+        for found in MAKE.finditer(text):
+            yield shlex.split(found[1])
+
+
+def options(service: str, operation: str, arguments: list[str]) -> set[str]:
+    """Return the options of a command, of which the library of the command line knows the parameters."""
+    try:
+        model = botocore.session.get_session().get_service_model(service)
+    except UnknownServiceError:
+        pytest.fail(f"aws has no {service}")
+    if operation == "wait":
+        waiters = botocore.session.get_session().get_waiter_model(service)
+        operation = kebab(waiters.get_waiter(camel(arguments[0])).operation)
+    names = {kebab(name): name for name in model.operation_names}
+    assert operation in names, f"aws {service} has no {operation}"
+    shape = model.operation_model(names[operation]).input_shape
+    # A switch has its opposite too.
+    return {option for member in shape.members for option in (kebab(member), f"no-{kebab(member)}")}
+
+
+def kebab(name: str) -> str:
+    """Return a name of the API as the command line has it."""
+    hyphenated: str = botocore.xform_name(name, "-")
+    return hyphenated
+
+
+def camel(name: str) -> str:
+    """Return a name of the command line as the API has it."""
+    return "".join(word.capitalize() for word in name.split("-"))
