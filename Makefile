@@ -7,6 +7,7 @@ SHELL := /bin/bash
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
+TOOLS := .venv-tools
 SOURCES := functions layers migrations packaging local tests bench
 
 .PHONY: help
@@ -43,9 +44,26 @@ check: $(VENV)/dev ## Check format, lint, types, direction of imports, the templ
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy $(SOURCES)
 	PYTHONPATH=functions:layers/common/python:. $(BIN)/lint-imports --no-cache
-	$(BIN)/cfn-lint template.yaml
+	PYTHONPATH=layers/common/python:. $(BIN)/python packaging/lint_revisions.py
+	$(MAKE) --no-print-directory template-check
 	$(MAKE) --no-print-directory openapi-check
 	$(BIN)/python packaging/breaking_changes.py docs/openapi.released.json docs/openapi.json
+
+.PHONY: template-check
+template-check: $(VENV)/dev $(TOOLS)/sam/done $(TOOLS)/checkov/done ## Check the template: SAM, cfn-lint with the serverless rules, checkov
+	# WS1004 looks for log groups that are named after functions; ours are named in LoggingConfig.
+	$(BIN)/cfn-lint --append-rules cfn_lint_serverless.rules --ignore-checks WS1004 -- template.yaml
+	AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint
+	$(TOOLS)/checkov/bin/checkov --config-file .checkov.yaml
+
+.PHONY: deploy
+deploy: $(TOOLS)/sam/done ## Build, and deploy to your AWS account (STAGE=dev, staging or prod; ARGS for sam deploy)
+	$(SAM) build --config-env $(or $(STAGE),$(error say which: make deploy STAGE=dev))
+	$(SAM) deploy --config-env $(STAGE) $(ARGS)
+
+.PHONY: smoke
+smoke: $(VENV)/uv ## Try out a deployed API with an account of its own (URL=https://...)
+	$(BIN)/python packaging/smoke.py $(or $(URL),$(error say where: make smoke URL=https://...))
 
 .PHONY: openapi-check
 openapi-check: $(VENV)/dev ## Check that docs/openapi.json is what the handlers say
@@ -75,6 +93,7 @@ LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-in
 	--python-version 3.11 pyproject.toml
 DESCRIBE := PYTHONPATH=functions:layers/common/python $(BIN)/python packaging/openapi.py
 INSTALL := $(BIN)/uv pip install --quiet --require-hashes
+SAM := SAM_CLI_TELEMETRY=0 $(TOOLS)/sam/bin/sam
 
 $(VENV)/uv: requirements/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
@@ -96,4 +115,11 @@ $(VENV)/local: $(VENV)/uv requirements/local.txt layers/common/requirements.txt
 $(VENV)/dev: $(VENV)/local requirements/dev.txt
 	@echo "Installing what the tests and checks need ..."
 	@$(INSTALL) --python $(BIN)/python -r requirements/dev.txt
+	@touch $@
+
+# Each pins versions of what the product uses, and of what the other does.
+$(TOOLS)/%/done: requirements/%.txt | $(VENV)/uv
+	@echo "Installing $* ..."
+	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(TOOLS)/$*
+	@$(INSTALL) --python $(TOOLS)/$*/bin/python -r $<
 	@touch $@

@@ -1,0 +1,55 @@
+"""Checks the SQL of each revision for what would lock out, or break, the code that runs beside it.
+
+Usage: lint_revisions.py
+
+squawk knows the dangers: https://squawkhq.com/docs/rules. A revision that has a reason for one of them names
+the rule, beside the reason, in a list: `SQUAWK = ["ban-drop-column"]  # unused since 2026-12`.
+"""
+
+import io
+import subprocess
+import sys
+import sysconfig
+from pathlib import Path
+
+from alembic import command
+from alembic.config import Config
+from alembic.script import Script, ScriptDirectory
+
+MIGRATIONS = Path("migrations")
+# Rules for everyone, with the reason why they are none of ours.
+EXCLUDED = {
+    "prefer-bigint-over-int": "the contract says INTEGER",
+    "prefer-identity": "alembic writes SERIAL, as the reference does",
+    "prefer-robust-stmts": "a revision is one transaction: it has happened, or not",
+    "prefer-text-field": "the contract says VARCHAR",
+    "require-lock-timeout": "migrations/migrate.py sets it",
+    "require-statement-timeout": "migrations/migrate.py sets it",
+}
+
+
+def main() -> int:
+    """Check every revision; return 1 when one is dangerous."""
+    config = Config()
+    config.set_main_option("script_location", str(MIGRATIONS))
+    revisions = ScriptDirectory.from_config(config).walk_revisions()
+    return max([_check(config, revision) for revision in revisions])
+
+
+def _check(config: Config, revision: Script) -> int:
+    config.output_buffer = io.StringIO()
+    before = revision.down_revision or "base"
+    command.upgrade(config, f"{before}:{revision.revision}", sql=True)
+    waived = [*EXCLUDED, *getattr(revision.module, "SQUAWK", [])]
+    options = ["--pg-version=17.0", f"--exclude={','.join(waived)}"]
+    sql = config.output_buffer.getvalue()
+    squawk = Path(sysconfig.get_path("scripts"), "squawk")
+    return subprocess.run(  # noqa: S603  # a program of our own environment
+        [squawk, *options, "--stdin-filepath", Path(revision.path).with_suffix(".sql").name],
+        input=sql,
+        text=True,
+        check=False,
+    ).returncode
+
+
+sys.exit(main())

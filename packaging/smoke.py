@@ -1,0 +1,75 @@
+"""Tries out a deployed API, from sign-up to vote, and takes back what it made.
+
+Usage: smoke.py https://api.example.com
+"""
+
+import json
+import secrets
+import sys
+import urllib.error
+import urllib.request
+from typing import Any
+from urllib.parse import urlencode
+
+TIMEOUT_SECONDS = 30
+FORM = "application/x-www-form-urlencoded"
+
+
+class SmokeError(Exception):
+    """The API does not answer as it should; the message says where."""
+
+
+class Client:
+    """Speaks to the API at a URL; with a token once there is one."""
+
+    def __init__(self, url: str) -> None:
+        # A password goes there.
+        if not url.startswith(("https://", "http://127.0.0.1:")):
+            raise SmokeError(f"{url} is not an HTTPS address")
+        self._url = url.rstrip("/")
+        self.token = ""
+
+    def expect(self, status: int, method: str, path: str, body: object = None, *, form: bool = False) -> Any:  # noqa: ANN401  # whatever JSON holds
+        """Send a request and return the answer's JSON; SmokeError when the status is another one."""
+        data = None if body is None else (urlencode(body) if form else json.dumps(body)).encode()  # type: ignore[arg-type]  # a form is a mapping
+        headers = {"Content-Type": FORM if form else "application/json"}
+        if self.token:
+            headers["Authorization"] = f"Bearer {self.token}"
+        request = urllib.request.Request(self._url + path, data, headers, method=method)  # noqa: S310  # HTTPS
+        try:
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310  # see above
+                got, text = answer.status, answer.read()
+        except urllib.error.HTTPError as error:
+            got, text = error.code, error.read()
+        except OSError as error:
+            raise SmokeError(f"{method} {path}: {error}") from error
+        if got != status:
+            raise SmokeError(f"{method} {path} answers {got} instead of {status}: {text[:200]!r}")
+        return json.loads(text) if text else None
+
+
+def main(url: str) -> None:
+    """Go through the API once; SmokeError at the first thing that is wrong."""
+    client = Client(url)
+    email, password = f"smoke-{secrets.token_hex(8)}@example.com", secrets.token_urlsafe(24)
+    client.expect(200, "GET", "/")
+    client.expect(200, "GET", "/openapi.json")
+    client.expect(401, "GET", "/posts")
+    client.expect(404, "GET", "/nothing/here")
+    client.expect(201, "POST", "/users", {"email": email, "password": password})
+    credentials = {"username": email, "password": password}
+    client.token = client.expect(200, "POST", "/login", credentials, form=True)["access_token"]
+    try:
+        post = client.expect(201, "POST", "/posts", {"title": "Smoke", "content": "test", "published": False})
+        client.expect(201, "POST", "/vote", {"post_id": post["id"], "dir": 1})
+        listed = client.expect(200, "GET", "/posts?limit=1&search=Smoke")
+        if (listed[0]["Post"]["id"], listed[0]["vote"]) != (post["id"], 1):
+            raise SmokeError("the vote does not count")
+    finally:
+        client.expect(204, "DELETE", "/users/me", {"current_password": password})
+
+
+try:
+    main(sys.argv[1])
+except SmokeError as error:
+    sys.exit(f"error: {error}")
