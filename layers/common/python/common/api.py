@@ -3,15 +3,13 @@
 import json
 import traceback
 from collections.abc import Callable, Mapping
-from functools import cache
 from http import HTTPStatus
-from typing import Annotated, Any, get_type_hints
+from typing import Annotated, Any
 
 from aws_lambda_powertools import single_metric
-from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response, depends
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
 from aws_lambda_powertools.event_handler.depends import DependencyResolutionError
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError, ServiceError
-from aws_lambda_powertools.event_handler.openapi import compat
 from aws_lambda_powertools.event_handler.openapi.exceptions import (
     RequestUnsupportedContentType,
     RequestValidationError,
@@ -36,11 +34,6 @@ SECURITY_HEADERS = {
     "Strict-Transport-Security": ["max-age=63072000; includeSubDomains"],
     "X-Content-Type-Options": ["nosniff"],
 }
-
-# At each request Powertools works out anew what a route's signature and its parameters' types say: a tenth of
-# a request's CPU time.
-vars(depends)["get_type_hints"] = cache(get_type_hints)
-vars(compat)["field_annotation_is_scalar"] = cache(compat.field_annotation_is_scalar)
 
 
 def resolver() -> APIGatewayRestResolver:
