@@ -77,3 +77,9 @@ def test_only_a_protected_prod_can_be_deployed_and_no_proxy_before_what_pauses(p
 def test_the_log_of_a_precious_database_is_kept(prod: Stack, dev: Stack) -> None:
     assert prod.properties("Database")["EnableCloudwatchLogsExports"] == ["postgresql"]
     assert "EnableCloudwatchLogsExports" not in dev.properties("Database")
+
+
+def test_a_snapshot_takes_the_place_of_the_database_with_the_names_that_it_has() -> None:
+    cluster = Stack("prod", DatabaseSnapshot="social-before").properties("Database")
+    assert cluster["SnapshotIdentifier"] == {"Ref": "DatabaseSnapshot"}
+    assert not {"DatabaseName", "MasterUsername"} & cluster.keys()
