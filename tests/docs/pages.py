@@ -10,6 +10,7 @@ FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 # A link or an image, but not what looks like one in code.
 LINK = re.compile(r"\]\(([^)\s]+)\)")
+PLACEHOLDER = re.compile(r"<[a-z](?:[\w .-]*\w)?>")
 INLINE_CODE = re.compile(r"`([^`\n]+)`")
 
 
@@ -56,7 +57,7 @@ def anchors(page: Path) -> set[str]:
 
 
 def commands(block: Block) -> list[str]:
-    """Return the commands of a block of shell: without comments, prompts and broken lines."""
-    joined = block.text.replace("\\\n", " ")
+    """Return the commands of a block of shell: without comments, prompts, broken lines and <placeholders>."""
+    joined = PLACEHOLDER.sub("placeholder", block.text.replace("\\\n", " "))
     lines = [re.sub(r"(^|\s)#.*$", "", line).strip().removeprefix("$ ") for line in joined.splitlines()]
     return [line for line in lines if line]

@@ -1,0 +1,157 @@
+"""The steps of docs/development.md, followed in a copy of the project."""
+
+import os
+import re
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import httpx
+import pytest
+
+from tests.docs.pages import ROOT, Block, commands, under
+
+PAGE = ROOT / "docs/development.md"
+EXAMPLE = under(PAGE, "Add a resource, as a worked example")
+MOST_LINES = 100
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return a copy of the project in which the worked example has been followed."""
+    copy = tmp_path_factory.mktemp("project")
+    listed = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, text=True, check=True)
+    for name in listed.stdout.split("\0"):
+        if name and (ROOT / name).exists():
+            (copy / name).parent.mkdir(parents=True, exist_ok=True)
+            shutil.copy2(ROOT / name, copy / name, follow_symlinks=False)
+    # What the functions import in the local run; `make dev` has installed it.
+    (copy / ".local").mkdir()
+    (copy / ".local/layer").symlink_to(ROOT / ".local/layer")
+    for block in EXAMPLE:
+        follow(block, copy)
+    return copy
+
+
+def test_a_resource_is_added_in_under_a_hundred_lines() -> None:
+    assert 20 < sum(len(written(block)) for block in EXAMPLE) < MOST_LINES
+
+
+def test_every_step_fits_the_project_as_it_is(project: Path) -> None:
+    assert (project / "functions/posts/handler.py").read_text().count("def list_tags(") == 1
+    run(project, "ruff", "format", "--check", "functions", "layers", "migrations", "tests")
+    run(project, "ruff", "check", "functions", "layers", "migrations", "tests")
+
+
+@pytest.mark.long
+def test_the_resource_passes_its_tests_and_those_of_the_schema(project: Path) -> None:
+    tests = ["tests/handlers/test_tags.py", "tests/migrations/test_drift.py"]
+    run(project, "pytest", "-n", "0", "-p", "no:cacheprovider", *tests)
+
+
+@pytest.mark.long
+def test_the_resource_passes_the_checks(project: Path) -> None:
+    run(project, "mypy", "functions", "layers", "migrations", "tests/handlers")
+    described = run(project, "python", "packaging/openapi.py")
+    assert '"operationId": "list_tags"' in described
+    (project / "docs/openapi.json").write_text(described)
+    run(project, "python", "packaging/breaking_changes.py", "docs/openapi.released.json", "docs/openapi.json")
+
+
+@pytest.mark.long
+def test_the_example_of_a_test_passes(project: Path) -> None:
+    [example] = under(PAGE, "Write a test")
+    follow(example, project)
+    run(project, "pytest", "-n", "0", "-p", "no:cacheprovider", target(example))
+
+
+@pytest.mark.long
+def test_the_resource_is_served_and_so_is_a_changed_handler_from_the_next_request_on(project: Path) -> None:
+    with serving(project) as url:
+        tags = httpx.get(f"{url}/posts/1/tags", timeout=30)
+        assert (tags.status_code, tags.json()) == (200, [])
+        assert "Welcome." in httpx.get(url, timeout=30).text
+        handler = project / "functions/docs/handler.py"
+        handler.write_text(handler.read_text().replace("Welcome.", "Hello there."))
+        assert "Hello there." in httpx.get(url, timeout=30).text
+
+
+def target(block: Block) -> str:
+    """Return the file that a block is about: its first line."""
+    return block.text.partition("\n")[0].removeprefix("# ").strip()
+
+
+def written(block: Block) -> list[str]:
+    """Return the lines that one has to write to follow a block."""
+    body = block.text.splitlines()[block.language != "bash" :]
+    added = [line[1:] for line in body if line.startswith("+")] if block.language == "diff" else body
+    return [line for line in added if line.strip()]
+
+
+def follow(block: Block, project: Path) -> None:
+    """Do what a block says: run it, or write its file, or change it."""
+    if block.language == "bash":
+        for command in commands(block):
+            subprocess.run(["bash", "-c", command], cwd=project, check=True)
+        return
+    file, body = project / target(block), block.text.partition("\n")[2]
+    if block.language == "diff":
+        text = file.read_text()
+        for hunk in body.split("@@\n"):
+            before, after = side(hunk, "-"), side(hunk, "+")
+            assert text.count(before) == 1, f"{target(block)} has this not once:\n{before}"
+            text = text.replace(before, after)
+        file.write_text(text)
+        return
+    assert not file.exists(), file
+    if file.parent.name == "versions":
+        body = re.sub(r'(?<=down_revision = ")\w+', newest_revision(file.parent), body)
+    file.write_text(body)
+
+
+def side(hunk: str, sign: str) -> str:
+    """Return one side of a hunk: what is there before (-) or after (+)."""
+    return "".join(f"{line[1:]}\n" for line in hunk.splitlines() if line[:1] in {sign, " "})
+
+
+def newest_revision(versions: Path) -> str:
+    """Return the revision that no other follows: the page may be behind by some."""
+    text = "\n".join(file.read_text() for file in versions.glob("*.py"))
+    all_of_them, followed = (
+        set(re.findall(rf'^{name} = "(\w+)"', text, re.MULTILINE)) for name in ("revision", "down_revision")
+    )
+    newest: str
+    [newest] = all_of_them - followed
+    return newest
+
+
+def run(project: Path, program: str, *arguments: str) -> str:
+    """Run a program of the environment in the project and return its output; it has to succeed."""
+    environment = os.environ | {"PYTHONPATH": "functions:layers/common/python"}
+    command = [str(Path(sys.executable).with_name(program)), *arguments]
+    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return done.stdout
+
+
+@contextmanager
+def serving(project: Path) -> Iterator[str]:
+    """Serve a project, on a PostgreSQL of its own as `make dev` does, until the end of the block."""
+    environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    process = subprocess.Popen(
+        [sys.executable, "-m", "local", "serve"],
+        cwd=project,
+        env=environment | {"PORT": "0"},
+        stdout=subprocess.PIPE,
+        text=True,
+    )
+    with process:
+        try:
+            ready = process.stdout.readline() if process.stdout else ""
+            assert ready.startswith("Ready on ")
+            yield ready.removeprefix("Ready on ").strip()
+        finally:
+            process.terminate()
