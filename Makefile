@@ -12,7 +12,7 @@ SOURCES := functions layers migrations packaging local tests bench
 
 .PHONY: help
 help: ## List the habits
-	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-13s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
+	@awk -F ':.*## ' '/^[a-z-]+:.*## / {printf "  make %-14s %s\n", $$1, $$2}' $(MAKEFILE_LIST)
 
 .PHONY: dev
 dev: $(VENV)/local ## Serve the API on http://127.0.0.1:3000 with a PostgreSQL of its own (PORT, DATABASE_URL, JWT_KEYS)
