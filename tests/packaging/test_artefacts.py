@@ -1,0 +1,133 @@
+"""What is deployed: whole, of the right architecture, and with bytecode that nothing has to check."""
+
+import hashlib
+import importlib.util
+import json
+import platform
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from tests.packaging.conftest import ROOT, Build
+from tests.template.stack import Stack
+
+FUNCTIONS = (
+    "AuthorizerFunction",
+    "AuthFunction",
+    "UsersFunction",
+    "PostsFunction",
+    "VotesFunction",
+    "DocsFunction",
+    "RotationFunction",
+    "MigrationFunction",
+)
+# From the header of an ELF file: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
+MACHINE = slice(18, 20)
+MACHINES = {"CommonLayerArm": b"\xb7\x00", "CommonLayerX86": b"\x3e\x00"}
+# PEP 552: flags after the magic number; only the lowest bit set is a hash that nobody checks.
+UNCHECKED_HASH = b"\x01\x00\x00\x00"
+ENVIRONMENT = {
+    "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start",
+    "AWS_REGION": "eu-central-1",
+    "CORS_ORIGIN": "https://app.example.com",
+    "DATABASE_URL": "postgresql://app@db.example.com/social?auth=iam",
+    "JWT_KEYS": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:keys",
+    "POWERTOOLS_SERVICE_NAME": "social",
+    "STAGE": "prod",
+    "TOKEN_LIFETIME": "1800",
+}
+# As Lambda does it: the function's code, then the layer, and the standard library, but nothing installed.
+IMPORT = """
+import importlib, sys
+sys.path[:0] = sys.argv[2:]
+module, _, name = sys.argv[1].rpartition(".")
+assert callable(getattr(importlib.import_module(module), name))
+print(*(name for name in sys.modules if name.partition(".")[0] in ("sqlalchemy", "boto3", "botocore")))
+"""
+
+
+def layer_for_here(build: Build) -> Path:
+    return build("CommonLayerArm" if platform.machine() in {"aarch64", "arm64"} else "CommonLayerX86")
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_handler_runs_with_its_artefact_and_layer_alone(build: Build, name: str) -> None:
+    function = Stack("dev").properties(name)
+    paths = [build(name)]
+    if "Layers" in function:
+        paths.append(layer_for_here(build) / "python")
+    answer = subprocess.run(
+        [sys.executable, "-I", "-S", "-c", IMPORT, function["Handler"], *map(str, paths)],
+        env=ENVIRONMENT,
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert answer.returncode == 0, answer.stderr
+    # What the statements are compiled with stays behind, and so does the SDK, which takes long to start.
+    assert (answer.stdout.strip() == "") == (name != "MigrationFunction")
+
+
+@pytest.mark.parametrize("name", [*FUNCTIONS, *MACHINES])
+def test_every_source_has_bytecode_that_is_taken_as_it_is(build: Build, name: str) -> None:
+    sources = list(build(name).rglob("*.py"))
+    assert sources
+    for source in sources:
+        bytecode = Path(importlib.util.cache_from_source(str(source))).read_bytes()
+        assert bytecode[:4] == importlib.util.MAGIC_NUMBER
+        assert bytecode[4:8] == UNCHECKED_HASH
+
+
+@pytest.mark.parametrize("name", [*FUNCTIONS, *MACHINES])
+def test_nothing_in_it_says_where_it_was_built(build: Build, name: str) -> None:
+    for bytecode in build(name).rglob("*.pyc"):
+        assert str(ROOT).encode() not in bytecode.read_bytes()
+        assert str(build(name).parent).encode() not in bytecode.read_bytes()
+
+
+@pytest.mark.parametrize(("name", "machine"), MACHINES.items())
+def test_a_layer_holds_binaries_of_its_architecture_alone(build: Build, name: str, machine: bytes) -> None:
+    binaries = list(build(name).rglob("*.so*"))
+    assert binaries
+    for binary in binaries:
+        header = binary.read_bytes()[:20]
+        assert header[:4] == b"\x7fELF"
+        assert header[MACHINE] == machine, binary
+
+
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_a_function_runs_on_either_architecture(build: Build, name: str) -> None:
+    assert not list(build(name).rglob("*.so*"))
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_a_layer_is_as_small_as_lambda_wants_it(build: Build, name: str) -> None:
+    # 250 MB, function and layers together, unzipped.
+    assert sum(file.stat().st_size for file in build(name).rglob("*") if file.is_file()) < 50_000_000
+
+
+@pytest.mark.parametrize("name", MACHINES)
+def test_a_layer_brings_the_authorities_of_every_region(build: Build, name: str) -> None:
+    shipped = {path.name for path in (build(name) / "authorities").iterdir()}
+    assert shipped == {path.name for path in (ROOT / "layers" / "common" / "authorities").iterdir()}
+
+
+def test_the_documentation_is_in_the_artefact_itself(build: Build) -> None:
+    document = build("DocsFunction") / "docs" / "openapi.json"
+    assert not document.is_symlink()
+    assert json.loads(document.read_text())["openapi"]
+
+
+def test_a_changed_setting_is_changed_code(build: Build) -> None:
+    expected = hashlib.sha256((ROOT / "template.yaml").read_bytes()).hexdigest()
+    assert (build("UsersFunction") / "template.sha256").read_text().strip() == expected
+
+
+def test_the_makefile_builds_for_the_runtime_of_the_template() -> None:
+    makefile = (ROOT / "packaging" / "Makefile").read_text()
+    [version] = [line.split()[-1] for line in makefile.splitlines() if line.startswith("PYTHON_VERSION ?=")]
+    template = (ROOT / "template.yaml").read_text()
+    assert f"Runtime: python{version}\n" in template
+    assert f"CompatibleRuntimes: [python{version}]\n" in template
