@@ -1,0 +1,39 @@
+"""The workflows of GitHub: nothing that can change under us, and no key of AWS."""
+
+import re
+from pathlib import Path
+
+import pytest
+import yaml
+
+from tests.template.stack import ROOT
+
+WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
+PINNED = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_every_action_is_pinned_by_the_hash_of_its_commit(path: Path) -> None:
+    for line in path.read_text().splitlines():
+        _, found, action = line.partition("uses: ")
+        if found and not action.startswith("./"):
+            assert PINNED.fullmatch(action), line
+
+
+@pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
+def test_no_workflow_may_do_more_than_read_unless_it_says_why(path: Path) -> None:
+    workflow = yaml.safe_load(path.read_text())
+    assert workflow["permissions"] == {"contents": "read"}
+    for job in workflow["jobs"].values():
+        assert job.get("permissions", {}).keys() <= {"contents", "id-token"}
+
+
+def test_there_is_no_stored_key() -> None:
+    assert not [path for path in WORKFLOWS if "secrets." in path.read_text()]
+
+
+def test_prod_comes_after_staging_and_staging_after_the_checks() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "deploy.yml").read_text())["jobs"]
+    assert jobs["staging"]["needs"] == "check"
+    assert jobs["prod"]["needs"] == "staging"
+    assert jobs["prod"]["with"] == {"stage": "prod"}
