@@ -152,6 +152,25 @@ def test_nobody_listens(session: Session, monkeypatch: pytest.MonkeyPatch) -> No
         session.run(NEVER_MIND, [], writes=True)
 
 
+def test_a_server_that_is_back_in_a_moment_is_waited_for(
+    session: Session, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    pauses = []
+    settings = session.settings
+
+    def pause(seconds: float) -> None:
+        pauses.append(seconds)
+        monkeypatch.setattr(session, "settings", settings)
+
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    monkeypatch.setattr(session, "settings", settings._replace(port=port))
+    monkeypatch.setattr(common_database.time, "sleep", pause)
+    assert session.run(NEVER_MIND, [], writes=True) == [[1]]
+    assert len(pauses) == 1
+    assert 0 < pauses[0] < 1
+
+
 def test_the_database_is_not_there(session: Session, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "settings", session.settings._replace(name="nowhere"))
     with pytest.raises(UnavailableError, match="nowhere"):

@@ -15,6 +15,8 @@ from common.settings import database_settings
 RECYCLE_SECONDS: Final = 20 * 60
 # A statement takes milliseconds. Two attempts, each a connect and a statement, still end before the deadline.
 WAIT_SECONDS: Final = 3.0
+# Whoever has lost the connection is seldom alone: a moment later the pooler has noticed, too.
+PAUSE_SECONDS: Final = 0.1
 
 # The server undid the statement because another one got in its way (it took a key, removed a row, held a
 # lock): run again, it sees what that one did.
@@ -73,6 +75,8 @@ class Session:
             log.warning("database unavailable", reason=str(error), may_pass=error.may_pass)
             if not error.may_pass:
                 raise
+        if self.connection is None:
+            time.sleep(PAUSE_SECONDS)
         return self._attempt(sql, values, writes=writes)
 
     def _attempt(self, sql: str, values: Sequence[object], *, writes: bool) -> list[list[Any]]:
