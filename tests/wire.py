@@ -106,8 +106,9 @@ class Wire:
                     if data != TERMINATE:
                         self.round_trips += bool(data) and not is_asking
                         is_asking = True
-                    buffer = self._read(buffer + data)
-                    is_statement = not buffer and self.messages[-1].kind == "S"
+                    buffer, messages = _split(buffer + data)
+                    self.messages += messages
+                    is_statement = not buffer and bool(messages) and messages[-1].kind == "S"
                     if data and is_statement and self.faults:
                         self._break(self.faults.pop(0), data, client, server)
                         return
@@ -119,19 +120,6 @@ class Wire:
                 if not data:
                     return
 
-    def _read(self, data: bytes) -> bytes:
-        """Take down the whole messages at the beginning of what a client has sent and return the rest."""
-        while True:
-            # The first message begins with its length, all others with a letter.
-            start = 0 if data[:1] == b"\0" else 1
-            if len(data) < start + 4:
-                return data
-            end = start + struct.unpack_from("!i", data, start)[0]
-            if len(data) < end:
-                return data
-            self.messages.append(Message(data[:start].decode(), data[start + 4 : end]))
-            data = data[end:]
-
     def _break(self, fault: Fault, data: bytes, client: socket.socket, server: socket.socket) -> None:
         answer = b""
         if fault.reaches_server:
@@ -141,3 +129,18 @@ class Wire:
         client.sendall(fault.answer(answer))
         if not fault.closes:
             select.select([client, self._stopped], [], [])
+
+
+def _split(data: bytes) -> tuple[bytes, list[Message]]:
+    """Take the whole messages off the beginning of what a client has sent; return the rest, and them."""
+    messages: list[Message] = []
+    while True:
+        # The first message begins with its length, all others with a letter.
+        start = 0 if data[:1] == b"\0" else 1
+        if len(data) < start + 4:
+            return data, messages
+        end = start + struct.unpack_from("!i", data, start)[0]
+        if len(data) < end:
+            return data, messages
+        messages.append(Message(data[:start].decode(), data[start + 4 : end]))
+        data = data[end:]

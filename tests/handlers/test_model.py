@@ -1,0 +1,14 @@
+"""The API does what a simple model of it does, whatever is asked in whatever order."""
+
+import hypothesis
+import pytest
+from hypothesis.stateful import run_state_machine_as_test
+
+from tests.data import Database
+from tests.model import Api
+
+
+@pytest.mark.usefixtures("_cheap_hashes")
+def test_the_api_agrees_with_a_model_of_it(database: Database) -> None:
+    settings = hypothesis.settings(max_examples=15, stateful_step_count=40)
+    run_state_machine_as_test(lambda: Api(database), settings=settings)  # type: ignore[arg-type]  # a factory will do

@@ -1,0 +1,78 @@
+"""A system of our own that may be broken: PostgreSQL, PgBouncer before it, and the gateway before both."""
+
+import os
+import shutil
+from collections.abc import Iterator
+from contextlib import ExitStack
+from pathlib import Path
+
+import pytest
+
+import local.postgres
+from common.keys import Key, parse_keys
+from local.data_directory import temporary_directory
+from local.postgres import Cluster
+from tests import pgbouncer
+from tests.data import Database
+from tests.long.system import System
+from tests.pgbouncer import PgBouncer, pooler
+from tests.served import served
+
+HERE = Path(__file__).parent
+DATABASE = "social"
+# As the functions' role has them on AWS (migrations/roles.py); here the gateway migrates, and so may all.
+LIMITS = {"statement_timeout": "2500ms", "lock_timeout": "2s"}
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark whatever stands in this directory."""
+    for item in items:
+        if HERE in item.path.parents:
+            item.add_marker(pytest.mark.long)
+
+
+@pytest.fixture(scope="session")
+def key() -> Key:
+    """Return the key that signs tokens."""
+    return parse_keys(os.environ["JWT_KEYS"])[-1]
+
+
+@pytest.fixture(scope="session")
+def has_pooler() -> bool:
+    """Tell whether there is a PgBouncer; skip what needs one and say how to get it otherwise."""
+    if pgbouncer.program() is None:
+        pytest.skip(pgbouncer.HOW_TO_GET_IT)
+    return True
+
+
+@pytest.fixture(scope="module")
+def cluster() -> Iterator[Cluster]:
+    """Return a PostgreSQL that keeps its data, and its port, over a restart."""
+    directory = temporary_directory()
+    port = local.postgres._free_port()  # noqa: SLF001  # so that a restart finds it again
+    with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
+        patch.setattr(local.postgres, "_free_port", lambda: port)
+        stack.callback(shutil.rmtree, directory, ignore_errors=True)
+        yield stack.enter_context(Cluster(directory))
+
+
+@pytest.fixture(scope="module", params=["pooled", "direct"])
+def system(
+    request: pytest.FixtureRequest, cluster: Cluster, key: Key, tmp_path_factory: pytest.TempPathFactory
+) -> Iterator[System]:
+    """Return the gateway on a database with people in it, with and without PgBouncer between."""
+    cluster.create_database(DATABASE)
+    url = cluster.url(DATABASE)
+    with ExitStack() as stack:
+        pooled: PgBouncer | None = None
+        if request.param == "pooled":
+            request.getfixturevalue("has_pooler")
+            pooled = stack.enter_context(pooler(url, size=10))
+        log = tmp_path_factory.mktemp("gateway") / "log"
+        gateway = stack.enter_context(served(pooled.url() if pooled else url, log))
+        for name, value in LIMITS.items():
+            cluster.execute(f"ALTER DATABASE {DATABASE} SET {name} = '{value}'")
+        with Database(url) as database:
+            system = System(cluster, pooled, gateway, url, key)
+            system.populate(database)
+        yield system

@@ -1,0 +1,172 @@
+"""The system under fire: what can be broken of it, and what must hold whatever is."""
+
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import NamedTuple
+
+import pg8000.exceptions
+
+from common.keys import Key
+from local.postgres import Cluster
+from tests.data import Database, connect
+from tests.local.processes import until
+from tests.long.traffic import NOTHING_DONE, UNKNOWN, Actor, Outcome, Person, Traffic, populate
+from tests.pgbouncer import PgBouncer
+from tests.served import Served
+
+PEOPLE = 6
+# The functions' time-out in template.yaml, less the margin in common/deadline.py.
+LONGEST_SECONDS = 10.0 - 1.0
+CALM_SECONDS = 2.0
+MIXED = {"read": 5, "user": 2, "account": 3, "list": 2, "search": 2, "write": 5, "edit": 2, "vote": 4}
+READS = frozenset({"read", "user", "account", "list", "search"})
+
+
+class Record(NamedTuple):
+    """What was seen from before a fault until after it."""
+
+    outcomes: list[Outcome]
+    during: list[Outcome]
+    after: list[Outcome]
+
+    @property
+    def reads(self) -> Counter[int]:
+        """Count the answers to reads, by status."""
+        return Counter(outcome.status for outcome in self.outcomes if outcome.kind in READS)
+
+    @property
+    def writes(self) -> Counter[int]:
+        """Count the answers to writes, by status; what a user did wrong counts as an answer like any."""
+        return Counter(outcome.status for outcome in self.outcomes if outcome.kind not in READS)
+
+    def __str__(self) -> str:
+        """Say in a line what happened."""
+        longest = max(outcome.seconds for outcome in self.outcomes)
+        return (
+            f"{len(self.outcomes)} requests, {len(self.during)} during;"
+            f" reads {dict(sorted(self.reads.items()))}, writes {dict(sorted(self.writes.items()))};"
+            f" longest {longest:.1f} s"
+        )
+
+
+class System:
+    """PostgreSQL, perhaps PgBouncer, the gateway, and people."""
+
+    def __init__(
+        self, cluster: Cluster, pooler: PgBouncer | None, gateway: Served, url: str, key: Key
+    ) -> None:
+        self.cluster = cluster
+        self.pooler = pooler
+        self.gateway = gateway
+        self.url = url
+        self.key = key
+        self.people: list[Person] = []
+        self._actors: list[Actor] = []
+
+    def populate(self, database: Database) -> None:
+        """Add the people who will be busy."""
+        self.people = populate(database, PEOPLE, self.key)
+        self._actors = [Actor(self.gateway.url, person, self.people, MIXED) for person in self.people]
+
+    def under(self, fault: Callable[[], object], *, calm: float = CALM_SECONDS) -> Record:
+        """Let everyone work while a fault begins and ends, and make sure of all that must hold."""
+        self._warm_up()
+        before = self.gateway.workers()
+        traffic = Traffic(self._actors)
+        traffic.start()
+        time.sleep(calm)
+        begin = time.monotonic()
+        try:
+            fault()
+        finally:
+            self._wait_until_back()
+            end = time.monotonic()
+            # What had begun in the fault gets its answer, and then comes what is asked for after it.
+            time.sleep(LONGEST_SECONDS if calm > CALM_SECONDS else calm)
+            outcomes = traffic.finish()
+        record = Record(
+            outcomes,
+            [outcome for outcome in outcomes if outcome.at + outcome.seconds > begin and outcome.at < end],
+            [outcome for outcome in outcomes if outcome.at > end + 1.0],
+        )
+        assert before <= self.gateway.workers(), "a process was ended"
+        assert_kept(record)
+        self.assert_nothing_lost(record.outcomes)
+        return record
+
+    def _wait_until_back(self) -> None:
+        """Return when the database takes statements, through the pooler too: then the fault is over."""
+        for url in [self.url, *([self.pooler.url()] if self.pooler else [])]:
+            until(lambda url=url: _answers(url), seconds=60)  # type: ignore[misc]  # one argument, bound
+
+    def _warm_up(self) -> None:
+        """Let every function have a process for each who will ask, so that none has to be started later."""
+        traffic = Traffic(self._actors)
+        traffic.start(most=40)
+        for outcome in traffic.join():
+            assert not outcome.wrong, outcome
+            assert outcome.status not in {0, NOTHING_DONE, UNKNOWN}, outcome
+
+    def assert_nothing_lost(self, outcomes: Iterable[Outcome]) -> None:
+        """Make sure that what was said to be written is there, once, and what was said not to be is not."""
+        written = written_titles(self.url)
+        for outcome in outcomes:
+            if not outcome.title:
+                continue
+            number = written[outcome.title]
+            if outcome.status == 201:
+                assert number == 1, outcome
+            elif outcome.status == NOTHING_DONE:
+                assert number == 0, outcome
+            else:
+                assert number <= 1, outcome
+        assert wrong_counters(self.url) == 0
+
+
+def assert_kept(record: Record) -> None:
+    """Make sure of what holds under every fault."""
+    for outcome in record.outcomes:
+        assert not outcome.wrong, outcome
+        assert outcome.status < 500 or outcome.status in {NOTHING_DONE, UNKNOWN}, outcome
+        assert outcome.seconds < LONGEST_SECONDS, outcome
+        assert outcome.status != NOTHING_DONE or outcome.retry_after == "1", outcome
+        assert outcome.status != UNKNOWN or outcome.kind not in READS, outcome
+    assert record.after, "nobody asked for anything after the fault"
+    for outcome in record.after:
+        assert outcome.status not in {0, NOTHING_DONE, UNKNOWN}, outcome
+
+
+def _answers(url: str) -> bool:
+    try:
+        connection = connect(url)
+    except (pg8000.exceptions.Error, OSError):
+        return False
+    try:
+        return bool(connection.run("SELECT 1"))
+    except (pg8000.exceptions.Error, OSError):
+        return False
+    finally:
+        connection.close()
+
+
+def written_titles(url: str) -> Counter[str]:
+    """Count the posts of each title."""
+    connection = connect(url)
+    try:
+        return Counter(title for [title] in connection.run("SELECT title FROM posts"))
+    finally:
+        connection.close()
+
+
+def wrong_counters(url: str) -> int:
+    """Count the posts whose counter is not the number of their votes."""
+    sql = (
+        "SELECT count(*) FROM posts WHERE vote_count <> (SELECT count(*) FROM votes WHERE post_id = posts.id)"
+    )
+    connection = connect(url)
+    try:
+        [[number]] = connection.run(sql)
+        return int(number)
+    finally:
+        connection.close()

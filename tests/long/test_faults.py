@@ -1,0 +1,244 @@
+"""Faults under load: of PostgreSQL, of PgBouncer and of the way to them.
+
+What holds under each is in `System.under`: no wrong answer, no 5xx but 503 and 504, no write that is lost or
+done twice, none of the functions' processes ended, no answer later than the time-out less a margin, and every
+request after the fault answered. What a test says is what is known beyond that.
+"""
+
+import os
+import signal
+import time
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
+
+import pg8000.native
+import pytest
+
+from tests.data import PASSWORD, Database, connect
+from tests.local.processes import until
+from tests.long.conftest import DATABASE
+from tests.long.system import Record, System, wrong_counters
+from tests.long.traffic import Client, populate
+
+DEADLOCKS = 20
+BACKENDS = "pid <> pg_backend_pid() AND backend_type = 'client backend'"
+ROUNDS = 5
+
+
+@pytest.fixture
+def tell(request: pytest.FixtureRequest) -> Iterator[list[Record]]:
+    """Take records, and print them when the test has ended: they are the figures in docs/reliability.md."""
+    records: list[Record] = []
+    yield records
+    for record in records:
+        print(f"\n{request.node.name}: {record}")  # noqa: T201  # for who runs the test
+
+
+@contextmanager
+def beside(system: System) -> Iterator[pg8000.native.Connection]:
+    """Give a connection that does not go through the pooler."""
+    connection = connect(system.url)
+    try:
+        yield connection
+    finally:
+        connection.close()
+
+
+def test_every_backend_is_killed_again_and_again(system: System, tell: list[Record]) -> None:
+    def kill() -> None:
+        for _ in range(ROUNDS):
+            system.cluster.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {BACKENDS}")
+            time.sleep(0.5)
+
+    record = system.under(kill)
+    tell.append(record)
+    # The second attempt comes when all are dead and known to be.
+    assert record.reads.keys() == {200}
+
+
+def test_the_database_crashes_and_recovers(system: System, tell: list[Record]) -> None:
+    def crash() -> None:
+        [pid, *_] = system.cluster.execute(
+            f"SELECT pid FROM pg_stat_activity WHERE {BACKENDS} AND pid > 0"
+        ).splitlines()
+        os.kill(int(pid), signal.SIGKILL)
+        time.sleep(1)
+
+    tell.append(system.under(crash))
+
+
+def test_the_database_restarts(system: System, tell: list[Record]) -> None:
+    def restart() -> None:
+        system.cluster.stop()
+        time.sleep(1)
+        system.cluster.start()
+
+    record = system.under(restart, calm=3)
+    tell.append(record)
+    assert 503 in record.reads
+
+
+def test_the_pooler_restarts(system: System, tell: list[Record]) -> None:
+    if system.pooler is None:
+        pytest.skip("there is no pooler between")
+
+    def restart() -> None:
+        for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM):
+            assert system.pooler is not None
+            system.pooler.stop(number)
+            system.pooler.start()
+            time.sleep(0.5)
+
+    tell.append(system.under(restart))
+
+
+def test_the_pooler_is_away_for_a_second(system: System, tell: list[Record]) -> None:
+    if system.pooler is None:
+        pytest.skip("there is no pooler between")
+
+    def leave() -> None:
+        assert system.pooler is not None
+        system.pooler.stop()
+        time.sleep(1)
+        system.pooler.start()
+
+    record = system.under(leave)
+    tell.append(record)
+    assert 503 in record.reads
+    assert 503 in record.writes
+
+
+def test_a_statement_runs_into_its_limit(system: System, tell: list[Record]) -> None:
+    def lock() -> None:
+        with beside(system) as connection:
+            connection.run("BEGIN")
+            connection.run("LOCK TABLE posts IN ACCESS EXCLUSIVE MODE")
+            time.sleep(4)
+            connection.run("ROLLBACK")
+
+    record = system.under(lock)
+    tell.append(record)
+    assert 503 in record.reads
+    # The server gave up before the function did: what became of the write is known.
+    assert 504 not in record.writes
+
+
+def test_the_server_is_slower_than_a_function_waits(system: System, tell: list[Record]) -> None:
+    def set_limits(statement: str, lock: str) -> None:
+        for name, value in (("statement_timeout", statement), ("lock_timeout", lock)):
+            system.cluster.execute(f"ALTER DATABASE {DATABASE} SET {name} = '{value}'")
+        system.cluster.execute(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {BACKENDS}")
+
+    def hang() -> None:
+        set_limits("0", "0")
+        time.sleep(0.5)
+        with beside(system) as connection:
+            connection.run("BEGIN")
+            connection.run("LOCK TABLE posts IN ACCESS EXCLUSIVE MODE")
+            time.sleep(9)
+            connection.run("ROLLBACK")
+        set_limits("2500ms", "2s")
+
+    record = system.under(hang, calm=3)
+    tell.append(record)
+    assert 503 in record.reads
+    assert 504 in record.writes
+
+
+def test_the_server_is_full(system: System, tell: list[Record]) -> None:
+    def fill() -> None:
+        guests = []
+        try:
+            while True:
+                try:
+                    guests.append(connect(system.url))
+                except pg8000.native.DatabaseError:
+                    break
+            kill_others = " AND ".join([BACKENDS, "pid <> ALL(:guests)", "datname = current_database()"])
+            pids = [guest.run("SELECT pg_backend_pid()")[0][0] for guest in guests]
+            for _ in range(ROUNDS):
+                guests[0].run(
+                    f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {kill_others}", guests=pids
+                )
+                try:
+                    while True:
+                        guests.append(connect(system.url))
+                        pids.append(guests[-1].run("SELECT pg_backend_pid()")[0][0])
+                except pg8000.native.DatabaseError:
+                    time.sleep(0.2)
+        finally:
+            for guest in guests:
+                guest.close()
+
+    record = system.under(fill)
+    tell.append(record)
+    assert 503 in record.reads
+    # PgBouncer says by one SQLSTATE that it has found no server and that it has lost one: only without it is
+    # it known that nothing was done.
+    assert system.pooler or 503 in record.writes
+
+
+def test_the_server_is_the_old_writer_of_a_failover(system: System, tell: list[Record]) -> None:
+    def read_only(value: str) -> None:
+        system.cluster.execute(f"ALTER SYSTEM SET default_transaction_read_only = {value}")
+        system.cluster.execute("SELECT pg_reload_conf()")
+
+    def fail_over() -> None:
+        read_only("on")
+        time.sleep(2)
+        read_only("off")
+
+    record = system.under(fail_over)
+    tell.append(record)
+    assert record.reads.keys() == {200}
+    # It was refused, not lost: what became of the write is known.
+    assert 503 in record.writes
+    assert 504 not in record.writes
+
+
+def test_a_deadlock_is_survived_by_its_victim(system: System) -> None:
+    # One statement that deletes an account counts down many posts; here somebody else locks the first and the
+    # last of them the other way round.
+    first, *_, last = sorted(person.post for person in system.people)
+    lock = "UPDATE posts SET content = content WHERE id = :post"
+    with ThreadPoolExecutor(1) as pool, Database(system.url) as database:
+        database.run(f"ALTER DATABASE {DATABASE} SET deadlock_timeout = '300ms'")
+        database.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {BACKENDS}")
+        other = connect(system.url)
+        # A session looks for a deadlock once, this long after it began to wait: by then the circle is closed,
+        # and this one never does.
+        other.run("SET deadlock_timeout = '1min'")
+        before = deadlocks(database)
+        for _ in range(DEADLOCKS):
+            [leaver] = populate(database, 1, system.key)
+            for person in system.people:
+                database.add_vote(leaver.id, person.post)
+            client = Client(system.gateway.url, leaver.token)
+            other.run("BEGIN")
+            other.run(lock, post=last)
+            answer = pool.submit(client.send, "DELETE", "/users/me", {"current_password": PASSWORD})
+            wait_for_lock(database)
+            other.run(lock, post=first)
+            other.run("COMMIT")
+            assert answer.result().status == 204
+            client.close()
+        until(lambda: deadlocks(database) >= before + DEADLOCKS)
+        other.close()
+        database.run(f"ALTER DATABASE {DATABASE} RESET deadlock_timeout")
+    assert wrong_counters(system.url) == 0
+
+
+def deadlocks(database: Database) -> int:
+    """Count the deadlocks that the server has broken so far."""
+    number: int = database.value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
+    return number
+
+
+def wait_for_lock(database: Database) -> None:
+    """Return when a session of the database waits for a lock."""
+    sql = (
+        "SELECT count(*) FROM pg_stat_activity"
+        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+    )
+    until(lambda: database.value(sql) > 0)

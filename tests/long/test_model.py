@@ -1,0 +1,20 @@
+"""The API beside a simple model of it, for longer than `make test` has time for."""
+
+import hypothesis
+import pytest
+from hypothesis.stateful import run_state_machine_as_test
+
+from common import passwords
+from tests.data import PASSWORD_HASH, Database
+from tests.model import Api
+
+
+def test_the_api_agrees_with_a_model_of_it_for_long(
+    database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(passwords, "COST", 4)
+    monkeypatch.setattr(passwords, "NOBODY", PASSWORD_HASH)
+    settings = hypothesis.settings(
+        max_examples=400, stateful_step_count=60, suppress_health_check=list(hypothesis.HealthCheck)
+    )
+    run_state_machine_as_test(lambda: Api(database), settings=settings)  # type: ignore[arg-type]  # a factory will do

@@ -1,0 +1,247 @@
+"""Users who keep an API busy over HTTP, and check every answer against what they know.
+
+Each is a thread with a connection, an account and posts of their own, so that each knows what every answer
+has to be: one that is somebody else's is noticed.
+"""
+
+import http.client
+import json
+import random
+import threading
+import time
+import uuid
+from collections import Counter
+from collections.abc import Callable, Iterable, Sequence
+from typing import Any, NamedTuple
+from urllib.parse import quote, urlencode, urlsplit
+
+from common.keys import Key
+from common.tokens import Bearer, sign
+from tests.data import PASSWORD, Database
+
+PATIENCE_SECONDS = 30.0
+NOTHING_DONE = 503
+UNKNOWN = 504
+
+
+class Outcome(NamedTuple):
+    """A request and what came of it; `wrong` says what in the answer cannot be, `title` what was written."""
+
+    kind: str
+    status: int
+    at: float
+    seconds: float
+    retry_after: str | None
+    title: str
+    wrong: str
+
+
+class Reply(NamedTuple):
+    """An answer over HTTP."""
+
+    status: int
+    retry_after: str | None
+    body: bytes
+
+
+class Client:
+    """A connection that is kept, as browsers do, and made anew when it was closed."""
+
+    def __init__(self, url: str, token: str = "") -> None:
+        parts = urlsplit(url)
+        self._connection = http.client.HTTPConnection(
+            parts.hostname or "", parts.port, timeout=PATIENCE_SECONDS
+        )
+        self._authorization = {"Authorization": f"Bearer {token}"} if token else {}
+
+    def send(self, method: str, path: str, body: object = None) -> Reply:
+        """Send a request, with a body that is a text as a form and any other as JSON; return the answer."""
+        headers = dict(self._authorization)
+        text = body if isinstance(body, str) else json.dumps(body)
+        if body is not None:
+            form = "application/x-www-form-urlencoded"
+            headers["Content-Type"] = form if isinstance(body, str) else "application/json"
+        self._connection.request(method, path, None if body is None else text.encode(), headers)
+        answer = self._connection.getresponse()
+        return Reply(answer.status, answer.headers["Retry-After"], answer.read())
+
+    def close(self) -> None:
+        """Close the connection."""
+        self._connection.close()
+
+
+class Person(NamedTuple):
+    """Somebody with an account, a token and a post that nobody changes; all in the database already."""
+
+    id: int
+    email: str
+    token: str
+    post: int
+
+    @property
+    def title(self) -> str:
+        """The title of their post."""
+        return f"of {self.email}"
+
+
+def populate(database: Database, number: int, key: Key) -> list[Person]:
+    """Add people, whose tokens are signed with a key and good for an hour."""
+    people = []
+    for _ in range(number):
+        email = f"{uuid.uuid4().hex}@example.com"
+        user = database.add_user(email)
+        token = sign(Bearer(user, str(uuid.uuid4())), key, lifetime=3600)
+        people.append(Person(user, email, token, database.add_post(user, f"of {email}")))
+    return people
+
+
+class Actor:
+    """One person at work; `others` are those whose posts they read and vote on.
+
+    What they know of their votes and posts they know the next time they work, too.
+    """
+
+    def __init__(self, url: str, me: Person, others: Sequence[Person], weights: dict[str, int]) -> None:
+        self._client = Client(url, me.token)
+        self._me = me
+        self._others = others
+        self._weights = weights
+        self._chance = random.Random(me.id)
+        self._votes: dict[int, bool | None] = {}
+        self._own: list[tuple[int, str]] = []
+        self.outcomes: list[Outcome] = []
+
+    def work(self, is_over: Callable[[int], bool]) -> None:
+        """Send one request after the other until `is_over`, which is told how many were sent."""
+        kinds, weights = list(self._weights), list(self._weights.values())
+        self.outcomes = []
+        while not is_over(len(self.outcomes)):
+            kind = self._chance.choices(kinds, weights)[0]
+            begin = time.monotonic()
+            title = ""
+            try:
+                reply, title, wrong = getattr(self, f"_{kind}")()
+            except (OSError, http.client.HTTPException) as error:
+                reply, wrong = Reply(0, None, b""), f"no answer: {error!r}"
+                self._client.close()
+            seconds = time.monotonic() - begin
+            self.outcomes.append(Outcome(kind, reply.status, begin, seconds, reply.retry_after, title, wrong))
+        self._client.close()
+
+    def _get(self, path: str, right: Callable[[Any], bool]) -> tuple[Reply, str, str]:
+        reply = self._client.send("GET", path)
+        return reply, "", _mistake(reply, {200}, right)
+
+    def _read(self) -> tuple[Reply, str, str]:
+        other = self._chance.choice(self._others)
+        return self._get(
+            f"/posts/{other.post}", lambda post: (post["id"], post["title"]) == (other.post, other.title)
+        )
+
+    def _user(self) -> tuple[Reply, str, str]:
+        other = self._chance.choice(self._others)
+        return self._get(
+            f"/users/{other.id}", lambda user: (user["id"], user["email"]) == (other.id, other.email)
+        )
+
+    def _account(self) -> tuple[Reply, str, str]:
+        return self._get("/users/me", lambda account: account["email"] == self._me.email)
+
+    def _list(self) -> tuple[Reply, str, str]:
+        return self._get("/posts?limit=5", lambda page: len(page) == 5)
+
+    def _search(self) -> tuple[Reply, str, str]:
+        other = self._chance.choice(self._others)
+        return self._get(
+            f"/posts?search={quote(other.email[:12])}",
+            lambda page: [entry["Post"]["id"] for entry in page] == [other.post],
+        )
+
+    def _write(self) -> tuple[Reply, str, str]:
+        title = uuid.uuid4().hex
+        reply = self._client.send("POST", "/posts", {"title": title, "content": "c", "published": False})
+        wrong = _mistake(reply, {201}, lambda post: self._is_own(post, title))
+        if reply.status == 201 and not wrong:
+            self._own.append((json.loads(reply.body)["id"], title))
+        return reply, title, wrong
+
+    def _edit(self) -> tuple[Reply, str, str]:
+        if not self._own:
+            return self._write()
+        post, title = self._own[-1]
+        body = {"title": title, "content": uuid.uuid4().hex, "published": False}
+        reply = self._client.send("PUT", f"/posts/{post}", body)
+        return reply, "", _mistake(reply, {200}, lambda it: self._is_own(it, title) and it["id"] == post)
+
+    def _vote(self) -> tuple[Reply, str, str]:
+        post = self._chance.choice(self._others).post
+        direction = self._chance.randint(0, 1)
+        has = self._votes.get(post, False)
+        reply = self._client.send("POST", "/vote", {"post_id": post, "dir": direction})
+        # Who does not know whether an earlier vote was counted cannot say which of the two is right.
+        taken = 409 if direction else 404
+        expected = {201, taken} if has is None else {taken if bool(direction) is has else 201}
+        wrong = _mistake(reply, expected, lambda answer: "message" in answer or "detail" in answer)
+        if reply.status in {UNKNOWN, 0}:
+            self._votes[post] = None
+        elif reply.status != NOTHING_DONE:
+            self._votes[post] = bool(direction)
+        return reply, "", wrong
+
+    def _login(self) -> tuple[Reply, str, str]:
+        form = urlencode({"username": self._me.email, "password": PASSWORD})
+        reply = self._client.send("POST", "/login", form)
+        return reply, "", _mistake(reply, {200}, lambda token: token["token_type"] == "bearer")
+
+    def _sign_up(self) -> tuple[Reply, str, str]:
+        email = f"{uuid.uuid4().hex}@example.com"
+        reply = self._client.send("POST", "/users", {"email": email, "password": PASSWORD})
+        return reply, "", _mistake(reply, {201}, lambda user: user["email"] == email)
+
+    def _is_own(self, post: Any, title: str) -> bool:  # noqa: ANN401  # what JSON holds
+        return bool(post["title"] == title and post["owner"]["id"] == self._me.id)
+
+
+def _mistake(reply: Reply, expected: set[int], right: Callable[[Any], bool]) -> str:
+    """Return what is wrong with an answer; an answer that says that there is none is not wrong."""
+    if reply.status in {NOTHING_DONE, UNKNOWN}:
+        return ""
+    if reply.status not in expected:
+        return f"{reply.status} instead of {expected}: {reply.body[:200]!r}"
+    return "" if right(json.loads(reply.body)) else f"somebody else's answer: {reply.body[:200]!r}"
+
+
+class Traffic:
+    """People at work at the same time, a thread each, from `start` to `finish`."""
+
+    def __init__(self, actors: Iterable[Actor]) -> None:
+        self._actors = list(actors)
+        self._over = threading.Event()
+        self._threads: list[threading.Thread] = []
+        self._most = 0
+
+    def start(self, most: int = 10**9) -> None:
+        """Let them work until `finish` or until each has sent `most` requests."""
+        self._most = most
+        self._threads = [threading.Thread(target=actor.work, args=(self._is_over,)) for actor in self._actors]
+        for thread in self._threads:
+            thread.start()
+
+    def _is_over(self, sent: int) -> bool:
+        return self._over.is_set() or sent >= self._most
+
+    def join(self) -> list[Outcome]:
+        """Wait until each has sent their requests; return all outcomes."""
+        for thread in self._threads:
+            thread.join()
+        return [outcome for actor in self._actors for outcome in actor.outcomes]
+
+    def finish(self) -> list[Outcome]:
+        """Let nobody begin another request; return all outcomes."""
+        self._over.set()
+        return self.join()
+
+
+def statuses(outcomes: Iterable[Outcome]) -> Counter[int]:
+    """Count the statuses."""
+    return Counter(outcome.status for outcome in outcomes)

@@ -1,0 +1,367 @@
+"""What the API is, said once more and far simpler, to compare the functions with: dictionaries and lists.
+
+Hypothesis invents sequences of requests; each is answered by a handler on PostgreSQL and by the model, and
+the two have to agree.
+"""
+
+from dataclasses import dataclass, field
+from typing import Any
+from urllib.parse import urlencode
+
+import hypothesis.strategies as st
+import jwt
+from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
+
+from tests.data import Database
+from tests.lambdas import Answer, call
+
+EMAILS = ["ada@example.com", "ADA@example.com", "bob@example.com", "eve@example.com", "Zoë@exämple.com"]
+PASSWORDS = ["correct horse", "pässwörd"]
+TITLES = ["Hello", "hello world", "50% off", "50_off", "\\", "Grüße", "日本語", ""]
+TERMS = ["", "h", "ell", "0%", "_", "\\", "ü", "本", "nothing"]
+FREE_FAILURES = 9
+
+choices = st.integers(0, 10**9)
+
+
+@dataclass(eq=False)
+class User:
+    """An account; `sessions` maps those that are open to the refresh tokens that were never used."""
+
+    id: int
+    email: str
+    password: str
+    phone_number: str | None = None
+    failures: int = 0
+    is_gone: bool = False
+    sessions: dict[str, list[str]] = field(default_factory=dict)
+    keys: dict[str, tuple[dict[str, object], int]] = field(default_factory=dict)
+
+
+@dataclass(eq=False)
+class Post:
+    """A post and who voted on it."""
+
+    id: int
+    owner: User
+    body: dict[str, object]
+    votes: set[int] = field(default_factory=set)
+
+    def is_visible_to(self, user: User) -> bool:
+        return bool(self.body["published"]) or self.owner is user
+
+
+class Api(RuleBasedStateMachine):
+    """The functions beside the model."""
+
+    def __init__(self, database: Database) -> None:
+        super().__init__()
+        self.database = database
+        self.users: list[User] = []
+        self.posts: list[Post] = []
+        self.deleted_posts: list[int] = []
+
+    @initialize()
+    def begin(self) -> None:
+        """Begin with nothing but one user: most requests need one."""
+        self.database.empty()
+        self.sign_up(EMAILS[0], PASSWORDS[0])
+
+    # Who and what a request is about; those who are gone are among them.
+
+    def someone(self, choice: int) -> User:
+        return self.users[choice % len(self.users)]
+
+    def some_post(self, choice: int) -> int:
+        known = [*(post.id for post in self.posts), *self.deleted_posts, 0]
+        return known[choice % len(known)]
+
+    def present(self) -> list[User]:
+        return [user for user in self.users if not user.is_gone]
+
+    def holder(self, email: str) -> User | None:
+        return next((user for user in self.present() if user.email.lower() == email.lower()), None)
+
+    def visible(self, post_id: int, viewer: User) -> Post | None:
+        return next((post for post in self.posts if post.id == post_id and post.is_visible_to(viewer)), None)
+
+    def check(self, answer: Answer, user: User, status: int) -> bool:
+        """Compare the status, for a user who may be gone; tell whether it is a success."""
+        expected = 401 if user.is_gone else status
+        assert answer.status == expected, (answer, expected)
+        return expected < 300
+
+    # Accounts.
+
+    @rule(email=st.sampled_from(EMAILS), password=st.sampled_from(PASSWORDS))
+    def sign_up(self, email: str, password: str) -> None:
+        answer = call("sign_up", body={"email": email, "password": password})
+        assert answer.status == (409 if self.holder(email) else 201), answer
+        if answer.status == 201:
+            assert answer.json()["email"] == email.partition("@")[0] + email[email.index("@") :].lower()
+            self.users.append(User(answer.json()["id"], answer.json()["email"], password))
+
+    @rule(who=choices)
+    def read_account(self, who: int) -> None:
+        user = self.someone(who)
+        answer = call("read_account", user=user.id)
+        if self.check(answer, user, 200):
+            account = answer.json()
+            assert (account["id"], account["email"]) == (user.id, user.email)
+            assert account["phone_number"] == user.phone_number
+
+    @rule(who=choices)
+    def read_user(self, who: int) -> None:
+        user = self.someone(who)
+        answer = call("read_user", item=user.id)
+        assert answer.status == (404 if user.is_gone else 200)
+        if not user.is_gone:
+            assert answer.json().keys() == {"id", "email", "created_at"}
+            assert answer.json()["email"] == user.email
+
+    @rule(who=choices, number=st.sampled_from(["+44 20", None]))
+    def change_phone_number(self, who: int, number: str | None) -> None:
+        user = self.someone(who)
+        if self.check(call("update_account", user=user.id, body={"phone_number": number}), user, 200):
+            user.phone_number = number
+
+    @rule(who=choices, email=st.sampled_from(EMAILS), password=st.sampled_from(PASSWORDS))
+    def change_email(self, who: int, email: str, password: str) -> None:
+        user = self.someone(who)
+        if not self.may_try(user, password):
+            return
+        body = {"email": email, "current_password": password}
+        answer = call("update_account", user=user.id, body=body)
+        holder = self.holder(email)
+        success = 409 if holder not in {None, user} else 200
+        if self.check(answer, user, self.proven(user, password, success)):
+            user.email = answer.json()["email"]
+            assert user.email.lower() == email.lower()
+            # The failures are counted for an address, and this one may have its own.
+            user.failures = FREE_FAILURES
+
+    @rule(who=choices, password=st.sampled_from(PASSWORDS), new=st.sampled_from(PASSWORDS), which=choices)
+    def change_password(self, who: int, password: str, new: str, which: int) -> None:
+        user = self.someone(who)
+        if not self.may_try(user, password) or not user.sessions:
+            return
+        kept = sorted(user.sessions)[which % len(user.sessions)]
+        body = {"current_password": password, "new_password": new}
+        answer = call("update_password", user=user.id, session=kept, body=body)
+        if self.check(answer, user, self.proven(user, password, 204)):
+            user.password = new
+            user.sessions = {kept: user.sessions[kept]}
+
+    @precondition(lambda self: len(self.present()) > 1)
+    @rule(who=choices, password=st.sampled_from(PASSWORDS))
+    def leave(self, who: int, password: str) -> None:
+        user = self.someone(who)
+        if not self.may_try(user, password):
+            return
+        answer = call("delete_account", user=user.id, body={"current_password": password})
+        if self.check(answer, user, self.proven(user, password, 204)):
+            user.is_gone = True
+            user.sessions.clear()
+            self.deleted_posts += [post.id for post in self.posts if post.owner is user]
+            self.posts = [post for post in self.posts if post.owner is not user]
+            for post in self.posts:
+                post.votes.discard(user.id)
+
+    # Sessions.
+
+    def may_try(self, user: User, password: str) -> bool:
+        """Tell whether an attempt stays below the limit, beyond which the clock decides."""
+        return user.is_gone or password == user.password or user.failures < FREE_FAILURES
+
+    def proven(self, user: User, password: str, success: int) -> int:
+        """Return the status of a request that wants the password, and count a failure."""
+        if user.is_gone:
+            return 401
+        if password != user.password:
+            user.failures += 1
+            return 403
+        # A right password that led to nothing counts, too.
+        user.failures = user.failures + 1 if success >= 400 else 0
+        return success
+
+    @rule(who=choices, password=st.sampled_from(PASSWORDS), shout=st.booleans())
+    def log_in(self, who: int, password: str, *, shout: bool) -> None:
+        user = self.someone(who)
+        if user.is_gone or not self.may_try(user, password):
+            return
+        email = user.email.upper() if shout and user.email.isascii() else user.email
+        answer = call("login", body=urlencode({"username": email, "password": password}))
+        assert answer.status == self.proven(user, password, 200), answer
+        if answer.status == 200:
+            self.remember(user, answer.json())
+
+    def remember(self, user: User, token: dict[str, Any]) -> str:
+        claims = jwt.decode(token["access_token"], options={"verify_signature": False})
+        assert claims["user_id"] == user.id
+        session: str = claims["sid"]
+        user.sessions.setdefault(session, []).append(token["refresh_token"])
+        return session
+
+    @rule(who=choices, which=choices)
+    def refresh(self, who: int, which: int) -> None:
+        user = self.someone(who)
+        tokens = [(session, token) for session, own in sorted(user.sessions.items()) for token in own]
+        if not tokens:
+            return
+        session, token = tokens[which % len(tokens)]
+        answer = call("refresh", body={"refresh_token": token})
+        assert answer.status == 200
+        # The one that was used is still good, for a moment: its answer might have been lost.
+        assert self.remember(user, answer.json()) == session
+
+    @rule(who=choices, which=choices)
+    def log_out(self, who: int, which: int) -> None:
+        user = self.someone(who)
+        if not user.sessions:
+            return
+        session = sorted(user.sessions)[which % len(user.sessions)]
+        self.check(call("log_out", user=user.id, session=session), user, 204)
+        for token in user.sessions.pop(session):
+            assert call("refresh", body={"refresh_token": token}).status == 401
+
+    @rule(who=choices)
+    def log_out_everywhere(self, who: int) -> None:
+        user = self.someone(who)
+        self.check(call("log_out_everywhere", user=user.id), user, 204)
+        for tokens in user.sessions.values():
+            assert call("refresh", body={"refresh_token": tokens[-1]}).status == 401
+        user.sessions.clear()
+
+    # Posts and votes.
+
+    @rule(
+        who=choices,
+        title=st.sampled_from(TITLES),
+        content=st.sampled_from(TITLES),
+        published=st.booleans(),
+        key=st.sampled_from([None, None, "a", "b"]),
+    )
+    def write(self, who: int, title: str, content: str, *, published: bool, key: str | None) -> None:
+        user = self.someone(who)
+        body: dict[str, object] = {"title": title, "content": content, "published": published}
+        answer = call("create_post", user=user.id, body=body, headers={"Idempotency-Key": key})
+        if key in user.keys:
+            first, made = user.keys[key]
+            if self.check(answer, user, 201 if first == body else 422):
+                assert answer.json()["id"] == made
+        elif self.check(answer, user, 201):
+            post = Post(answer.json()["id"], user, body)
+            self.posts.append(post)
+            self.compare(answer.json(), post)
+            if key is not None:
+                user.keys[key] = (body, post.id)
+
+    @rule(who=choices, which=choices, title=st.sampled_from(TITLES), published=st.booleans())
+    def edit(self, who: int, which: int, title: str, *, published: bool) -> None:
+        user, post_id = self.someone(who), self.some_post(which)
+        body: dict[str, object] = {"title": title, "content": "new", "published": published}
+        answer = call("change_post", user=user.id, item=post_id, body=body)
+        post = self.visible(post_id, user)
+        if self.check(answer, user, self.own(post, user, 200)) and post:
+            post.body = body
+            self.compare(answer.json(), post)
+
+    @rule(who=choices, which=choices)
+    def remove(self, who: int, which: int) -> None:
+        user, post_id = self.someone(who), self.some_post(which)
+        post = self.visible(post_id, user)
+        answer = call("delete_post", user=user.id, item=post_id)
+        if self.check(answer, user, self.own(post, user, 204)) and post:
+            self.posts.remove(post)
+            self.deleted_posts.append(post_id)
+
+    @rule(who=choices, which=choices)
+    def read(self, who: int, which: int) -> None:
+        user, post_id = self.someone(who), self.some_post(which)
+        post = self.visible(post_id, user)
+        answer = call("read_post", user=user.id, item=post_id)
+        if self.check(answer, user, 200 if post else 404) and post:
+            self.compare(answer.json(), post)
+
+    @rule(who=choices, which=choices, direction=st.sampled_from([1, 1, 0, -1]))
+    def vote(self, who: int, which: int, direction: int) -> None:
+        user, post_id = self.someone(who), self.some_post(which)
+        post = self.visible(post_id, user)
+        answer = call("vote", user=user.id, body={"post_id": post_id, "dir": direction})
+        has = post is not None and user.id in post.votes
+        refusal = 409 if post and direction == 1 else 404
+        if self.check(answer, user, 201 if post and has != (direction == 1) else refusal) and post:
+            post.votes ^= {user.id}
+
+    def own(self, post: Post | None, user: User, success: int) -> int:
+        if post is None:
+            return 404
+        return success if post.owner is user else 403
+
+    def compare(self, found: dict[str, Any], post: Post) -> None:
+        assert {name: found[name] for name in post.body} == post.body
+        assert (found["id"], found["owner"]["id"]) == (post.id, post.owner.id)
+        assert found["owner"]["email"] == post.owner.email
+
+    # Lists.
+
+    @rule(
+        who=choices,
+        term=st.sampled_from(TERMS),
+        sort=st.sampled_from(["new", "old", "top"]),
+        published=st.sampled_from([True, True, False]),
+        limit=st.integers(1, 5),
+        skip=st.integers(0, 3),
+    )
+    def list_all(self, who: int, term: str, sort: str, *, published: bool, limit: int, skip: int) -> None:
+        user = self.someone(who)
+        query = {
+            "search": term,
+            "sort": sort,
+            "published": str(published).lower(),
+            "limit": limit,
+            "skip": skip,
+        }
+        answer = call("list_posts", user=user.id, query=[(name, str(value)) for name, value in query.items()])
+        if self.check(answer, user, 200):
+            listed = [
+                post
+                for post in self.posts
+                if (
+                    post.is_visible_to(user)
+                    if published
+                    else post.owner is user and not post.body["published"]
+                )
+            ]
+            self.compare_page(answer, listed, term, sort, limit, skip)
+
+    @rule(who=choices, author=choices, sort=st.sampled_from(["new", "old", "top"]), limit=st.integers(1, 5))
+    def list_author(self, who: int, author: int, sort: str, limit: int) -> None:
+        user, by = self.someone(who), self.someone(author)
+        query = [("sort", sort), ("limit", str(limit))]
+        answer = call("list_user_posts", user=user.id, item=by.id, query=query)
+        if self.check(answer, user, 404 if by.is_gone else 200):
+            listed = [post for post in self.posts if post.owner is by and post.is_visible_to(user)]
+            self.compare_page(answer, listed, "", sort, limit, 0)
+
+    def compare_page(
+        self, answer: Answer, listed: list[Post], term: str, sort: str, limit: int, skip: int
+    ) -> None:
+        found = [post for post in listed if term in str(post.body["title"])]
+        order = sorted(found, key=lambda post: post.id, reverse=sort != "old")
+        if sort == "top":
+            order.sort(key=lambda post: len(post.votes), reverse=True)
+        page = answer.json()
+        assert [entry["Post"]["id"] for entry in page] == [post.id for post in order[skip : skip + limit]]
+        for entry, post in zip(page, order[skip : skip + limit], strict=True):
+            self.compare(entry["Post"], post)
+            assert entry["vote"] == len(post.votes)
+        assert ("Link" in answer.headers) == (len(order) > skip + limit)
+
+    @invariant()
+    def the_tables_hold_what_the_model_does(self) -> None:
+        votes = self.database.run("SELECT id, vote_count FROM posts ORDER BY id")
+        assert votes == [[post.id, len(post.votes)] for post in sorted(self.posts, key=lambda post: post.id)]
+        ranks = self.database.run("SELECT post_id, vote_count FROM post_ranks ORDER BY post_id")
+        assert ranks == votes
+        assert self.database.value("SELECT count(*) FROM users") == len(self.present())

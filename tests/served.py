@@ -1,0 +1,86 @@
+"""The local gateway as a process of its own, as its clients see it: `python -m local serve`."""
+
+import os
+import shutil
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import NamedTuple
+
+ROOT = Path(__file__).parents[1]
+# What the gateway reads, and where the layer's packages are when `make dev` has installed them.
+SERVED = ("functions", "layers", "local", "migrations", "template.yaml")
+INSTALLED = Path(".local", "layer")
+PROC = Path("/proc")
+
+
+class Served(NamedTuple):
+    """A gateway that serves: where, in which process, and the file that everything it prints goes to."""
+
+    url: str
+    pid: int
+    log: Path
+
+    def workers(self) -> set[int]:
+        """Return the processes of the functions that run now."""
+        children = (PROC / f"{self.pid}/task/{self.pid}/children").read_text().split()
+        return {int(pid) for pid in children if b"worker.py" in _command(int(pid))}
+
+    def resident_kilobytes(self) -> dict[int, int]:
+        """Return the memory that each process of a function holds."""
+        return {pid: _resident(pid) for pid in self.workers()}
+
+
+@contextmanager
+def served(database_url: str, log: Path) -> Iterator[Served]:
+    """Serve the API on a database, which is migrated first, until the end of the block.
+
+    What is served is the project as it is now: who edits it meanwhile would have every process replaced.
+    """
+    project = log.parent / "project"
+    _copy(project)
+    with log.open("w") as stderr:
+        process = subprocess.Popen(
+            [sys.executable, "-m", "local", "serve"],
+            cwd=project,
+            env=os.environ | {"PORT": "0", "DATABASE_URL": database_url},
+            stdout=subprocess.PIPE,
+            stderr=stderr,
+            text=True,
+        )
+    with process:
+        try:
+            ready = process.stdout.readline() if process.stdout else ""
+            assert ready.startswith("Ready on "), log.read_text()
+            yield Served(ready.removeprefix("Ready on ").strip(), process.pid, log)
+        finally:
+            process.terminate()
+    assert process.returncode == 0
+
+
+def _copy(project: Path) -> None:
+    for name in SERVED:
+        source = ROOT / name
+        if source.is_dir():
+            shutil.copytree(source, project / name, ignore=shutil.ignore_patterns("__pycache__"))
+        else:
+            shutil.copy2(source, project / name)
+    if (ROOT / INSTALLED).is_dir():
+        (project / INSTALLED).parent.mkdir()
+        (project / INSTALLED).symlink_to(ROOT / INSTALLED)
+
+
+def _command(pid: int) -> bytes:
+    try:
+        return (PROC / str(pid) / "cmdline").read_bytes()
+    except FileNotFoundError:
+        return b""  # it has ended
+
+
+def _resident(pid: int) -> int:
+    for line in (PROC / str(pid) / "status").read_text().splitlines():
+        if line.startswith("VmRSS:"):
+            return int(line.split()[1])
+    return 0
