@@ -43,10 +43,14 @@ def openapi() -> Response[dict[str, Any]]:
 
 
 @app.get("/docs", include_in_schema=False)
-def page() -> Response[str]:
+def page() -> Response[Any]:
     """Show the page that explores the API; it loads nothing from elsewhere."""
+    document = _document("/docs")
+    # The page's own link to the document.
+    if app.current_event.query_string_parameters.get("format") == "json":
+        return Response(HTTPStatus.OK, content_type=api.JSON, body=document, headers=CACHED)
     html = swagger_ui.generate_swagger_html(
-        spec=json.dumps(_document("/docs")).replace("</", "<\\/"),
+        spec=json.dumps(document).replace("</", "<\\/"),
         swagger_js=(SWAGGER_UI / "swagger-ui-bundle.min.js").read_text(),
         swagger_css=(SWAGGER_UI / "swagger-ui.min.css").read_text(),
         swagger_base_url="",

@@ -66,6 +66,13 @@ def test_the_page_loads_without_a_request_to_anywhere_else(api: str, page: Page,
     assert [url for url in requests if not url.startswith(("data:", "blob:"))] == [f"{api}/docs"]
 
 
+def test_the_link_in_the_page_leads_to_the_document(page: Page) -> None:
+    link = page.get_by_role("link", name="/docs?format=json")
+    with page.context.expect_page() as opened:
+        link.click()
+    assert '"openapi":"3.1.0"' in opened.value.locator("body").inner_text().replace(" ", "")
+
+
 def test_a_reader_signs_up_logs_in_writes_a_post_and_sees_it_in_the_list(page: Page) -> None:
     # With what the page suggests to send.
     status, user = try_out(page, "users", "sign_up")

@@ -81,6 +81,26 @@ def test_the_page_holds_the_document_and_loads_nothing() -> None:
     assert page.addresses == []
 
 
+@pytest.mark.parametrize(
+    ("path", "server", "token_url"), [("/prod/docs", "/prod", "/prod/login"), ("/docs", "/", "/login")]
+)
+def test_the_page_sends_requests_below_the_stage_that_it_is_below(
+    path: str, server: str, token_url: str
+) -> None:
+    event = load("docs")
+    event["requestContext"]["path"] = path
+    [spec] = re.findall(r"^ *spec: (.*),$", invoke(event).body, re.MULTILINE)
+    document = json.loads(spec)
+    assert document["servers"] == [{"url": server}]
+    assert document["components"]["securitySchemes"]["password"]["flows"]["password"]["tokenUrl"] == token_url
+
+
+def test_the_link_in_the_page_leads_to_the_document() -> None:
+    answer = call("docs", query=[("format", "json")])
+    assert answer.headers["Content-Type"] == ["application/json"]
+    assert answer.json() == call("openapi").json()
+
+
 @pytest.mark.parametrize("event", ["openapi", "docs"])
 def test_what_is_the_same_for_all_may_be_kept_for_a_while(event: str) -> None:
     answer = call(event)
