@@ -14,7 +14,7 @@ import votes.queries
 from common import database as common_database
 from common import deadline
 from common.database import Session
-from tests.data import PASSWORD_HASH, Database
+from tests.data import PASSWORD_HASH, Database, connect
 from tests.lambdas import Context
 
 T = TypeVar("T")
@@ -151,6 +151,33 @@ def test_accounts_that_voted_on_the_same_posts_can_be_deleted_at_once(database: 
         for post_id in written if number % 2 else reversed(written):
             database.add_vote(user, post_id)
     at_once(10, lambda index: leave(everyone[index]))
+    assert database.run("SELECT DISTINCT vote_count FROM posts") == [[0]]
+
+
+def test_posts_whose_votes_go_are_locked_in_the_order_of_their_ids(database: Database) -> None:
+    # Those of two accounts that go at once would else wait for each other, each with what the other wants.
+    ada = database.add_user()
+    first, second = database.add_post(ada), database.add_post(ada)
+    for post_id in (first, second):
+        database.add_vote(ada, post_id)
+    database.run("UPDATE posts SET owner_id = :bob", bob=database.add_user("bob@example.com"))
+    # A row that was written last is the last that a scan finds.
+    database.run("UPDATE posts SET content = 'new' WHERE id = :first", first=first)
+    other = connect(database.url)
+    other.run("BEGIN")
+    other.run("SELECT FROM posts WHERE id = :first FOR UPDATE", first=first)
+    with ThreadPoolExecutor(1) as pool:
+        going = pool.submit(leave, ada)
+        waiting = (
+            "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = :name AND wait_event_type = 'Lock'"
+        )
+        name = database.value("SELECT current_database()")
+        assert any(database.value(waiting, name=name) for _ in range(100_000))
+        free = database.run("SELECT id FROM posts FOR UPDATE SKIP LOCKED")
+        other.run("COMMIT")
+        other.close()
+        going.result()
+    assert free == [[second]]
     assert database.run("SELECT DISTINCT vote_count FROM posts") == [[0]]
 
 

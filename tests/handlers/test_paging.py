@@ -101,14 +101,30 @@ def test_a_walk_goes_through_the_results_of_a_search(ada: int, database: Databas
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # no example changes a row
-@example(moment=datetime.min.replace(tzinfo=timezone(timedelta(hours=1))), post_id=1)
-@example(moment=datetime.max.replace(tzinfo=timezone(-timedelta(hours=1))), post_id=1)
-@example(moment=NOON, post_id=-(2**31) - 1)
-@example(moment=NOON, post_id=2**31)
-@given(moment=st.datetimes(timezones=st.sampled_from([UTC, None])), post_id=st.integers())
+@example(sort="new", after=datetime.min.replace(tzinfo=timezone(timedelta(hours=1))), post_id=1)
+@example(sort="old", after=datetime.max.replace(tzinfo=timezone(-timedelta(hours=1))), post_id=1)
+@example(sort="new", after=NOON, post_id=-(2**31) - 1)
+@example(sort="new", after=NOON, post_id=2**31)
+@example(sort="top", after=-(2**31) - 1, post_id=1)
+@example(sort="top", after=2**31, post_id=1)
+@given(
+    sort=st.sampled_from(["new", "old", "top"]),
+    after=st.datetimes(timezones=st.sampled_from([UTC, None])) | st.integers(),
+    post_id=st.integers(),
+)
 def test_any_cursor_that_a_client_may_make_up_is_a_page_or_invalid(
-    ada: int, moment: datetime, post_id: int
+    ada: int, sort: str, after: datetime | int, post_id: int
 ) -> None:
-    cursor = base64.urlsafe_b64encode(f"{moment.isoformat()} {post_id}".encode()).decode().rstrip("=")
-    answer = call("list_posts", user=ada, query=[("cursor", cursor)])
+    position = after.isoformat() if isinstance(after, datetime) else after
+    cursor = base64.urlsafe_b64encode(f"{sort} {position} {post_id}".encode()).decode().rstrip("=")
+    answer = call("list_posts", user=ada, query=[("cursor", cursor), ("sort", sort)])
     assert answer.status in {200, 422}
+
+
+@pytest.mark.parametrize(
+    ("sort", "after"), [("new", NOON.isoformat()), ("old", NOON.isoformat()), ("top", 7)]
+)
+def test_a_cursor_made_up_as_ours_are_is_a_page(sort: str, after: object, ada: int) -> None:
+    # What makes the test above tell something: it is the values that are refused, not the form.
+    cursor = base64.urlsafe_b64encode(f"{sort} {after} 1".encode()).decode().rstrip("=")
+    assert call("list_posts", user=ada, query=[("cursor", cursor), ("sort", sort)]).status == 200
