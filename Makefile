@@ -16,6 +16,7 @@ help: ## List the habits
 
 .PHONY: dev
 dev: $(VENV)/local ## Serve the API on http://127.0.0.1:3000 with a PostgreSQL of its own (PORT, DATABASE_URL, JWT_KEYS)
+	@echo "Starting PostgreSQL and the gateway ..."
 	@exec $(BIN)/python -m local serve
 
 .PHONY: reset
