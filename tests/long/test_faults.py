@@ -221,7 +221,7 @@ def test_a_deadlock_is_survived_by_its_victim(system: System) -> None:
             wait_for_lock(database)
             other.run(lock, post=first)
             other.run("COMMIT")
-            assert answer.result().status == 204
+            assert answer.result().status == 204, system.gateway.log.read_text()[-3000:]
             client.close()
         until(lambda: deadlocks(database) >= before + DEADLOCKS)
         other.close()

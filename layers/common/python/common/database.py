@@ -15,7 +15,7 @@ from common.settings import database_settings
 RECYCLE_SECONDS: Final = 20 * 60
 # A statement takes milliseconds. Two attempts, each a connect and a statement, still end before the deadline.
 WAIT_SECONDS: Final = 3.0
-# Whoever has lost the connection is seldom alone: a moment later the pooler has noticed, too.
+# A moment later a pooler knows which of its servers are dead, and who won a deadlock has taken their locks.
 PAUSE_SECONDS: Final = 0.1
 
 # The server undid the statement because another one got in its way (it took a key, removed a row, held a
@@ -75,8 +75,7 @@ class Session:
             log.warning("database unavailable", reason=str(error), may_pass=error.may_pass)
             if not error.may_pass:
                 raise
-        if self.connection is None:
-            time.sleep(PAUSE_SECONDS)
+        time.sleep(PAUSE_SECONDS)
         return self._attempt(sql, values, writes=writes)
 
     def _attempt(self, sql: str, values: Sequence[object], *, writes: bool) -> list[list[Any]]:
