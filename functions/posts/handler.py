@@ -3,17 +3,16 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import Annotated, NamedTuple
+from typing import NamedTuple
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.exceptions import ForbiddenError, NotFoundError
-from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 
 from common import api, database
 from common.identity import CurrentUser, rows_for_user
-from common.schemas import LARGEST_INTEGER, STORABLE, Text
 from posts import queries
 from posts.paging import START, Sort, decode, encode, link_to_next, position_of
+from posts.parameters import CursorText, IdempotencyKey, Limit, Published, Search, Skip, SortBy
 from posts.rows import PostRow
 from posts.schemas import Post, PostCreate, PostOut
 
@@ -23,27 +22,6 @@ FEED: Lists = {"new": queries.feed_new, "old": queries.feed_old, "top": queries.
 SEARCH: Lists = {"new": queries.search_new, "old": queries.search_old, "top": queries.search_top}
 DRAFTS: Lists = {"new": queries.drafts_new, "old": queries.drafts_old, "top": queries.drafts_top}
 AUTHOR: Lists = {"new": queries.author_new, "old": queries.author_old, "top": queries.author_top}
-
-Limit = Annotated[int, Query(ge=1, le=100, description="How many posts a page has at most")]
-Skip = Annotated[
-    int, Query(ge=0, le=LARGEST_INTEGER, description="How many posts to pass over; slow when many")
-]
-Search = Annotated[Text, Query(description="A part of the title, letter for letter")]
-SortBy = Annotated[Sort, Query(description="The newest first, the oldest, or the one with most votes")]
-Published = Annotated[bool, Query(description="Whether to list posts, or else one's own drafts")]
-CursorText = Annotated[
-    str, Query(description="Where the page begins, from the Link header of the one before")
-]
-IdempotencyKey = Annotated[
-    str | None,
-    Header(
-        alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
-        description="Any text that is new for each post: sent again within a day, the post is written once",
-    ),
-    STORABLE,
-]
 
 NOBODY = 0
 
