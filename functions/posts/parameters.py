@@ -1,4 +1,4 @@
-"""What clients send beside a body: parameters of lists, and the key that makes writing a post safe to repeat."""
+"""What clients send beside a body: the parameters of lists, and the key that writes a post once."""
 
 from typing import Annotated
 
