@@ -39,6 +39,10 @@ test: $(VENV)/dev ## Run the tests, with the coverage gate
 test-long: $(VENV)/dev ## Run the suites that take minutes: faults, load, thousands of inputs (with PgBouncer if installed)
 	$(BIN)/pytest -m long -n 0 -rs $(ARGS)
 
+.PHONY: load
+load: $(VENV)/dev ## Drive a mixed workload over HTTP for LOAD_SECONDS (30); print throughput, percentiles and errors
+	@PYTHONPATH=functions:layers/common/python:. $(BIN)/python -m tests.long.load
+
 .PHONY: check
 check: $(VENV)/dev ## Check format, lint, types, direction of imports, the template and that no client breaks
 	$(BIN)/ruff format --check $(SOURCES)
