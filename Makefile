@@ -52,7 +52,6 @@ check: $(VENV)/dev ## Check format, lint, types, direction of imports, the templ
 	PYTHONPATH=layers/common/python:. $(BIN)/python packaging/lint_revisions.py
 	$(MAKE) --no-print-directory template-check
 	$(MAKE) --no-print-directory openapi-check
-	$(BIN)/python packaging/breaking_changes.py docs/openapi.released.json docs/openapi.json
 
 .PHONY: template-check
 template-check: $(VENV)/dev $(TOOLS)/sam/done $(TOOLS)/checkov/done ## Check the template: SAM, cfn-lint with the serverless rules, checkov
@@ -71,9 +70,11 @@ smoke: $(VENV)/uv ## Try out a deployed API with an account of its own (URL=http
 	$(BIN)/python packaging/smoke.py $(or $(URL),$(error say where: make smoke URL=https://...))
 
 .PHONY: openapi-check
-openapi-check: $(VENV)/dev ## Check that docs/openapi.json is what the handlers say
+openapi-check: $(VENV)/dev ## Check that docs/openapi.json is what the handlers say, and breaks no client
 	@$(DESCRIBE) | diff - docs/openapi.json || \
 		{ echo "docs/openapi.json is not what the handlers say: make openapi" >&2; exit 1; }
+	@$(BIN)/python packaging/breaking_changes.py docs/openapi.released.json docs/openapi.json || \
+		{ echo "This breaks clients of the last release: docs/development.md says what to do" >&2; exit 1; }
 
 .PHONY: openapi
 openapi: $(VENV)/dev ## Write docs/openapi.json anew from the handlers
