@@ -11,7 +11,8 @@ from playwright.sync_api import Browser, Locator, Page, Request, expect, sync_pl
 
 pytestmark = pytest.mark.long
 
-CHROMIUM = os.environ.get("CHROMIUM") or shutil.which("chromium") or shutil.which("chromium-browser")
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 ARGUMENTS = [
     "--no-sandbox",  # which root in a container has not
     "--disable-gpu",
