@@ -11,6 +11,7 @@ from auth import queries, refresh_tokens
 from auth.rows import SessionRow
 from auth.schemas import Refresh, Token
 from common import api
+from common.addresses import as_stored
 from common.credentials import prove_with_email
 from common.identity import UNAUTHORIZED, CurrentSession, CurrentUser, rows_for_user
 from common.keys import KeyRing
@@ -33,7 +34,7 @@ def _token(session: SessionRow, refresh_token: str) -> Token:
 @app.post("/login", responses=api.answers(Token, 200, 403, 422, 429))
 def log_in(username: Annotated[Text, Form()], password: Annotated[Text, Form()]) -> Token:
     """Log in with the e-mail as the username."""
-    user = prove_with_email(username, password)
+    user = prove_with_email(as_stored(username), password)
     token = refresh_tokens.generate()
     sessions = queries.open_session(
         user_id=user.user_id, seen_hash=user.hashed, token_hash=refresh_tokens.digest(token)

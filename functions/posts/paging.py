@@ -69,5 +69,7 @@ def link_to_next(event: APIGatewayProxyEvent, cursor: str) -> str:
     query = {**event.query_string_parameters, "cursor": cursor}
     query.pop("skip", None)
     headers = event.headers
-    origin = f"{headers.get('X-Forwarded-Proto', 'https')}://{headers['Host']}"
+    # HTTP/1.0 knows no Host.
+    host = headers.get("Host") or event.request_context.domain_name
+    origin = f"{headers.get('X-Forwarded-Proto', 'https')}://{host}"
     return f'<{origin}{event.request_context.path}?{urlencode(query)}>; rel="next"'

@@ -5,17 +5,15 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
+from common.addresses import normalized
 from common.passwords import MOST_BYTES
 from common.schemas import STORABLE, UserOut
 
 
 def _address(value: str) -> str:
-    # Imported here because only a new address needs it; reading a user should start without it.
-    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415
-
     try:
-        return validate_email(value, check_deliverability=False).normalized
-    except EmailNotValidError:
+        return normalized(value)
+    except ValueError:
         raise PydanticCustomError("value_error", "value is not a valid email address") from None
 
 

@@ -48,6 +48,25 @@ def test_the_address_is_found_in_any_letter_case(username: str) -> None:
     assert log_in(username, PASSWORD).status == 200
 
 
+@pytest.mark.parametrize(
+    ("signed_up", "typed"),
+    [
+        ("zo\u00eb@example.com", "zoe\u0308@example.com"),  # one character, or a letter and its dots
+        ("zoe\u0308@example.com", "zo\u00eb@example.com"),
+        ("zoe\u0308@example.com", "ZOE\u0308@example.com"),
+        ("ada@b\u00fccher.example", "ada@xn--bcher-kva.example"),
+        ("ada@xn--bcher-kva.example", "ada@b\u00fccher.example"),
+        ("ada@\ufb01.example", "ada@\ufb01.example"),  # a ligature
+        ("ada@\ufb01.example", "ada@fi.example"),
+    ],
+)
+@pytest.mark.usefixtures("_cheap_hashes")
+def test_the_address_is_found_however_it_was_and_is_spelled(signed_up: str, typed: str) -> None:
+    assert call("sign_up", body={"email": signed_up, "password": PASSWORD}).status == 201
+    assert call("sign_up", body={"email": typed, "password": PASSWORD}).status == 409
+    assert log_in(typed, PASSWORD).status == 200
+
+
 @pytest.mark.usefixtures("ada")
 @pytest.mark.parametrize(
     ("username", "password"),
@@ -57,6 +76,8 @@ def test_the_address_is_found_in_any_letter_case(username: str) -> None:
         ("ada@example.com", PASSWORD + " "),
         ("nobody@example.com", PASSWORD),
         ("", ""),
+        ("zo\u00eb", PASSWORD),
+        ("\u00eb" * 100_000 + "@example.com", PASSWORD),
         ("' OR true --", PASSWORD),
         ("%", PASSWORD),
     ],

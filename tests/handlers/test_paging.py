@@ -11,7 +11,7 @@ from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
 from tests.data import Database
-from tests.lambdas import Answer, call
+from tests.lambdas import Answer, call, request
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
@@ -36,6 +36,15 @@ def walk(user: int, query: Query, *, between: Callable[[], object] = lambda: Non
             return seen
         query = parse_qsl(urlsplit(next_link(answer)).query, strict_parsing=True)
         between()
+
+
+def test_a_request_without_a_host_gets_a_link_too(ada: int, database: Database) -> None:
+    for number in range(2):
+        database.add_post(ada, str(number))
+    answer = call("list_posts", user=ada, query=[("limit", "1")], headers={"Host": None})
+    assert answer.status == 200
+    domain = request("list_posts")["requestContext"]["domainName"]
+    assert urlsplit(next_link(answer)).netloc == domain
 
 
 def test_the_link_is_the_address_that_was_asked_for_with_a_cursor(ada: int, database: Database) -> None:
