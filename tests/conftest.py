@@ -104,6 +104,11 @@ def worker_database() -> Iterator[Database]:
 
 @pytest.fixture
 def database(worker_database: Database) -> Database:
-    """Return the database of this worker, empty."""
+    """Return the database of this worker, empty; statements against it have the time of a new invocation."""
+    # They read the environment when they are imported.
+    from common import deadline  # noqa: PLC0415
+    from tests.lambdas import Context  # noqa: PLC0415
+
     worker_database.empty()
+    deadline.begin(Context())
     return worker_database

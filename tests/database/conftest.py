@@ -21,12 +21,10 @@ def wire(database: Database) -> Iterator[Wire]:
 
 @pytest.fixture
 def session(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> Iterator["Session"]:
-    """Return a session over the wire that the functions use; it has ten seconds and no connection yet."""
-    # They read the environment, which is not there yet when pytest imports this file.
-    from common import database, deadline  # noqa: PLC0415
-    from tests.lambdas import Context  # noqa: PLC0415
+    """Return a session over the wire that the functions use; it has no connection yet."""
+    # It reads the environment, which is not there yet when pytest imports this file.
+    from common import database  # noqa: PLC0415
 
-    deadline.begin(Context())
     monkeypatch.setenv("DATABASE_URL", wire.url)
     session = database.Session()
     monkeypatch.setattr(database, "_session", session)

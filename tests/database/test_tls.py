@@ -6,12 +6,11 @@ from collections.abc import Iterator
 
 import pytest
 
-from common import aws, deadline
+from common import aws
 from common.database import Session
 from common.errors import UnavailableError
 from tests.certificates import Authority
 from tests.data import Database
-from tests.lambdas import Context
 from tests.wire import Wire
 
 SSL_REQUEST = b"\0\0\0\x08\x04\xd2\x16\x2f"
@@ -50,7 +49,6 @@ def authority() -> Authority:
 @pytest.fixture
 def trusting(authority: Authority) -> Iterator[str]:
     """Return what the URL of a database says of TLS."""
-    deadline.begin(Context())
     with authority.file() as path:
         yield f"?sslmode=verify-full&sslrootcert={path}"
 
