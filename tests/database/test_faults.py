@@ -1,6 +1,7 @@
 """What becomes of a request when the database, or the way to it, breaks."""
 
 import socket
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
@@ -165,7 +166,7 @@ def test_a_server_that_is_back_in_a_moment_is_waited_for(
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     monkeypatch.setattr(session, "settings", settings._replace(port=port))
-    monkeypatch.setattr(common_database.time, "sleep", pause)
+    monkeypatch.setattr(time, "sleep", pause)
     assert session.run(NEVER_MIND, [], writes=True) == [[1]]
     assert len(pauses) == 1
     assert 0 < pauses[0] < 1
