@@ -65,9 +65,7 @@ def goals(
     ]
     if "1M" in scale["first page"]:
         growth = {case: scale[case]["1M"] / scale[case]["1k"] for case in LISTS}
-        searches = {
-            case: times["1M"] for case, times in scale.items() if case.startswith("search, no match: ")
-        }
+        searches = {case: times["1M"] for case, times in scale.items() if case.startswith(NO_MATCH)}
         found.append(_goal("a list page at 1M posts, x at 1k", 1.5, growth))
         found.append(_goal("search without a match at 1M posts, ms", 5.0, searches))
     return found

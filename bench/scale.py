@@ -6,7 +6,7 @@ import json
 import os
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, closing
 from statistics import median
 from typing import Any, Final
 
@@ -45,26 +45,25 @@ REFERENCE: Final = """
 
 def measure(cluster: Cluster, sizes: dict[str, Size], progress: Progress) -> dict[str, dict[str, float]]:
     """Return the milliseconds in the server by case and size; a case of the reference ends in "reference"."""
-    figures: dict[str, dict[str, float]] = {}
-    for name, size in progress.count("lists and searches", list(sizes.items())):
+    for name, size in progress.count("filling", list(sizes.items())):
         cluster.create_database(name)
         data.fill(cluster.url(name), size)
-        with _connection(cluster.url(name)) as connection:
-            for case, statement in _cases(connection, size):
-                repeats = REFERENCE_REPEATS if case.endswith("reference") else REPEATS
-                times = [_milliseconds(connection, statement) for _ in range(repeats)]
-                figures.setdefault(case, {})[name] = median(times)
-        cluster.execute(f'DROP DATABASE "{name}"')
-    return figures
+    with ExitStack() as stack:
+        connections = {name: stack.enter_context(closing(data.connect(cluster.url(name)))) for name in sizes}
+        cases = {name: dict(_cases(connections[name], size)) for name, size in sizes.items()}
+        return {
+            case: _in_turns(case, {name: (connections[name], cases[name][case]) for name in sizes})
+            for case in progress.count("lists and searches", list(next(iter(cases.values()))))
+        }
 
 
-@contextmanager
-def _connection(url: str) -> Iterator[Any]:
-    connection = data.connect(url)
-    try:
-        yield connection
-    finally:
-        connection.close()
+def _in_turns(case: str, statements: dict[str, tuple[Any, str]]) -> dict[str, float]:
+    """Return the median time of a case by size; the sizes take turns, for other load comes and goes."""
+    times: dict[str, list[float]] = {name: [] for name in statements}
+    for _ in range(REFERENCE_REPEATS if case.endswith("reference") else REPEATS):
+        for name, (connection, statement) in statements.items():
+            times[name].append(_milliseconds(connection, statement))
+    return {name: median(each) for name, each in times.items()}
 
 
 def _cases(connection: Any, size: Size) -> Iterator[tuple[str, str]]:
