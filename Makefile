@@ -76,6 +76,10 @@ openapi-check: $(VENV)/dev ## Check that docs/openapi.json is what the handlers 
 	@$(BIN)/python packaging/breaking_changes.py docs/openapi.released.json docs/openapi.json || \
 		{ echo "This breaks clients of the last release: docs/development.md says what to do" >&2; exit 1; }
 
+.PHONY: audit
+audit: $(VENV)/uv ## Check the locks for known vulnerabilities, where OSV can be reached
+	@$(BIN)/python packaging/audit.py
+
 .PHONY: openapi
 openapi: $(VENV)/dev ## Write docs/openapi.json anew from the handlers
 	$(DESCRIBE) > docs/openapi.json

@@ -1,0 +1,65 @@
+"""packaging/audit.py, beside a source of advisories of our own."""
+
+import json
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).parents[2]
+ASKED: list[dict[str, object]] = []
+
+
+class Advisories(BaseHTTPRequestHandler):
+    """Knows one vulnerability, of pg8000."""
+
+    def do_POST(self) -> None:
+        queries = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["queries"]
+        ASKED.extend(queries)
+        known = [{"vulns": [{"id": "TEST-1"}]} if q["package"]["name"] == "pg8000" else {} for q in queries]
+        self.send_response(200)
+        self.end_headers()
+        self.wfile.write(json.dumps({"results": known}).encode())
+
+    def log_message(self, *_: object) -> None:
+        """Say nothing."""
+
+
+@pytest.fixture
+def source() -> Iterator[str]:
+    """Return where advisories are to be had."""
+    with HTTPServer(("127.0.0.1", 0), Advisories) as server:
+        thread = threading.Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+        thread.join()
+
+
+def audit(url: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, ROOT / "packaging/audit.py"],
+        env=os.environ | {"OSV_URL": url},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+def test_a_known_vulnerability_is_named_with_the_locks_that_have_it(source: str) -> None:
+    run = audit(source)
+    assert run.returncode == 1
+    assert "layers/common/requirements.txt" in run.stdout
+    assert "TEST-1" in run.stdout
+    assert {"pg8000", "sqlalchemy", "pytest", "uv", "fastapi"} <= {q["package"]["name"] for q in ASKED}  # type: ignore[index]  # of our own making
+
+
+def test_a_source_that_cannot_be_reached_is_said_and_is_no_failure() -> None:
+    run = audit("http://127.0.0.1:1")
+    assert run.returncode == 0
+    assert run.stdout.startswith("NOT CHECKED")
