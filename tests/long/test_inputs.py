@@ -1,0 +1,26 @@
+"""Thousands of requests made from the OpenAPI document, and in sequences that depend on one another."""
+
+from pathlib import Path
+
+from common.keys import Key
+from local.postgres import Cluster
+from tests.data import Database
+from tests.inputs import send_inputs
+from tests.long.traffic import populate
+from tests.served import served
+
+
+def test_every_answer_to_thousands_is_one_that_the_document_describes(
+    cluster: Cluster, key: Key, tmp_path: Path
+) -> None:
+    cluster.create_database("inputs")
+    url = cluster.url("inputs")
+    with served(url, tmp_path / "log") as gateway:
+        with Database(url) as database:
+            [somebody] = populate(database, 1, key)
+        number = send_inputs(
+            gateway.url, somebody.token, tmp_path, examples=250, phases="coverage,fuzzing,stateful"
+        )
+    print(f"\n{number} requests")  # noqa: T201  # for docs/reliability.md
+    assert number > 3_000
+    assert "Traceback" not in (tmp_path / "log").read_text()
