@@ -145,7 +145,6 @@ def _describe_parameter(parameter: dict[str, Any]) -> None:
     """Say of a parameter what its type cannot."""
     if parameter["in"] == "path":
         parameter["description"] = f"The {parameter['name'].replace('_', ' ')}"
-        parameter["example"] = 1
     if parameter["in"] == "header":
         # Powertools asks for it by this name, and in a header nothing can be null: it is absent.
         parameter["name"] = parameter["schema"]["title"]
