@@ -114,12 +114,12 @@ def test_a_statement_runs_into_its_limit(system: System, tell: list[Record]) -> 
         with beside(system) as connection:
             connection.run("BEGIN")
             connection.run("LOCK TABLE posts IN ACCESS EXCLUSIVE MODE")
-            time.sleep(4)
+            time.sleep(6)
             connection.run("ROLLBACK")
 
     record = system.under(lock)
     tell.append(record)
-    assert 503 in record.reads
+    assert 503 in record.reads | record.writes
     # The server gave up before the function did: what became of the write is known.
     assert 504 not in record.writes
 
