@@ -23,6 +23,7 @@ CONNECT_SECONDS: Final = 60
 # Who waits for a lock on a table makes everyone after it wait as well: rather give up, and come again.
 TABLE_LOCK_SECONDS: Final = 2
 PAUSE_SECONDS: Final = 5.0
+GRACE_SECONDS: Final = 5
 LOCK_NOT_AVAILABLE: Final = "55P03"
 
 log = logging.getLogger(__name__)
@@ -97,6 +98,7 @@ def _engine(seconds: float) -> Engine:
         "postgresql+pg8000", settings.user, password, settings.host, settings.port, settings.name
     )
     tls = ssl.create_default_context(cafile=settings.ca) if settings.tls else False
-    # pg8000 has one time-out, for connecting and for every answer.
-    arguments = {"ssl_context": tls, "timeout": int(seconds)}
+    # pg8000 has one time-out, for connecting and for every answer. It is longer than those of the server,
+    # which says what was waited for.
+    arguments = {"ssl_context": tls, "timeout": int(seconds) + GRACE_SECONDS}
     return create_engine(url, poolclass=pool.NullPool, connect_args=arguments)

@@ -72,4 +72,5 @@ def link_to_next(event: APIGatewayProxyEvent, cursor: str) -> str:
     # HTTP/1.0 knows no Host.
     host = headers.get("Host") or event.request_context.domain_name
     origin = f"{headers.get('X-Forwarded-Proto', 'https')}://{host}"
-    return f'<{origin}{event.request_context.path}?{urlencode(query)}>; rel="next"'
+    text = urlencode(query, errors="replace")
+    return f'<{origin}{event.request_context.path}?{text}>; rel="next"'

@@ -8,7 +8,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from tests.data import Database
-from tests.lambdas import invoke, request
+from tests.lambdas import call, invoke, request
 
 WITH_JSON = ["sign_up", "create_post", "change_post", "vote"]
 WITH_BODY = [*WITH_JSON, "login"]
@@ -140,3 +140,10 @@ def test_nothing_is_written_of_what_is_invalid(event: str, ada: int, database: D
 
 def snapshot(database: Database) -> list[list[list[object]]]:
     return [database.run(f"SELECT * FROM {table}") for table in ("users", "posts", "votes")]
+
+
+@pytest.mark.parametrize(
+    "media_type", ["Application/JSON", "application/json; charset=UTF-8", "APPLICATION/JSON"]
+)
+def test_a_media_type_may_come_in_any_letter_case(media_type: str, ada: int) -> None:
+    assert call("create_post", user=ada, headers={"Content-Type": media_type}).status == 201

@@ -73,6 +73,7 @@ def handler(app: APIGatewayRestResolver) -> Handler:
     def handle(event: dict[str, Any], context: deadline.LambdaContext) -> dict[str, Any]:
         deadline.begin(context)
         log.set_correlation_id(event["requestContext"]["requestId"])
+        _lower_media_type(event["headers"] or {})
         answer = app.resolve(event, context)  # type: ignore[arg-type]  # a part of the context will do
         answer["multiValueHeaders"] = SECURITY_HEADERS | answer["multiValueHeaders"]
         # The gateway's interface says that a body is a string, and not every gateway takes another for none.
@@ -80,6 +81,14 @@ def handler(app: APIGatewayRestResolver) -> Handler:
         return answer
 
     return handle
+
+
+def _lower_media_type(headers: dict[str, str]) -> None:
+    # Powertools knows it in one letter case, but it may come in any (RFC 9110, section 8.3.1).
+    for name, value in headers.items():
+        if name.lower() == "content-type":
+            media_type, semicolon, parameters = value.partition(";")
+            headers[name] = media_type.lower() + semicolon + parameters
 
 
 def answers(model: object, success: int, *failures: int) -> dict[int, OpenAPIResponse]:

@@ -16,20 +16,27 @@ from typing import Any
 
 from pg8000.converters import make_params
 from pg8000.core import (
+    BIND,
     DESCRIBE,
     EXECUTE_MSG,
     NULL_BYTE,
+    PARSE,
     PORTAL,
     SYNC_MSG,
     Context,
     CoreConnection,
+    H_pack,
+    _create_message,
     _flush,
     _write,
+    i_pack,
 )
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 TIMESTAMPTZ = 1184
 NOT_COMPLETED = -1
+NULL = i_pack(-1)
+NONE = H_pack(0)
 
 
 class RefusedError(Exception):
@@ -66,14 +73,10 @@ class Connection(CoreConnection):  # type: ignore[misc]  # pg8000 has no types
         BrokenError, and after a RefusedError that is fatal, the connection is of no more use.
         """
         context = Context(statement)
-        parameters = make_params(self.py_types, values)
+        messages = _messages(statement, make_params(self.py_types, values))
         try:
             self._usock.settimeout(timeout)
-            self.send_PARSE(NULL_BYTE, statement)
-            self.send_BIND(NULL_BYTE, parameters)
-            self._send_message(DESCRIBE, PORTAL + NULL_BYTE)
-            _write(self._sock, EXECUTE_MSG)
-            _write(self._sock, SYNC_MSG)
+            _write(self._sock, messages)
             _flush(self._sock)
             self.handle_messages(context)
         except (DatabaseError, InterfaceError, OSError) as error:
@@ -94,3 +97,23 @@ class Connection(CoreConnection):  # type: ignore[misc]  # pg8000 has no types
         """Close without caring whether the server still listens."""
         with suppress(InterfaceError, OSError):
             self.close()
+
+
+def _messages(statement: str, parameters: Sequence[str | None]) -> bytes:
+    """Return Parse, Bind, Describe, Execute and Sync, of an unnamed statement and portal, all values as text.
+
+    Not by pg8000's methods, which add a Flush to each: the server would answer in pieces.
+    """
+    bind = [NULL_BYTE, NULL_BYTE, NONE, H_pack(len(parameters))]
+    for parameter in parameters:
+        text = None if parameter is None else parameter.encode()
+        bind += [NULL] if text is None else [i_pack(len(text)), text]
+    return b"".join(
+        [
+            _create_message(PARSE, NULL_BYTE + statement.encode() + NULL_BYTE + NONE),
+            _create_message(BIND, b"".join([*bind, NONE])),
+            _create_message(DESCRIBE, PORTAL + NULL_BYTE),
+            EXECUTE_MSG,
+            SYNC_MSG,
+        ]
+    )

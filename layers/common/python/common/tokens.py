@@ -56,7 +56,7 @@ def verify(token: str, ring: KeyRing) -> Bearer:
             issuer=ISSUER,
             options={"require": ["iss", "aud", "sub", "iat", "exp", "user_id", "sid"]},
         )
-    except (jwt.PyJWTError, UnknownKeyError) as error:
+    except (jwt.PyJWTError, UnknownKeyError, ValueError) as error:
         raise InvalidTokenError(type(error).__name__) from None
     user_id = claims["user_id"]
     if type(user_id) is not int or not 0 < user_id <= LARGEST_ID or claims["sub"] != str(user_id):
