@@ -156,13 +156,12 @@ def run(project: Path, program: str, *arguments: str) -> str:
 @contextmanager
 def serving(project: Path) -> Iterator[str]:
     """Serve a project, on a PostgreSQL of its own as `make dev` does, until the end of the block."""
-    environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"}
+    environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"} | {
+        "PORT": "0"
+    }
+    command = [sys.executable, "-m", "local"]
     process = subprocess.Popen(
-        [sys.executable, "-m", "local", "serve"],
-        cwd=project,
-        env=environment | {"PORT": "0"},
-        stdout=subprocess.PIPE,
-        text=True,
+        [*command, "serve"], cwd=project, env=environment, stdout=subprocess.PIPE, text=True
     )
     with process:
         try:
@@ -171,3 +170,5 @@ def serving(project: Path) -> Iterator[str]:
             yield ready.removeprefix("Ready on ").strip()
         finally:
             process.terminate()
+    # Its database is outside of the copy, and nobody will ask for it again.
+    subprocess.run([*command, "reset"], cwd=project, env=environment, check=True)
