@@ -120,8 +120,9 @@ def test_a_statement_runs_into_its_limit(system: System, tell: list[Record]) -> 
     record = system.under(lock)
     tell.append(record)
     assert 503 in record.reads | record.writes
-    # The server gave up before the function did: what became of the write is known.
-    assert 504 not in record.writes
+    # The server gave up before the function did: what became of the write is known. Not so where the wait for
+    # a connection of the pooler came on top.
+    assert system.pooler or 504 not in record.writes
 
 
 def test_the_server_is_slower_than_a_function_waits(system: System, tell: list[Record]) -> None:
