@@ -84,6 +84,10 @@ audit: $(VENV)/uv ## Check the locks for known vulnerabilities, where OSV can be
 openapi: $(VENV)/dev ## Write docs/openapi.json anew from the handlers
 	$(DESCRIBE) > docs/openapi.json
 
+.PHONY: bench
+bench: .venv-bench/done ## Measure the project beside a floor and FastAPI, for a quarter of an hour (ARGS=--quick: minutes)
+	.venv-bench/bin/python -m bench $(ARGS)
+
 .PHONY: format
 format: $(VENV)/dev ## Format the code and mend what can be mended
 	$(BIN)/ruff check --fix-only --quiet $(SOURCES)
@@ -98,6 +102,7 @@ lock: $(VENV)/uv ## Lock the newest versions that pyproject.toml admits
 	$(LOCK) --group migrations -c requirements/dev.txt -o migrations/requirements.txt
 	$(LOCK) --group sam -o requirements/sam.txt
 	$(LOCK) --group checkov -o requirements/checkov.txt
+	$(LOCK:3.11=3.13) --group bench -o requirements/bench.txt
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	--python-version 3.11 pyproject.toml
@@ -120,6 +125,13 @@ $(VENV)/local: $(VENV)/uv requirements/local.txt layers/common/requirements.txt
 	@$(INSTALL) --python $(BIN)/python -r requirements/local.txt
 	@rm -rf .local/layer
 	@$(INSTALL) --python $(BIN)/python --no-deps --target .local/layer/python -r layers/common/requirements.txt
+	@touch $@
+
+# Of the version that Lambda runs: bytecode is measured, too.
+.venv-bench/done: $(VENV)/uv requirements/bench.txt
+	@echo "Installing what is measured beside the project ..."
+	@python3.13 -m venv --clear .venv-bench || { echo "error: make bench needs python3.13 on PATH" >&2; exit 1; }
+	@$(INSTALL) --python .venv-bench/bin/python -r requirements/bench.txt
 	@touch $@
 
 $(VENV)/dev: $(VENV)/local requirements/dev.txt
