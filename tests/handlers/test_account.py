@@ -3,10 +3,12 @@
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 from urllib.parse import urlencode
+from uuid import UUID
 
 import jwt
 import pytest
 
+import votes.queries
 from tests.data import PASSWORD, Database
 from tests.lambdas import Answer, call
 from users import queries
@@ -198,3 +200,36 @@ def test_of_two_who_want_one_address_at_once_one_gets_it(database: Database) -> 
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(change, users)) == 1
+
+
+@pytest.mark.usefixtures("session_per_thread")
+def test_of_two_changes_of_a_password_at_once_one_is_made(ada: int, database: Database) -> None:
+    seen = database.value("SELECT password FROM users")
+    session = database.value("INSERT INTO sessions (user_id) VALUES (:ada) RETURNING id", ada=ada)
+
+    def change(number: int) -> int:
+        rows = queries.change_password(
+            user_id=ada, seen_hash=seen, password=f"hash {number}", session_id=UUID(str(session))
+        )
+        return len(rows)
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(change, range(8))) == 1
+
+
+@pytest.mark.usefixtures("session_per_thread")
+def test_an_account_is_deleted_once_beside_changes_and_votes(ada: int, bob: int, database: Database) -> None:
+    seen = database.value("SELECT password FROM users WHERE id = :ada", ada=ada)
+    post = database.add_post(bob)
+
+    def act(number: int) -> int:
+        if number % 2:
+            return len(queries.remove(user_id=ada, seen_hash=seen))
+        votes.queries.cast(voter=ada, post_id=post)
+        queries.change_phone_number(user_id=ada, phone_number=str(number))
+        return 0
+
+    with ThreadPoolExecutor(8) as pool:
+        assert sum(pool.map(act, range(32))) == 1
+    assert database.value("SELECT count(*) FROM users WHERE id = :ada", ada=ada) == 0
+    assert database.run("SELECT vote_count FROM posts") == [[0]]
