@@ -129,7 +129,7 @@ def test_a_post_that_is_not_there_is_not_found(event: str, post_id: int, ada: in
 
 
 @pytest.mark.parametrize("event", ["read_post", "change_post", "delete_post"])
-@pytest.mark.parametrize("post_id", [2**31, -(2**31) - 1, "9" * 5_000, "new", "1.5", "%00", "①"])
+@pytest.mark.parametrize("post_id", [2**31, -(2**31) - 1, "9" * 5_000, "new", "1.5", "%00", "\0", "①", "🐘"])
 def test_what_is_not_an_integer_of_postgresql_is_invalid(event: str, post_id: object, ada: int) -> None:
     answer = call(event, user=ada, item=post_id)
     assert answer.status == 422

@@ -26,7 +26,9 @@ def test_a_user_who_is_not_there_is_not_found(user_id: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "user_id", [2**31, -(2**31) - 1, "9" * 5_000, "ada", "1.5", "1e3", "%00", "①", "0x1"]
+    "user_id",
+    # A REST API hands paths on as they were sent. Others, `sam local` among them, decode them first.
+    [2**31, -(2**31) - 1, "9" * 5_000, "ada", "1.5", "1e3", "0x1", "%00", "\0", "1\n", "1?", "①", "🐘", "%"],
 )
 def test_what_is_not_an_integer_of_postgresql_is_invalid(user_id: object) -> None:
     answer = call("read_user", item=user_id)

@@ -5,6 +5,7 @@ import traceback
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
+from urllib.parse import quote
 
 from aws_lambda_powertools import single_metric
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
@@ -28,6 +29,8 @@ JSON = "application/json"
 PathId = Annotated[int, Path(ge=SMALLEST_INTEGER, le=LARGEST_INTEGER)]
 Handler = Callable[[dict[str, Any], deadline.LambdaContext], dict[str, Any]]
 
+# RFC 3986, section 3.3, and the sign of what is encoded already.
+PATH_SAFE = "/:@!$&'()*+,;=%"
 # https://owasp.org/www-project-secure-headers/: what an API answers is for one client and is not a page.
 SECURITY_HEADERS = {
     "Cache-Control": ["no-store"],
@@ -73,6 +76,8 @@ def handler(app: APIGatewayRestResolver) -> Handler:
     def handle(event: dict[str, Any], context: deadline.LambdaContext) -> dict[str, Any]:
         deadline.begin(context)
         log.set_correlation_id(event["requestContext"]["requestId"])
+        # Some gateways, though not that of a REST API, decode the path: to characters that no route takes.
+        event["path"] = quote(event["path"], safe=PATH_SAFE, errors="replace")
         _lower_media_type(event["headers"] or {})
         answer = app.resolve(event, context)  # type: ignore[arg-type]  # a part of the context will do
         answer["multiValueHeaders"] = SECURITY_HEADERS | answer["multiValueHeaders"]
