@@ -4,7 +4,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import pytest
 
@@ -13,9 +13,9 @@ import users.queries
 import votes.queries
 from common import database as common_database
 from common import deadline
-from common.database import Session
 from tests.data import PASSWORD_HASH, Database, connect
 from tests.lambdas import Context
+from tests.sessions import sessions_of_threads
 
 T = TypeVar("T")
 
@@ -23,35 +23,12 @@ THREADS = 10
 ROUNDS = 40
 
 
-class Sessions:
-    """A session for each thread, as each execution environment has one."""
-
-    def __init__(self) -> None:
-        self._local = threading.local()
-        self._all: list[Session] = []
-
-    def run(self, sql: str, values: list[object], *, writes: bool) -> list[list[Any]]:
-        """Run a statement over the thread's own connection."""
-        if not hasattr(self._local, "session"):
-            self._local.session = Session()
-            self._all.append(self._local.session)
-        session: Session = self._local.session
-        return session.run(sql, values, writes=writes)
-
-    def disconnect(self) -> None:
-        """Disconnect every session."""
-        for session in self._all:
-            session.disconnect()
-
-
 @pytest.fixture(autouse=True)
-def _session_of_each_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def _session_of_each_thread() -> Iterator[None]:
     """Let the queries run over a connection of their thread's."""
-    sessions = Sessions()
-    monkeypatch.setattr(common_database, "_session", sessions)
     deadline.begin(Context(milliseconds=60_000))
-    yield
-    sessions.disconnect()
+    with sessions_of_threads():
+        yield
 
 
 def at_once(number: int, work: Callable[[int], T]) -> list[T]:

@@ -1,8 +1,6 @@
 """An empty database, and accounts in it."""
 
-import threading
-from collections.abc import Iterator, Sequence
-from typing import Any
+from collections.abc import Iterator
 
 import pytest
 
@@ -16,25 +14,13 @@ def _empty_database(database: Database) -> None:
 
 
 @pytest.fixture
-def session_per_thread(monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def session_per_thread() -> Iterator[None]:
     """Let each thread, as if it were an execution environment, run its statements over its own connection."""
     # It reads the environment, which is not there yet when pytest imports this file.
-    from common import database  # noqa: PLC0415
+    from tests.sessions import sessions_of_threads  # noqa: PLC0415
 
-    opened = []
-
-    class SessionPerThread(threading.local):
-        def __init__(self) -> None:
-            self._session = database.Session()
-            opened.append(self._session)
-
-        def run(self, sql: str, values: Sequence[object], *, writes: bool) -> list[list[Any]]:
-            return self._session.run(sql, values, writes=writes)
-
-    monkeypatch.setattr(database, "_session", SessionPerThread())
-    yield
-    for session in opened:
-        session.disconnect()
+    with sessions_of_threads():
+        yield
 
 
 @pytest.fixture

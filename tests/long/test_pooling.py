@@ -4,7 +4,6 @@ import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from typing import Any
 
 import pg8000.exceptions
 import pytest
@@ -13,9 +12,7 @@ import sqlalchemy
 import migrations
 import posts.queries
 import users.queries
-from common import database as common_database
 from common import deadline
-from common.database import Session
 from common.keys import Key
 from local.postgres import Cluster
 from tests.data import Database
@@ -25,6 +22,7 @@ from tests.long.system import MIXED
 from tests.long.traffic import Actor, Person, Traffic, populate, statuses
 from tests.pgbouncer import PgBouncer, pooler
 from tests.served import served
+from tests.sessions import sessions_of_threads
 
 CLIENTS = 16
 REQUESTS = 10_000
@@ -54,17 +52,6 @@ def pooled(url: str, *, has_pooler: bool) -> Iterator[PgBouncer]:
         yield pgbouncer
 
 
-class SessionOfThread(threading.local):
-    """A session for each thread, as each execution environment has one."""
-
-    def __init__(self) -> None:
-        self._session = Session()
-
-    def run(self, sql: str, values: list[object], *, writes: bool) -> list[list[Any]]:
-        """Run a statement over the thread's own connection."""
-        return self._session.run(sql, values, writes=writes)
-
-
 def all_at_once(ask: Callable[[int], bool]) -> int:
     """Ask `REQUESTS` times, over all clients, which start together; return how many answers were wrong."""
     start = threading.Barrier(CLIENTS)
@@ -81,7 +68,6 @@ def test_nobody_gets_a_row_of_somebody_else_s(
     pooled: PgBouncer, people: list[Person], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", pooled.url())
-    monkeypatch.setattr(common_database, "_session", SessionOfThread())
     deadline.begin(Context(milliseconds=300_000))
 
     def is_right(number: int) -> bool:
@@ -97,7 +83,8 @@ def test_nobody_gets_a_row_of_somebody_else_s(
                 [account] = users.queries.change_phone_number(user_id=person.id, phone_number=str(person.id))
                 return (account.id, account.phone_number) == (person.id, str(person.id))
 
-    assert all_at_once(is_right) == 0
+    with sessions_of_threads():
+        assert all_at_once(is_right) == 0
 
 
 def test_with_stock_pg8000_in_autocommit_people_do_get_rows_of_others(

@@ -1,0 +1,34 @@
+"""A database session for each thread, as each execution environment has one."""
+
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from typing import Any
+
+import pytest
+
+from common import database
+from common.database import Session
+
+
+class SessionOfThread(threading.local):
+    """Runs statements over the thread's own session, which is made when the thread first uses it."""
+
+    def __init__(self, made: list[Session]) -> None:
+        self._session = Session()
+        made.append(self._session)
+
+    def run(self, sql: str, values: Sequence[object], *, writes: bool) -> list[list[Any]]:
+        """Run a statement."""
+        return self._session.run(sql, values, writes=writes)
+
+
+@contextmanager
+def sessions_of_threads() -> Iterator[None]:
+    """Let the functions use the session of their thread; at the end, disconnect all."""
+    made: list[Session] = []
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(database, "_session", SessionOfThread(made))
+        yield
+    for session in made:
+        session.disconnect()
