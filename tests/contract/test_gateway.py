@@ -3,11 +3,13 @@
 import json
 import os
 import time
+from urllib.parse import urlsplit
 
 import httpx
 import jwt
 import pytest
 
+from common.settings import LOOPBACK
 from tests.contract.client import (
     PASSWORD,
     Account,
@@ -121,7 +123,11 @@ def test_a_method_that_a_path_does_not_have(
     assert_detail(answer, answer.status_code)
 
 
-def test_a_body_that_is_too_large(client: httpx.Client, ada: Account) -> None:
+def test_a_body_that_is_too_large(
+    client: httpx.Client, ada: Account, base_url: str, *, is_ours: bool
+) -> None:
+    if not is_ours and urlsplit(base_url).hostname in LOOPBACK:
+        pytest.skip("the limits are the gateway's, and what runs on this machine is neither AWS's nor ours")
     # Ten megabytes are the gateway's limit, and six that of what Lambda takes.
     for megabytes in (7, 11):
         body = {"title": "t", "content": "c" * megabytes * 1_000_000}
