@@ -140,7 +140,7 @@ def test_a_header_that_brings_its_own_key_is_refused(ring: KeyRing) -> None:
     assert_invalid(forge(claims(), {"jwk": jwk, "jku": "https://evil.example"}, secret="x" * 32), ring)
 
 
-@pytest.mark.parametrize("claim", ["iss", "aud", "sub", "iat", "exp", "user_id"])
+@pytest.mark.parametrize("claim", ["iss", "aud", "sub", "iat", "exp", "user_id", "sid"])
 def test_a_missing_claim_is_refused(claim: str, ring: KeyRing) -> None:
     assert_invalid(forge(claims(**{claim: None})), ring)
 
@@ -220,6 +220,7 @@ def test_a_huge_claim_of_ours_would_do_no_harm(ring: KeyRing) -> None:
 @example("..")
 @example("a.b.c")
 @example("\0")
+@example("\ud800.e30.e30")  # half a character, which cannot be encoded
 @given(st.text() | st.from_regex(r"[\w-]*\.[\w-]*\.[\w-]*", fullmatch=True))
 def test_no_text_leads_to_another_error(token: str) -> None:
     assert_invalid(token, KeyRing())
