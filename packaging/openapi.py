@@ -148,9 +148,8 @@ def _describe_parameter(parameter: dict[str, Any]) -> None:
     if parameter["in"] == "header":
         # Powertools asks for it by this name, and in a header nothing can be null: it is absent.
         parameter["name"] = parameter["schema"]["title"]
-        [parameter["schema"]["type"]] = [
-            choice["type"] for choice in parameter["schema"].pop("anyOf") if choice["type"] != "null"
-        ]
+        [text] = [choice for choice in parameter["schema"].pop("anyOf") if choice["type"] != "null"]
+        parameter["schema"] |= text
 
 
 def _name_schemas(document: dict[str, Any]) -> None:

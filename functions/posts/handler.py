@@ -125,7 +125,7 @@ def create_post(post: PostCreate, owner: CurrentUser, idempotency_key: Idempoten
     first = rows_for_user(made)[0]
     if not first.is_same:
         message = "This key came with another body before"
-        raise api.invalid("idempotency_key_reused", ("header", "Idempotency-Key"), message)
+        raise api.invalid("idempotency_key_reused", ("header", "idempotency-key"), message)
     return Post.once(first, owner, post)
 
 

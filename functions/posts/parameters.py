@@ -3,6 +3,7 @@
 from typing import Annotated
 
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
+from pydantic import Field
 
 from common.schemas import LARGEST_INTEGER, STORABLE, Text
 from posts.paging import Sort
@@ -17,13 +18,11 @@ Published = Annotated[bool, Query(description="Whether to list posts, or else on
 CursorText = Annotated[
     str, Query(description="Where the page begins, from the Link header of the one before")
 ]
+# The bounds are of the text, not of what may be none: pydantic would say that it has too many items.
 IdempotencyKey = Annotated[
-    str | None,
+    Annotated[str, Field(min_length=1, max_length=255), STORABLE] | None,
     Header(
         alias="Idempotency-Key",
-        min_length=1,
-        max_length=255,
         description="Any text that is new for each post: sent again within a day, the post is written once",
     ),
-    STORABLE,
 ]

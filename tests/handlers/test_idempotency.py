@@ -46,7 +46,7 @@ def test_a_key_with_another_body_is_invalid(change: dict[str, object], ada: int,
     assert answer.json()["detail"] == [
         {
             "type": "idempotency_key_reused",
-            "loc": ["header", "Idempotency-Key"],
+            "loc": ["header", "idempotency-key"],
             "msg": "This key came with another body before",
         }
     ]
@@ -76,10 +76,18 @@ def test_a_day_later_the_key_is_free_again(ada: int, database: Database) -> None
     assert count(database) == 2
 
 
-@pytest.mark.parametrize("key", ["", "k" * 256, "a\0"])
-def test_a_key_has_bounds(key: str, ada: int, database: Database) -> None:
+@pytest.mark.parametrize(
+    ("key", "kind", "message"),
+    [
+        ("", "string_too_short", "String should have at least 1 character"),
+        ("k" * 256, "string_too_long", "String should have at most 255 characters"),
+        ("a\0", "string_nul", "String should not contain a NUL character"),
+    ],
+)
+def test_a_key_has_bounds(key: str, kind: str, message: str, ada: int, database: Database) -> None:
     answer = write(ada, key)
     assert answer.status == 422
+    assert answer.json()["detail"] == [{"type": kind, "loc": ["header", "idempotency-key"], "msg": message}]
     assert count(database) == 0
 
 
