@@ -2,6 +2,7 @@
 
 import base64
 import json
+from urllib.parse import urlencode
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -128,6 +129,67 @@ def test_unknown_fields_are_ignored_whatever_they_hold(ada: int) -> None:
 def test_no_json_leads_to_an_error_of_ours(event: str, ada: int, body: object) -> None:
     answer = invoke(request(event, user=ada, body=json.dumps(body)))
     assert answer.status in {201, 404, 422}
+
+
+# The fields of accounts and sessions; a password among them is looked at first, and after ten not any more.
+OF_ACCOUNTS = [
+    "email",
+    "password",
+    "phone_number",
+    "current_password",
+    "new_password",
+    "refresh_token",
+]
+TEXTS = st.text(st.characters(codec=None), max_size=90)
+MADE_UP = settings(
+    max_examples=50,
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # whatever is there may be there
+)
+
+
+@pytest.mark.usefixtures("_cheap_hashes")
+@MADE_UP
+@given(body=st.dictionaries(st.sampled_from(OF_ACCOUNTS), JSON | TEXTS | st.emails()))
+@pytest.mark.parametrize(
+    "event", ["sign_up", "update_account", "update_password", "delete_account", "refresh"]
+)
+def test_no_field_of_an_account_leads_to_an_error_of_ours(event: str, ada: int, body: object) -> None:
+    user = None if event in {"sign_up", "refresh"} else ada
+    answer = invoke(request(event, user=user, body=json.dumps(body)))
+    assert answer.status in {200, 201, 401, 403, 409, 422, 429}
+
+
+@pytest.mark.usefixtures("_cheap_hashes")
+@MADE_UP
+@given(form=st.dictionaries(st.sampled_from(["username", "password"]), st.text(max_size=90)), raw=st.text())
+def test_no_form_leads_to_an_error_of_ours(form: dict[str, str], raw: str) -> None:
+    for body in (urlencode(form), raw):
+        assert invoke(request("login", body=body)).status in {403, 422, 429}
+
+
+PARAMETERS = st.sampled_from(["limit", "skip", "search", "sort", "published", "cursor"])
+
+
+@MADE_UP
+@given(query=st.lists(st.tuples(PARAMETERS, TEXTS | st.integers().map(str) | st.floats().map(str))))
+@pytest.mark.parametrize("event", ["list_posts", "list_user_posts"])
+def test_no_parameter_leads_to_an_error_of_ours(event: str, ada: int, query: list[tuple[str, str]]) -> None:
+    answer = call(event, user=ada, item=ada if event == "list_user_posts" else None, query=query)
+    assert answer.status in {200, 422}
+
+
+@MADE_UP
+@given(item=TEXTS | st.integers().map(str))
+@pytest.mark.parametrize("event", ["read_post", "change_post", "delete_post", "read_user", "list_user_posts"])
+def test_no_id_in_a_path_leads_to_an_error_of_ours(event: str, ada: int, item: str) -> None:
+    answer = call(event, user=None if event == "read_user" else ada, item=item)
+    assert answer.status in {200, 404, 422}
+
+
+@MADE_UP
+@given(key=TEXTS | st.text(max_size=300))
+def test_no_idempotency_key_leads_to_an_error_of_ours(ada: int, key: str) -> None:
+    assert call("create_post", user=ada, headers={"Idempotency-Key": key}).status in {201, 422}
 
 
 @pytest.mark.parametrize("event", WITH_JSON)
