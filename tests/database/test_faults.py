@@ -206,6 +206,17 @@ def test_a_server_that_says_nothing_is_given_up(
     assert_works(session)
 
 
+def test_no_statement_is_waited_for_longer_than_there_is_time(session: Session, wire: Wire) -> None:
+    assert_works(session)  # over a connection that was made with all the time there is
+    wire.faults = [SILENCE, SILENCE]
+    deadline.begin(Context(milliseconds=1_200))
+    begin = time.monotonic()
+    with pytest.raises(UnavailableError):
+        session.run(NEVER_MIND, [], writes=False)
+    assert time.monotonic() - begin < common_database.WAIT_SECONDS / 2
+    assert len(wire.statements) == 2
+
+
 def test_no_statement_begins_when_the_time_is_up(session: Session, wire: Wire) -> None:
     deadline.begin(Context(milliseconds=1_000))
     with pytest.raises(UnavailableError):

@@ -21,6 +21,7 @@ T = TypeVar("T")
 
 THREADS = 10
 ROUNDS = 40
+STORM = {"cast": 45, "retract": 25, "edit": 15, "post": 15, "remove": 10, "leave": 2}
 
 
 @pytest.fixture(autouse=True)
@@ -86,7 +87,9 @@ def test_every_vote_of_many_on_one_post_counts(database: Database) -> None:
     assert database.run("SELECT vote_count FROM posts") == [[30]]
 
 
-def test_the_counter_is_exact_after_a_storm_of_votes_retractions_and_deletions(database: Database) -> None:
+def test_the_counter_is_exact_after_a_storm_of_votes_retractions_edits_and_deletions(
+    database: Database,
+) -> None:
     everyone = [database.add_user(f"user{number}@example.com") for number in range(12)]
     written = [database.add_post(everyone[number % 12]) for number in range(8)]
 
@@ -94,7 +97,7 @@ def test_the_counter_is_exact_after_a_storm_of_votes_retractions_and_deletions(d
         chance = random.Random(index)
         for _ in range(ROUNDS):
             user, post_id = chance.choice(everyone), chance.choice(written)
-            match chance.choices(["cast", "retract", "post", "remove", "leave"], [45, 25, 15, 10, 2])[0]:
+            match chance.choices(list(STORM), list(STORM.values()))[0]:
                 case "cast":
                     votes.queries.cast(voter=user, post_id=post_id)
                 case "retract":
@@ -102,6 +105,10 @@ def test_the_counter_is_exact_after_a_storm_of_votes_retractions_and_deletions(d
                 case "post":
                     rows = posts.queries.create(owner=user, title="t", content="c", published=True)
                     written.extend(row.id for row in rows)
+                case "edit":
+                    posts.queries.change(
+                        post_id=post_id, editor=user, title="e", content="c", published=chance.random() < 0.9
+                    )
                 case "remove":
                     posts.queries.remove(post_id=post_id, editor=user)
                 case "leave":
