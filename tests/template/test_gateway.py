@@ -4,6 +4,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+from common.api import SECURITY_HEADERS
 from tests.template.stack import Stack
 
 # Each of these hashes a password, a quarter of a second of a processor.
@@ -63,6 +64,20 @@ def test_prod_has_a_firewall_that_limits_guessing_and_making_up_accounts(prod: S
     body = prod.properties("WebAcl")["CustomResponseBodies"]["TooMany"]["Content"]
     assert json.loads(body).keys() == {"detail"}
     assert "WebAclOfApi" in prod.resources
+
+
+def test_the_gateway_s_own_answers_have_the_headers_of_the_functions(stack: Stack) -> None:
+    responses = stack.properties("Api")["Body"]["x-amazon-apigateway-gateway-responses"]
+    assert responses.keys() >= {"DEFAULT_4XX", "DEFAULT_5XX", "ACCESS_DENIED", "THROTTLED"}
+    for response in responses.values():
+        for name, [value] in SECURITY_HEADERS.items():
+            assert response["responseParameters"][f"gatewayresponse.header.{name}"] == f"'{value}'"
+
+
+def test_no_browser_is_told_to_send_credentials(stack: Stack) -> None:
+    # Whatever the origin, also when it is *: a token comes in a header that a page sets itself.
+    assert "Allow-Origin" in json.dumps(stack.properties("Api"))
+    assert "Allow-Credentials" not in json.dumps(stack.properties("Api"))
 
 
 def answers_to_amazons_name(stack: Stack) -> bool:
