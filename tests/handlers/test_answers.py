@@ -7,6 +7,7 @@ import pytest
 
 import posts.queries
 import votes.queries
+from common import api
 from common.errors import UnavailableError, UnknownOutcomeError
 from tests.data import Database
 from tests.lambdas import Answer, Context, call, invoke, request
@@ -63,6 +64,16 @@ def test_a_page_of_our_origin_may_read_every_answer(event: str, ada: int) -> Non
 def test_a_page_of_another_origin_may_not(origin: str | None, ada: int) -> None:
     answer = call("list_posts", user=ada, headers={"Origin": origin})
     assert "Access-Control-Allow-Origin" not in answer.headers
+
+
+def test_an_origin_that_may_be_any_comes_without_credentials(
+    ada: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CORS_ORIGIN", "*")
+    nothing = api.handler(api.resolver())
+    answer = nothing(request("list_posts", user=ada, headers={"Origin": ORIGIN}), Context())
+    assert answer["multiValueHeaders"]["Access-Control-Allow-Origin"] == ["*"]
+    assert "Access-Control-Allow-Credentials" not in answer["multiValueHeaders"]
 
 
 @pytest.mark.parametrize("path", ["/posts/7/likes", "/nothing"])
