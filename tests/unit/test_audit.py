@@ -1,7 +1,8 @@
-"""packaging/audit.py, beside a source of advisories of our own."""
+"""The locks, and packaging/audit.py beside a source of advisories of our own."""
 
 import json
 import os
+import re
 import subprocess
 import sys
 import threading
@@ -12,6 +13,8 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
+LOCKS = sorted([*ROOT.glob("requirements/*.txt"), *ROOT.glob("[lm]*/**/requirements.txt")])
+LOCKED = re.compile(r"[\w.-]+==\S+ .*--hash=sha256:[0-9a-f]{64}\b")
 ASKED: list[dict[str, object]] = []
 
 
@@ -63,3 +66,21 @@ def test_a_source_that_cannot_be_reached_is_said_and_is_no_failure() -> None:
     run = audit("http://127.0.0.1:1")
     assert run.returncode == 0
     assert run.stdout.startswith("NOT CHECKED")
+
+
+@pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: str(lock.relative_to(ROOT)))
+def test_every_locked_version_has_hashes(lock: Path) -> None:
+    versions = lock.read_text().replace("\\\n", "").splitlines()
+    assert versions
+    assert [version for version in versions if not LOCKED.match(version)] == []
+
+
+def test_nothing_is_installed_without_its_hash() -> None:
+    installs = [
+        line
+        for makefile in ("Makefile", "packaging/Makefile")
+        for line in (ROOT / makefile).read_text().splitlines()
+        if "pip install" in line
+    ]
+    assert len(installs) == 3
+    assert all("--require-hashes" in line for line in installs)
