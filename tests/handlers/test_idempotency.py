@@ -98,7 +98,7 @@ def test_a_deleted_user_writes_nothing(deleted_user: int) -> None:
 @pytest.mark.usefixtures("session_per_thread")
 def test_of_simultaneous_requests_one_writes_and_all_get_its_answer(ada: int, database: Database) -> None:
     keys, threads = 25, 4
-    together = Barrier(threads)
+    together = Barrier(threads, timeout=30)  # so that an error in one leaves none waiting for good
 
     def create_all(_: int) -> list[int]:
         made = []
