@@ -4,6 +4,7 @@ import random
 import threading
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import TypeVar
 
 import pytest
@@ -147,10 +148,10 @@ def test_posts_whose_votes_go_are_locked_in_the_order_of_their_ids(database: Dat
     database.run("UPDATE posts SET owner_id = :bob", bob=database.add_user("bob@example.com"))
     # A row that was written last is the last that a scan finds.
     database.run("UPDATE posts SET content = 'new' WHERE id = :first", first=first)
-    other = connect(database.url)
-    other.run("BEGIN")
-    other.run("SELECT FROM posts WHERE id = :first FOR UPDATE", first=first)
-    with ThreadPoolExecutor(1) as pool:
+    # The one who holds the lock goes first, whatever fails: who waits for it would wait for good.
+    with ThreadPoolExecutor(1) as pool, closing(connect(database.url)) as other:
+        other.run("BEGIN")
+        other.run("SELECT FROM posts WHERE id = :first FOR UPDATE", first=first)
         going = pool.submit(leave, ada)
         waiting = (
             "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = :name AND wait_event_type = 'Lock'"
@@ -159,7 +160,6 @@ def test_posts_whose_votes_go_are_locked_in_the_order_of_their_ids(database: Dat
         assert any(database.value(waiting, name=name) for _ in range(100_000))
         free = database.run("SELECT id FROM posts FOR UPDATE SKIP LOCKED")
         other.run("COMMIT")
-        other.close()
         going.result()
     assert free == [[second]]
     assert database.run("SELECT DISTINCT vote_count FROM posts") == [[0]]
