@@ -9,11 +9,16 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
+from tests.data import PASSWORD
+
 ROOT = Path(__file__).parents[1]
 # What the gateway reads, and where the layer's packages are when `make dev` has installed them.
 SERVED = ("functions", "layers", "local", "migrations", "template.yaml")
 INSTALLED = Path(".local", "layer")
 PROC = Path("/proc")
+# What is never printed, under whatever faults and inputs: a password, the beginning of a hash, that of an
+# access token, and what only a whole event has.
+SECRETS = (PASSWORD, "$2b$", "eyJ", "requestContext", "multiValueHeaders")
 
 
 class Served(NamedTuple):
@@ -58,6 +63,8 @@ def served(database_url: str, log: Path) -> Iterator[Served]:
         finally:
             process.terminate()
     assert process.returncode == 0
+    printed = log.read_text()
+    assert [secret for secret in SECRETS if secret in printed] == []
 
 
 def _copy(project: Path) -> None:

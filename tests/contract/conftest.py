@@ -62,18 +62,30 @@ def base_url(
 # What only a whole event has, and no line about one.
 EVENT = ("multiValueHeaders", "requestContext", "httpMethod", "authorizationToken")
 
+# Those that the client was given; nothing in their form tells them from other texts.
+REFRESH_TOKENS: set[str] = set()
+
+
+def remember(answer: httpx.Response) -> None:
+    """Keep the refresh token of an answer that has one."""
+    request = answer.request
+    path = request.url.path.rstrip("/")
+    if request.method == "POST" and path in {"/login", "/auth/refresh"} and answer.is_success:
+        answer.read()
+        REFRESH_TOKENS.add(answer.json()["refresh_token"])
+
 
 def assert_silent(log: str) -> None:
     """Make sure that nothing in all that was logged during the session is a secret or a stack trace."""
     assert "POST" in log
-    for secret in (PASSWORD, "eyJ", "$2b$", "Traceback", "SELECT", "INSERT", *EVENT):
+    for secret in (PASSWORD, "eyJ", "$2b$", "Traceback", "SELECT", "INSERT", *EVENT, *REFRESH_TOKENS):
         assert secret not in log
 
 
 @pytest.fixture(scope="session")
 def client(base_url: str) -> Iterator[httpx.Client]:
     """Return a client that follows no redirect, for the contract knows none."""
-    with httpx.Client(base_url=base_url, timeout=30) as client:
+    with httpx.Client(base_url=base_url, timeout=30, event_hooks={"response": [remember]}) as client:
         yield client
 
 
