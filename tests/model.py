@@ -365,3 +365,5 @@ class Api(RuleBasedStateMachine):
         ranks = self.database.run("SELECT post_id, vote_count FROM post_ranks ORDER BY post_id")
         assert ranks == votes
         assert self.database.value("SELECT count(*) FROM users") == len(self.present())
+        sessions = {str(session) for [session] in self.database.run("SELECT id FROM sessions")}
+        assert sessions == {session for user in self.present() for session in user.sessions}
