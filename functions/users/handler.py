@@ -18,6 +18,12 @@ TAKEN = "A user with this e-mail exists already"
 app = api.resolver()
 
 
+def _outdated(user: int) -> ForbiddenError:
+    """Return the refusal of a password that was changed while it was being checked; 401 for who has gone."""
+    rows_for_user(queries.account(user_id=user))
+    return ForbiddenError(WRONG_PASSWORD)
+
+
 @app.post("/users", status_code=HTTPStatus.CREATED, responses=api.answers(UserOut, 201, 409, 422))
 def sign_up(user: UserCreate) -> UserOut:
     """Create an account."""
@@ -42,16 +48,19 @@ def update_account(change: AccountChange, user: CurrentUser) -> Account:
         rows = queries.change_phone_number(user_id=user, phone_number=change.phone_number)
         return Account(**rows_for_user(rows)[0]._asdict())
     proven = prove_as_user(user, change.current_password)
-    rows = queries.change_email(
+    changed = queries.change_email(
         user_id=user,
         seen_hash=proven.hashed,
         email=change.email,
         phone_number=change.phone_number,
         keeps_phone_number="phone_number" not in change.model_fields_set,
     )
-    if not rows:
+    row = rows_for_user(changed)[0]
+    if row.is_taken:
         raise ServiceError(HTTPStatus.CONFLICT, TAKEN)
-    return Account(**rows[0]._asdict())
+    if row.id is None:
+        raise _outdated(user)
+    return Account(**row._asdict())
 
 
 @app.put(
@@ -66,7 +75,7 @@ def update_password(change: PasswordChange, user: CurrentUser, session: CurrentS
     if not queries.change_password(
         user_id=user, seen_hash=proven.hashed, password=hashed, session_id=session
     ):
-        raise ForbiddenError(WRONG_PASSWORD)  # by now: it was changed while this one was being checked
+        raise _outdated(user)
     return Response(HTTPStatus.NO_CONTENT)
 
 
@@ -79,7 +88,7 @@ def delete_account(proof: PasswordProof, user: CurrentUser) -> Response[None]:
     """Delete one's account with all posts and votes."""
     proven = prove_as_user(user, proof.current_password)
     if not queries.remove(user_id=user, seen_hash=proven.hashed):
-        raise ForbiddenError(WRONG_PASSWORD)
+        raise _outdated(user)
     return Response(HTTPStatus.NO_CONTENT)
 
 

@@ -3,7 +3,7 @@
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Select, case, delete, exists, func, select, update
+from sqlalchemy import Select, case, delete, exists, func, select, true, update
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
@@ -11,7 +11,7 @@ from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 from common.models import Session, User
 from common.queries import forgiven
 from common.query import query
-from users.rows import AccountRow, UserRow
+from users.rows import AccountRow, EmailRow, UserRow
 
 COLUMNS = (User.id, User.email, User.created_at)
 ACCOUNT = (*COLUMNS, User.phone_number)
@@ -41,25 +41,31 @@ def change_phone_number(*, user_id: int, phone_number: str | None) -> ReturningU
     return update(User).where(User.id == user_id).values(phone_number=phone_number).returning(*ACCOUNT)
 
 
-@query(AccountRow)
+@query(EmailRow)
 def change_email(
     *, user_id: int, seen_hash: str, email: str, phone_number: str | None, keeps_phone_number: bool
 ) -> Select[*tuple[Any, ...]]:
-    """Change a user's address, and phone number unless it is kept; no row when the address is taken.
+    """Change a user's address, and phone number unless it is kept; no row when the user has gone.
 
-    Nor when the password hash is not the one seen any more.
+    Nothing changes when the address is taken, or the password hash not the one seen any more.
     """
     other = aliased(User)
     keeps: Any = keeps_phone_number
-    taken = select(other.id).where(func.lower(other.email) == func.lower(email), other.id != user_id)
+    taken = exists(select(other.id).where(func.lower(other.email) == func.lower(email), other.id != user_id))
     changed = (
         update(User)
-        .where(User.id == user_id, User.password == seen_hash, ~exists(taken))
+        .where(User.id == user_id, User.password == seen_hash, ~taken)
         .values(email=email, phone_number=case((keeps, User.phone_number), else_=phone_number))
         .returning(*ACCOUNT)
         .cte("changed")
     )
-    return select(*changed.c).add_cte(forgiven(user_id).cte("forgiven"))
+    return (
+        select(taken.label("is_taken"), *changed.c)
+        .select_from(User)
+        .outerjoin(changed, true())
+        .where(User.id == user_id)
+        .add_cte(forgiven(user_id).cte("forgiven"))
+    )
 
 
 @query(UserRow)

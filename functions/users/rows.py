@@ -19,3 +19,13 @@ class AccountRow(NamedTuple):
     email: str
     created_at: datetime
     phone_number: str | None
+
+
+class EmailRow(NamedTuple):
+    """An account whose address has changed; when it has not, only `is_taken` is not None."""
+
+    is_taken: bool
+    id: int
+    email: str
+    created_at: datetime
+    phone_number: str | None

@@ -148,37 +148,49 @@ def test_a_deleted_user_is_unauthorized(name: str, body: object, deleted_user: i
     assert call(name, user=deleted_user, body=body).status == 401
 
 
-def change_password_meanwhile(monkeypatch: pytest.MonkeyPatch, database: Database) -> None:
-    """Let somebody change the password between its check and what the check is for."""
+def do_meanwhile(monkeypatch: pytest.MonkeyPatch, database: Database, sql: str) -> None:
+    """Let somebody do something between the check of a password and what the check is for."""
     from common import credentials  # noqa: PLC0415  # reads the environment
 
     def verify(_password: str, _hashed: str | None) -> bool:
-        database.run("UPDATE users SET password = 'another'")
+        database.run(sql)
         return True
 
     monkeypatch.setattr(credentials, "verify_password", verify)
 
 
+CHANGE_PASSWORD = "UPDATE users SET password = 'another'"
+
+
 @pytest.mark.parametrize(
     ("name", "body"),
     [
+        ("update_account", {"email": "new@example.com", "current_password": PASSWORD}),
         ("update_password", {"current_password": PASSWORD, "new_password": "new"}),
         ("delete_account", {"current_password": PASSWORD}),
     ],
 )
+@pytest.mark.parametrize(("meanwhile", "status"), [(CHANGE_PASSWORD, 403), ("DELETE FROM users", 401)])
 def test_a_password_that_was_changed_meanwhile_proves_nothing(
-    name: str, body: object, ada: int, database: Database, monkeypatch: pytest.MonkeyPatch
+    name: str,
+    body: object,
+    meanwhile: str,
+    status: int,
+    ada: int,
+    database: Database,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    change_password_meanwhile(monkeypatch, database)
-    assert call(name, user=ada, body=body).status == 403
-    assert database.value("SELECT password FROM users WHERE id = :ada", ada=ada) == "another"
+    do_meanwhile(monkeypatch, database, meanwhile)
+    assert call(name, user=ada, body=body).status == status
+    left = [] if status == 401 else [["ada@example.com", "another"]]
+    assert database.run("SELECT email, password FROM users") == left
 
 
 @pytest.mark.usefixtures("ada")
 def test_a_login_with_a_password_that_was_changed_meanwhile_opens_no_session(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    change_password_meanwhile(monkeypatch, database)
+    do_meanwhile(monkeypatch, database, CHANGE_PASSWORD)
     assert log_in().status == 403
     assert database.value("SELECT count(*) FROM sessions") == 0
 
@@ -188,15 +200,16 @@ def test_of_two_who_want_one_address_at_once_one_gets_it(database: Database) -> 
     users = [database.add_user(f"user{number}@example.com") for number in range(8)]
     hashed = database.value("SELECT password FROM users LIMIT 1")
 
-    def change(user: int) -> int:
-        rows = queries.change_email(
+    def change(user: int) -> bool:
+        [row] = queries.change_email(
             user_id=user,
             seen_hash=hashed,
             email="wanted@example.com",
             phone_number=None,
             keeps_phone_number=True,
         )
-        return len(rows)
+        assert row.is_taken == (row.email is None)
+        return not row.is_taken
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(change, users)) == 1
