@@ -13,7 +13,7 @@ from auth.schemas import Refresh, Token
 from common import api
 from common.addresses import as_stored
 from common.credentials import prove_with_email
-from common.identity import UNAUTHORIZED, CurrentSession, CurrentUser, rows_for_user
+from common.identity import UNAUTHORIZED, current_session, current_user, rows_for_user
 from common.keys import KeyRing
 from common.schemas import Text
 from common.settings import whole_number
@@ -57,16 +57,16 @@ def refresh(presented: Refresh) -> Token:
 
 
 @app.post("/auth/logout", status_code=HTTPStatus.NO_CONTENT, responses=api.answers(None, 204, 401))
-def log_out(user: CurrentUser, session: CurrentSession) -> Response[None]:
+def log_out() -> Response[None]:
     """End this session: its refresh tokens are of no more use, its access token is until it expires."""
-    rows_for_user(queries.end_session(user_id=user, session_id=session))
+    rows_for_user(queries.end_session(user_id=current_user(app), session_id=current_session(app)))
     return Response(HTTPStatus.NO_CONTENT)
 
 
 @app.post("/auth/logout-all", status_code=HTTPStatus.NO_CONTENT, responses=api.answers(None, 204, 401))
-def log_out_everywhere(user: CurrentUser) -> Response[None]:
+def log_out_everywhere() -> Response[None]:
     """End all sessions of the user."""
-    rows_for_user(queries.end_sessions(user_id=user))
+    rows_for_user(queries.end_sessions(user_id=current_user(app)))
     return Response(HTTPStatus.NO_CONTENT)
 
 

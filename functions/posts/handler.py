@@ -9,7 +9,7 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.exceptions import ForbiddenError, NotFoundError
 
 from common import api, database
-from common.identity import CurrentUser, rows_for_user
+from common.identity import current_user, rows_for_user
 from posts import queries
 from posts.paging import START, Sort, decode, encode, link_to_next, position_of
 from posts.parameters import CursorText, IdempotencyKey, Limit, Published, Search, Skip, SortBy
@@ -52,7 +52,7 @@ def _own(row: PostRow, editor: int) -> PostRow:
     return row
 
 
-def _page(lists: Lists, viewer: int, asked: Asked, author: int = NOBODY) -> Response[list[PostOut]]:
+def _page(lists: Lists, asked: Asked, author: int = NOBODY) -> Response[list[PostOut]]:
     try:
         after, after_id = decode(asked.cursor, asked.sort) if asked.cursor else START[asked.sort]
     except ValueError:
@@ -60,7 +60,7 @@ def _page(lists: Lists, viewer: int, asked: Asked, author: int = NOBODY) -> Resp
         raise api.invalid("value_error", ("query", "cursor"), message) from None
     rows = rows_for_user(
         lists[asked.sort](
-            viewer=viewer,
+            viewer=current_user(app),
             author=author,
             term=asked.search,
             limit=asked.limit,
@@ -81,7 +81,6 @@ def _page(lists: Lists, viewer: int, asked: Asked, author: int = NOBODY) -> Resp
 
 @app.get("/posts", responses=api.answers(list[PostOut], 200, 401, 422))
 def list_posts(
-    viewer: CurrentUser,
     limit: Limit = 10,
     skip: Skip = 0,
     search: Search = "",
@@ -91,13 +90,12 @@ def list_posts(
 ) -> Response[list[PostOut]]:
     """List posts, or with published=false one's own drafts; the Link header leads to the next page."""
     lists = (SEARCH if search else FEED) if published else DRAFTS
-    return _page(lists, viewer, Asked(limit, skip, search, sort, cursor))
+    return _page(lists, Asked(limit, skip, search, sort, cursor))
 
 
 @app.get("/users/<user_id>/posts", responses=api.answers(list[PostOut], 200, 401, 404, 422))
 def list_user_posts(
     user_id: api.PathId,
-    viewer: CurrentUser,
     limit: Limit = 10,
     skip: Skip = 0,
     search: Search = "",
@@ -105,12 +103,13 @@ def list_user_posts(
     cursor: CursorText = "",
 ) -> Response[list[PostOut]]:
     """List a user's posts; the Link header leads to the next page."""
-    return _page(AUTHOR, viewer, Asked(limit, skip, search, sort, cursor), user_id)
+    return _page(AUTHOR, Asked(limit, skip, search, sort, cursor), user_id)
 
 
 @app.post("/posts", status_code=HTTPStatus.CREATED, responses=api.answers(Post, 201, 401, 422))
-def create_post(post: PostCreate, owner: CurrentUser, idempotency_key: IdempotencyKey = None) -> Post:
+def create_post(post: PostCreate, idempotency_key: IdempotencyKey = None) -> Post:
     """Write a post; with an Idempotency-Key once: used again within a day, it gets the first answer."""
+    owner = current_user(app)
     if idempotency_key is None:
         rows = queries.create(owner=owner, title=post.title, content=post.content, published=post.published)
         return Post.of(rows_for_user(rows)[0])
@@ -130,14 +129,15 @@ def create_post(post: PostCreate, owner: CurrentUser, idempotency_key: Idempoten
 
 
 @app.get("/posts/<post_id>", responses=api.answers(Post, 200, 401, 404, 422))
-def read_post(post_id: api.PathId, viewer: CurrentUser) -> Post:
+def read_post(post_id: api.PathId) -> Post:
     """Show a post."""
-    return Post.of(_found(queries.read(post_id=post_id, viewer=viewer)))
+    return Post.of(_found(queries.read(post_id=post_id, viewer=current_user(app))))
 
 
 @app.put("/posts/<post_id>", responses=api.answers(Post, 200, 401, 403, 404, 422))
-def update_post(post_id: api.PathId, post: PostCreate, editor: CurrentUser) -> Post:
+def update_post(post_id: api.PathId, post: PostCreate) -> Post:
     """Change a post of one's own."""
+    editor = current_user(app)
     rows = queries.change(
         post_id=post_id, editor=editor, title=post.title, content=post.content, published=post.published
     )
@@ -149,8 +149,9 @@ def update_post(post_id: api.PathId, post: PostCreate, editor: CurrentUser) -> P
     status_code=HTTPStatus.NO_CONTENT,
     responses=api.answers(None, 204, 401, 403, 404, 422),
 )
-def delete_post(post_id: api.PathId, editor: CurrentUser) -> Response[None]:
+def delete_post(post_id: api.PathId) -> Response[None]:
     """Delete a post of one's own."""
+    editor = current_user(app)
     _own(_found(queries.remove(post_id=post_id, editor=editor)), editor)
     return Response(HTTPStatus.NO_CONTENT)
 

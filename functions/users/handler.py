@@ -7,7 +7,7 @@ from aws_lambda_powertools.event_handler.exceptions import ForbiddenError, NotFo
 
 from common import api
 from common.credentials import WRONG_PASSWORD, prove_as_user
-from common.identity import CurrentSession, CurrentUser, rows_for_user
+from common.identity import current_session, current_user, rows_for_user
 from common.passwords import hash_password
 from common.schemas import UserOut
 from users import queries
@@ -34,17 +34,18 @@ def sign_up(user: UserCreate) -> UserOut:
 
 
 @app.get("/users/me", responses=api.answers(Account, 200, 401))
-def read_account(user: CurrentUser) -> Account:
+def read_account() -> Account:
     """Show one's own account."""
-    return Account(**rows_for_user(queries.account(user_id=user))[0]._asdict())
+    return Account(**rows_for_user(queries.account(user_id=current_user(app)))[0]._asdict())
 
 
 @app.patch("/users/me", responses=api.answers(Account, 200, 401, 403, 409, 422, 429))
-def update_account(change: AccountChange, user: CurrentUser) -> Account:
+def update_account(change: AccountChange) -> Account:
     """Change one's phone number, and with the current password one's e-mail."""
+    user = current_user(app)
     if change.email is None or change.current_password is None:
         if "phone_number" not in change.model_fields_set:
-            return read_account(user)
+            return read_account()
         rows = queries.change_phone_number(user_id=user, phone_number=change.phone_number)
         return Account(**rows_for_user(rows)[0]._asdict())
     proven = prove_as_user(user, change.current_password)
@@ -68,8 +69,9 @@ def update_account(change: AccountChange, user: CurrentUser) -> Account:
     status_code=HTTPStatus.NO_CONTENT,
     responses=api.answers(None, 204, 401, 403, 422, 429),
 )
-def update_password(change: PasswordChange, user: CurrentUser, session: CurrentSession) -> Response[None]:
+def update_password(change: PasswordChange) -> Response[None]:
     """Change one's password; all other sessions end."""
+    user, session = current_user(app), current_session(app)
     proven = prove_as_user(user, change.current_password)
     hashed = hash_password(change.new_password)
     if not queries.change_password(
@@ -84,8 +86,9 @@ def update_password(change: PasswordChange, user: CurrentUser, session: CurrentS
     status_code=HTTPStatus.NO_CONTENT,
     responses=api.answers(None, 204, 401, 403, 422, 429),
 )
-def delete_account(proof: PasswordProof, user: CurrentUser) -> Response[None]:
+def delete_account(proof: PasswordProof) -> Response[None]:
     """Delete one's account with all posts and votes."""
+    user = current_user(app)
     proven = prove_as_user(user, proof.current_password)
     if not queries.remove(user_id=user, seen_hash=proven.hashed):
         raise _outdated(user)

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError, ServiceError
 
 from common import api
-from common.identity import CurrentUser, rows_for_user
+from common.identity import current_user, rows_for_user
 from common.schemas import Message
 from votes import queries
 from votes.schemas import Ballot
@@ -19,8 +19,9 @@ app = api.resolver()
     responses=api.answers(Message, 201, 401, 404, 409, 422),
     tags=["votes"],
 )
-def vote(ballot: Ballot, voter: CurrentUser) -> Message:
+def vote(ballot: Ballot) -> Message:
     """Cast a vote (dir = 1) or take it back (any lower dir)."""
+    voter = current_user(app)
     casts = ballot.dir == 1
     statement = queries.cast if casts else queries.retract
     found, done = rows_for_user(statement(voter=voter, post_id=ballot.post_id))[0]

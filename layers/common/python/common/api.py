@@ -9,7 +9,6 @@ from urllib.parse import quote
 
 from aws_lambda_powertools import single_metric
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
-from aws_lambda_powertools.event_handler.depends import DependencyResolutionError
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError, ServiceError
 from aws_lambda_powertools.event_handler.openapi.exceptions import (
     RequestUnsupportedContentType,
@@ -62,7 +61,6 @@ def resolver() -> APIGatewayRestResolver:
     app.exception_handler(RequestUnsupportedContentType)(_unsupported)
     app.exception_handler(ValueError)(on_value_error)
     app.exception_handler(ServiceError)(_service_error)
-    app.exception_handler(DependencyResolutionError)(_dependency_error)
     app.exception_handler(ThrottledError)(_throttled)
     app.exception_handler(UnavailableError)(_unavailable)
     app.exception_handler(UnknownOutcomeError)(_unknown_outcome)
@@ -148,11 +146,6 @@ def _invalid(error: RequestValidationError) -> Response[Any]:
 def _service_error(error: ServiceError) -> Response[Any]:
     challenge = {"WWW-Authenticate": "Bearer"} if error.status_code == HTTPStatus.UNAUTHORIZED else {}
     return _error(error.status_code, error.msg, challenge)
-
-
-def _dependency_error(error: DependencyResolutionError) -> Response[Any]:
-    cause = error.__cause__
-    return _service_error(cause) if isinstance(cause, ServiceError) else _internal_error(error)
 
 
 def _throttled(error: ThrottledError) -> Response[Any]:

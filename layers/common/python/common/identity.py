@@ -1,10 +1,10 @@
 """Who is asking: the user whom the authorizer found in the token."""
 
 from collections.abc import Sequence
-from typing import Annotated, TypeVar
+from typing import TypeVar
 from uuid import UUID
 
-from aws_lambda_powertools.event_handler import Depends, Request
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.exceptions import UnauthorizedError
 
 T = TypeVar("T")
@@ -12,29 +12,25 @@ T = TypeVar("T")
 UNAUTHORIZED = "Could not validate credentials"
 
 
-def user_id(request: Request) -> int:
+def current_user(app: APIGatewayRestResolver) -> int:
     """Return the user's id from the authorizer's context; 401 without one, whatever the gateway let in."""
-    claim = _claim(request, "user_id")
+    claim = _claim(app, "user_id")
     if not claim.isdecimal():
         raise UnauthorizedError(UNAUTHORIZED)
     return int(claim)
 
 
-def session_id(request: Request) -> UUID:
+def current_session(app: APIGatewayRestResolver) -> UUID:
     """Return the id of the session that the token belongs to; 401 without one."""
     try:
-        return UUID(_claim(request, "session_id"))
+        return UUID(_claim(app, "session_id"))
     except ValueError:
         raise UnauthorizedError(UNAUTHORIZED) from None
 
 
-def _claim(request: Request, name: str) -> str:
-    context = request.resolved_event["requestContext"].get("authorizer") or {}
+def _claim(app: APIGatewayRestResolver, name: str) -> str:
+    context = app.current_event["requestContext"].get("authorizer") or {}
     return context.get(name) or ""
-
-
-CurrentUser = Annotated[int, Depends(user_id)]
-CurrentSession = Annotated[UUID, Depends(session_id)]
 
 
 def rows_for_user(rows: Sequence[T]) -> Sequence[T]:
