@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from common import database
-from common.database import Session
+from common.database import Query, Session
 
 
 class SessionOfThread(threading.local):
@@ -18,9 +18,9 @@ class SessionOfThread(threading.local):
         self._session = Session()
         made.append(self._session)
 
-    def run(self, sql: str, values: Sequence[object], *, writes: bool) -> list[list[Any]]:
+    def run(self, query: Query[..., Any], values: Sequence[object]) -> list[list[Any]]:
         """Run a statement."""
-        return self._session.run(sql, values, writes=writes)
+        return self._session.run(query, values)
 
 
 @contextmanager

@@ -15,6 +15,7 @@ from common import deadline
 from common.connection import RefusedError
 from common.database import Session
 from common.errors import UnavailableError, UnknownOutcomeError
+from tests.ask import ask
 from tests.data import Database, connect
 from tests.lambdas import Context, call
 from tests.wire import READY, Fault, Wire, error
@@ -55,9 +56,9 @@ def owner(database: Database) -> int:
     return database.add_user()
 
 
-def write(session: Session, owner: int) -> list[list[object]]:
-    sql = "INSERT INTO posts (title, content, owner_id) VALUES ('t', 'c', $1::integer) RETURNING title"
-    return session.run(sql, [owner], writes=True)
+def write(session: Session, owner: int) -> list[list[int]]:
+    sql = "INSERT INTO posts (title, content, owner_id) VALUES ('t', 'c', $1::integer) RETURNING 1"
+    return ask(session, sql, owner, writes=True)
 
 
 def posts(database: Database) -> int:
@@ -67,7 +68,7 @@ def posts(database: Database) -> int:
 
 def assert_works(session: Session) -> None:
     """Make sure that the next request finds a working session, in the same process."""
-    assert session.run(NEVER_MIND, [], writes=False) == [[1]]
+    assert ask(session, NEVER_MIND) == [[1]]
 
 
 @pytest.mark.parametrize("fault", [LOST_QUERY, LOST_ANSWER])
@@ -81,7 +82,7 @@ def test_a_read_that_breaks_is_done_again(fault: Fault, session: Session, wire: 
 def test_a_read_that_breaks_twice_is_unavailable_and_the_next_one_works(session: Session, wire: Wire) -> None:
     wire.faults = [LOST_ANSWER, LOST_ANSWER]
     with pytest.raises(UnavailableError):
-        session.run(NEVER_MIND, [], writes=False)
+        ask(session, NEVER_MIND)
     assert len(wire.statements) == 2
     assert_works(session)
 
@@ -121,7 +122,7 @@ def test_a_connection_that_was_closed_while_idle_is_not_used(
     wire.faults = [CLOSED_AFTERWARDS]
     assert_works(session)
     wire.wait_until_closed()
-    assert write(session, owner) == [["t"]]
+    assert write(session, owner) == [[1]]
     assert posts(database) == 1
     assert wire.connections == 2
 
@@ -129,10 +130,10 @@ def test_a_connection_that_was_closed_while_idle_is_not_used(
 def test_a_backend_that_was_ended_while_idle_is_not_used(
     session: Session, wire: Wire, owner: int, database: Database
 ) -> None:
-    [[pid]] = session.run("SELECT pg_backend_pid()", [], writes=False)
+    [[pid]] = ask(session, "SELECT pg_backend_pid()")
     database.run("SELECT pg_terminate_backend(:pid, 5000)", pid=pid)
     wire.wait_until_closed()
-    assert write(session, owner) == [["t"]]
+    assert write(session, owner) == [[1]]
     assert posts(database) == 1
 
 
@@ -150,7 +151,7 @@ def test_nobody_listens(session: Session, monkeypatch: pytest.MonkeyPatch) -> No
         port = closed.getsockname()[1]
     monkeypatch.setattr(session, "settings", session.settings._replace(port=port))
     with pytest.raises(UnavailableError):
-        session.run(NEVER_MIND, [], writes=True)
+        ask(session, NEVER_MIND, writes=True)
 
 
 def test_a_server_that_is_back_in_a_moment_is_waited_for(
@@ -167,7 +168,7 @@ def test_a_server_that_is_back_in_a_moment_is_waited_for(
         port = closed.getsockname()[1]
     monkeypatch.setattr(session, "settings", settings._replace(port=port))
     monkeypatch.setattr(time, "sleep", pause)
-    assert session.run(NEVER_MIND, [], writes=True) == [[1]]
+    assert ask(session, NEVER_MIND, writes=True) == [[1]]
     assert len(pauses) == 1
     assert 0 < pauses[0] < 1
 
@@ -175,7 +176,7 @@ def test_a_server_that_is_back_in_a_moment_is_waited_for(
 def test_the_database_is_not_there(session: Session, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "settings", session.settings._replace(name="nowhere"))
     with pytest.raises(UnavailableError, match="nowhere"):
-        session.run(NEVER_MIND, [], writes=True)
+        ask(session, NEVER_MIND, writes=True)
     assert wire.connections == 2
     assert wire.statements == []
 
@@ -202,7 +203,7 @@ def test_a_server_that_says_nothing_is_given_up(
     with monkeypatch.context() as patched:
         patched.setattr(common_database, "WAIT_SECONDS", 0.05)
         with pytest.raises(UnavailableError):
-            session.run(NEVER_MIND, [], writes=False)
+            ask(session, NEVER_MIND)
     assert_works(session)
 
 
@@ -212,7 +213,7 @@ def test_no_statement_is_waited_for_longer_than_there_is_time(session: Session, 
     deadline.begin(Context(milliseconds=1_200))
     begin = time.monotonic()
     with pytest.raises(UnavailableError):
-        session.run(NEVER_MIND, [], writes=False)
+        ask(session, NEVER_MIND)
     assert time.monotonic() - begin < common_database.WAIT_SECONDS / 2
     assert len(wire.statements) == 2
 
@@ -220,7 +221,7 @@ def test_no_statement_is_waited_for_longer_than_there_is_time(session: Session, 
 def test_no_statement_begins_when_the_time_is_up(session: Session, wire: Wire) -> None:
     deadline.begin(Context(milliseconds=1_000))
     with pytest.raises(UnavailableError):
-        session.run(NEVER_MIND, [], writes=False)
+        ask(session, NEVER_MIND)
     assert wire.connections == 0
 
 
@@ -228,7 +229,7 @@ def test_no_statement_begins_when_the_time_is_up(session: Session, wire: Wire) -
 def test_a_statement_that_lost_a_race_is_run_again_over_the_same_connection(
     state: str, session: Session, wire: Wire, attempts: Database
 ) -> None:
-    assert session.run(FAILING, [state, 1], writes=True) == [[1]]
+    assert ask(session, FAILING, state, 1, writes=True) == [[1]]
     assert attempts.value("SELECT last_value FROM attempts") == 2
     assert wire.connections == 1
 
@@ -237,7 +238,7 @@ def test_a_statement_that_lost_a_race_is_run_again_over_the_same_connection(
 def test_a_statement_that_came_to_the_wrong_server_is_run_again_over_another_connection(
     state: str, session: Session, wire: Wire, attempts: Database
 ) -> None:
-    assert session.run(FAILING, [state, 1], writes=True) == [[1]]
+    assert ask(session, FAILING, state, 1, writes=True) == [[1]]
     assert attempts.value("SELECT last_value FROM attempts") == 2
     assert wire.connections == 2
 
@@ -245,7 +246,7 @@ def test_a_statement_that_came_to_the_wrong_server_is_run_again_over_another_con
 @pytest.mark.parametrize("state", ["40P01", "25006", "23503"])
 def test_a_statement_is_run_twice_and_no_more(state: str, session: Session, attempts: Database) -> None:
     with pytest.raises(UnavailableError):
-        session.run(FAILING, [state, 9], writes=True)
+        ask(session, FAILING, state, 9, writes=True)
     assert attempts.value("SELECT last_value FROM attempts") == 2
     assert_works(session)
 
@@ -255,7 +256,7 @@ def test_a_statement_that_takes_too_long_is_not_run_again(
     state: str, session: Session, wire: Wire, attempts: Database
 ) -> None:
     with pytest.raises(UnavailableError):
-        session.run(FAILING, [state, 1], writes=False)
+        ask(session, FAILING, state, 1)
     assert attempts.value("SELECT last_value FROM attempts") == 1
     assert_works(session)
     assert wire.connections == 1
@@ -266,16 +267,16 @@ def test_a_pooler_that_lost_its_server_has_done_nobody_knows_what(
     state: str, session: Session, attempts: Database
 ) -> None:
     with pytest.raises(UnknownOutcomeError):
-        session.run(FAILING, [state, 1], writes=True)
+        ask(session, FAILING, state, 1, writes=True)
     assert attempts.value("SELECT last_value FROM attempts") == 1
     attempts.run("SELECT setval('attempts', 1, false)")
-    assert session.run(FAILING, [state, 1], writes=False) == [[1]]
+    assert ask(session, FAILING, state, 1) == [[1]]
 
 
 @pytest.mark.parametrize("state", ["42P01", "22003", "23514"])
 def test_a_mistake_of_ours_is_not_taken_for_a_fault(state: str, session: Session, attempts: Database) -> None:
     with pytest.raises(RefusedError) as refused:
-        session.run(FAILING, [state, 1], writes=True)
+        ask(session, FAILING, state, 1, writes=True)
     assert refused.value.sqlstate == state
     assert attempts.value("SELECT last_value FROM attempts") == 1
     assert_works(session)
@@ -285,7 +286,7 @@ def test_a_server_that_goes_down_before_it_has_done_anything_is_left_for_another
     session: Session, wire: Wire, owner: int, database: Database
 ) -> None:
     wire.faults = [Fault(reaches_server=False, answer=lambda _: error("FATAL", "57P01"))]
-    assert write(session, owner) == [["t"]]
+    assert write(session, owner) == [[1]]
     assert posts(database) == 1
     assert wire.connections == 2
 
@@ -304,7 +305,7 @@ def test_a_server_that_goes_down_after_the_statement_has_perhaps_committed_it(
 def test_a_server_that_fails_for_a_reason_of_its_own_is_left(session: Session, wire: Wire) -> None:
     wire.faults = [Fault(reaches_server=False, answer=lambda _: error("FATAL", "XX000"))]
     with pytest.raises(RefusedError):
-        session.run(NEVER_MIND, [], writes=False)
+        ask(session, NEVER_MIND)
     assert_works(session)
     assert wire.connections == 2
 
@@ -318,7 +319,7 @@ def test_the_old_writer_of_a_failover_is_left_for_the_new_one(
         assert_works(session)
     finally:
         database.run(f"ALTER DATABASE {name} RESET default_transaction_read_only")
-    assert write(session, owner) == [["t"]]
+    assert write(session, owner) == [[1]]
     assert posts(database) == 1
 
 
@@ -329,7 +330,7 @@ def test_a_statement_that_runs_into_the_limit_of_the_server_is_unavailable(
     database.run(f"ALTER DATABASE {name} SET statement_timeout = '20ms'")
     try:
         with pytest.raises(UnavailableError, match="statement timeout"):
-            session.run("SELECT pg_sleep(9)", [], writes=False)
+            ask(session, "SELECT pg_sleep(9)")
         assert_works(session)
     finally:
         database.run(f"ALTER DATABASE {name} RESET statement_timeout")
@@ -349,7 +350,7 @@ def test_the_victim_of_a_deadlock_is_run_again(
         database.run(f"ALTER DATABASE {name} RESET deadlock_timeout")
     with ThreadPoolExecutor(2) as pool, held(database, gate) as gatekeeper, held(database, second) as other:
         lock_all = "SELECT id FROM posts ORDER BY id FOR UPDATE"
-        mine = pool.submit(session.run, lock_all, [], writes=True)
+        mine = pool.submit(ask, session, lock_all, writes=True)
         wait_for_locks(database, 1)
         theirs = pool.submit(other.run, "UPDATE posts SET title = 'other' WHERE id = :first", first=first)
         wait_for_locks(database, 2)

@@ -3,6 +3,7 @@
 import pytest
 
 from common.database import Session
+from tests.ask import ask
 from tests.data import Database
 
 
@@ -15,9 +16,10 @@ def test_every_test_begins_with_empty_tables(repetition: int, database: Database
 
 def test_the_functions_use_the_database_of_this_worker(database: Database) -> None:
     session = Session()
-    name = session.run("SELECT current_database()", [], writes=False)
+    sql = "SELECT oid FROM pg_database WHERE datname = current_database()"
+    oids = ask(session, sql)
     session.disconnect()
-    assert name == [[database.value("SELECT current_database()")]]
+    assert oids == [[database.value(sql)]]
 
 
 def test_a_user_and_a_post_have_different_ids(database: Database) -> None:

@@ -8,6 +8,7 @@ import pytest
 from auth.refresh_tokens import digest
 from common import passwords
 from common.database import Session
+from tests.ask import ask
 from tests.data import PASSWORD, Database
 from tests.lambdas import call
 from tests.wire import Wire
@@ -124,12 +125,12 @@ def test_a_request_takes_one_round_trip_and_two_around_a_password(
 ) -> None:
     monkeypatch.setattr(passwords, "COST", 4)
     monkeypatch.setattr(passwords, "NOBODY", passwords.hash_password("x"))
-    session.run("SELECT 1", [], writes=False)
+    ask(session, "SELECT 1")
     assert wire.round_trips == 2
     wire.reset()
     assert send(event, changes, names) == status
     assert wire.round_trips == number
-    assert [message.kind for message in wire.messages] == list("PBDES") * number
+    assert [message.kind for message in wire.messages] == list("PBES") * number
     assert wire.connections == 0
 
 
@@ -142,7 +143,7 @@ def test_nothing_that_is_sent_pins_a_session_of_rds_proxy(
     for event, changes, _ in REQUESTS + WITH_PASSWORD:
         send(event, changes, names)
     startup, *messages = wire.messages
-    assert {message.kind for message in messages} == set("PBDES")
+    assert {message.kind for message in messages} == set("PBES")
     assert len(wire.statements) == len(REQUESTS) + 2 * len(WITH_PASSWORD)
     for statement in wire.statements:
         assert not PINS.search(statement), statement

@@ -14,6 +14,7 @@ import users.queries
 import votes.queries
 from common import database as common_database
 from common import deadline
+from tests.ask import ask
 from tests.data import PASSWORD_HASH, Database, connect
 from tests.lambdas import Context
 from tests.sessions import sessions_of_threads
@@ -125,7 +126,7 @@ def test_the_counter_is_exact_after_a_storm_of_votes_retractions_edits_and_delet
 
 def leave(user: int) -> None:
     """Delete an account and, by cascade, its posts and its votes."""
-    common_database._session.run("DELETE FROM users WHERE id = $1::integer", [user], writes=True)  # noqa: SLF001  # no function deletes an account
+    ask(common_database._session, "DELETE FROM users WHERE id = $1::integer", user, writes=True)  # noqa: SLF001  # no function deletes an account
 
 
 def test_accounts_that_voted_on_the_same_posts_can_be_deleted_at_once(database: Database) -> None:

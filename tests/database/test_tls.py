@@ -9,6 +9,7 @@ import pytest
 from common import aws
 from common.database import Session
 from common.errors import UnavailableError
+from tests.ask import ask
 from tests.certificates import Authority
 from tests.data import Database
 from tests.wire import Wire
@@ -64,7 +65,7 @@ def test_statements_run_over_one_encrypted_connection(
     with EncryptedWire(database.url, authority.server_context("localhost")).running() as wire:
         session = session_over(wire, trusting, monkeypatch)
         for number in (1, 2, 3):
-            assert session.run("SELECT $1::integer", [number], writes=False) == [[number]]
+            assert ask(session, "SELECT $1::integer", number) == [[number]]
         session.disconnect()
     assert wire.connections == 1
     assert len(wire.statements) == 3
@@ -78,7 +79,7 @@ def test_a_server_that_cannot_prove_its_name_gets_nothing(
     with EncryptedWire(database.url, signer.server_context(host)).running() as wire:
         session = session_over(wire, trusting, monkeypatch)
         with pytest.raises(UnavailableError, match="CERTIFICATE_VERIFY_FAILED"):
-            session.run("SELECT 1", [], writes=False)
+            ask(session, "SELECT 1")
     assert wire.messages == []
 
 
@@ -89,7 +90,7 @@ def test_a_server_without_tls_gets_nothing(
     with wire.running():
         session = session_over(wire, trusting, monkeypatch)
         with pytest.raises(UnavailableError):
-            session.run("SELECT 1", [], writes=False)
+            ask(session, "SELECT 1")
     assert wire.plain == b""
 
 
@@ -106,8 +107,8 @@ def test_the_password_may_be_a_token_of_aws(
     with EncryptedWire(database.url, authority.server_context("localhost")).running() as wire:
         session = session_over(wire, f"{trusting}&auth=iam", monkeypatch)
         with pytest.raises(UnavailableError, match="no credentials"):
-            session.run("SELECT 1", [], writes=False)
+            ask(session, "SELECT 1")
         monkeypatch.setattr(aws, "rds_auth_token", lambda *_: "token")
-        assert session.run("SELECT 1", [], writes=False) == [[1]]
+        assert ask(session, "SELECT 1") == [[1]]
         session.disconnect()
         assert signed == [("localhost", session.settings.port, "postgres")] * 2

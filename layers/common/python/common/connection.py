@@ -4,24 +4,22 @@ Stock pg8000 takes three: it waits for the answer to Parse, then to Describe, th
 Between them a transaction pooler such as RDS Proxy or PgBouncer may hand the server connection to another
 client, and each then reads the other's rows. Here all messages leave in one flush, with one Sync:
 https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
+The server is not asked what the columns are, for whoever wrote the statement knows.
 
 This leans on the internals of pg8000 1.31, which is pinned; a test counts the round trips on the wire.
 """
 
 import select
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from contextlib import suppress
-from datetime import datetime
 from typing import Any
 
 from pg8000.converters import make_params
 from pg8000.core import (
     BIND,
-    DESCRIBE,
     EXECUTE_MSG,
     NULL_BYTE,
     PARSE,
-    PORTAL,
     SYNC_MSG,
     Context,
     CoreConnection,
@@ -33,10 +31,11 @@ from pg8000.core import (
 )
 from pg8000.exceptions import DatabaseError, InterfaceError
 
-TIMESTAMPTZ = 1184
 NOT_COMPLETED = -1
 NULL = i_pack(-1)
 NONE = H_pack(0)
+
+Reader = Callable[[str], Any]
 
 
 class RefusedError(Exception):
@@ -63,16 +62,18 @@ class Connection(CoreConnection):  # type: ignore[misc]  # pg8000 has no types
             raise RefusedError(error.args[0]) from None
         except (InterfaceError, OSError) as error:
             raise BrokenError(str(error)) from None
-        # pg8000 tries strptime patterns, which costs more than the rest of reading a row.
-        self.register_in_adapter(TIMESTAMPTZ, datetime.fromisoformat)
 
-    def execute(self, statement: str, values: Sequence[object], *, timeout: float) -> list[list[Any]]:
+    def execute(
+        self, statement: str, values: Sequence[object], readers: Sequence[Reader], *, timeout: float
+    ) -> list[list[Any]]:
         """Run one statement and return its rows; `timeout` bounds each wait, in seconds.
+
+        `readers` make a value of PostgreSQL's text, one for each column; NULL is None.
 
         Raises RefusedError when nothing was done and BrokenError when that cannot be known. After a
         BrokenError, and after a RefusedError that is fatal, the connection is of no more use.
         """
-        context = Context(statement)
+        context = Context(statement, columns=(), input_funcs=readers)
         messages = _messages(statement, make_params(self.py_types, values))
         try:
             self._usock.settimeout(timeout)
@@ -85,7 +86,8 @@ class Connection(CoreConnection):  # type: ignore[misc]  # pg8000 has no types
             if isinstance(context.error, DatabaseError) and context.row_count == NOT_COMPLETED:
                 raise RefusedError(context.error.args[0]) from None
             raise BrokenError(str(error)) from None
-        return context.rows or []
+        rows: list[list[Any]] = context.rows
+        return rows
 
     def is_stale(self) -> bool:
         """Tell whether the server has closed this idle connection: only then is there something to read."""
@@ -100,7 +102,7 @@ class Connection(CoreConnection):  # type: ignore[misc]  # pg8000 has no types
 
 
 def _messages(statement: str, parameters: Sequence[str | None]) -> bytes:
-    """Return Parse, Bind, Describe, Execute and Sync, of an unnamed statement and portal, all values as text.
+    """Return Parse, Bind, Execute and Sync, of an unnamed statement and portal, all values as text.
 
     Not by pg8000's methods, which add a Flush to each: the server would answer in pieces.
     """
@@ -112,7 +114,6 @@ def _messages(statement: str, parameters: Sequence[str | None]) -> bytes:
         [
             _create_message(PARSE, NULL_BYTE + statement.encode() + NULL_BYTE + NONE),
             _create_message(BIND, b"".join([*bind, NONE])),
-            _create_message(DESCRIBE, PORTAL + NULL_BYTE),
             EXECUTE_MSG,
             SYNC_MSG,
         ]

@@ -2,11 +2,13 @@
 
 import ssl
 import time
-from collections.abc import Sequence
-from typing import Any, Final, Generic, NamedTuple, ParamSpec, TypeVar
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+from typing import Any, Final, Generic, NamedTuple, ParamSpec, TypeVar, get_args
+from uuid import UUID
 
 from common import aws, deadline
-from common.connection import BrokenError, Connection, RefusedError
+from common.connection import BrokenError, Connection, Reader, RefusedError
 from common.errors import UnavailableError, UnknownOutcomeError
 from common.logs import log
 from common.settings import database_settings
@@ -28,6 +30,15 @@ TOO_SLOW: Final = frozenset({"55P03", "57014"})
 # A pooler reports so that it lost its server, perhaps after that had done the statement.
 CONNECTION_EXCEPTION: Final = "08"
 
+# How a field of a row is read, by its type. `fromisoformat` takes PostgreSQL's way to write a time, too.
+READERS: Final[Mapping[object, Reader]] = {
+    bool: "t".__eq__,
+    datetime: datetime.fromisoformat,
+    int: int,
+    str: str,
+    UUID: UUID,
+}
+
 
 P = ParamSpec("P")
 Row = TypeVar("Row", bound=NamedTuple)
@@ -39,18 +50,24 @@ class Query(Generic[P, Row]):
     Raises UnavailableError when nothing was done and UnknownOutcomeError when that cannot be known.
     """
 
-    __slots__ = ("parameters", "row", "sql", "writes")
+    __slots__ = ("parameters", "readers", "row", "sql", "writes")
 
     def __init__(self, row: type[Row], sql: str, parameters: tuple[str, ...], *, writes: bool) -> None:
         self.row = row
+        self.readers = [READERS[kind] for kind in field_types(row).values()]
         self.sql = sql
         self.parameters = parameters
         self.writes = writes
 
     def __call__(self, *_: P.args, **values: P.kwargs) -> list[Row]:
         """Run the statement, in one round trip."""
-        rows = _session.run(self.sql, [values[name] for name in self.parameters], writes=self.writes)
+        rows = _session.run(self, [values[name] for name in self.parameters])
         return list(map(self.row._make, rows))
+
+
+def field_types(row: type[NamedTuple]) -> dict[str, object]:
+    """Return the types of a row's fields by name: of `int | None` the int, for a NULL is None unread."""
+    return {name: (*get_args(kind), kind)[0] for name, kind in row.__annotations__.items()}
 
 
 class Session:
@@ -67,32 +84,32 @@ class Session:
         self.recycle_at = 0.0
         self.used = False
 
-    def run(self, sql: str, values: Sequence[object], *, writes: bool) -> list[list[Any]]:
-        """Run one statement, a second time only where nothing has been done and that may change."""
+    def run(self, query: Query[..., Any], values: Sequence[object]) -> list[list[Any]]:
+        """Run a query, a second time only where nothing has been done and that may change."""
         try:
-            return self._attempt(sql, values, writes=writes)
+            return self._attempt(query, values)
         except UnavailableError as error:
             log.warning("database unavailable", reason=str(error), may_pass=error.may_pass)
             if not error.may_pass:
                 raise
         time.sleep(PAUSE_SECONDS)
-        return self._attempt(sql, values, writes=writes)
+        return self._attempt(query, values)
 
-    def _attempt(self, sql: str, values: Sequence[object], *, writes: bool) -> list[list[Any]]:
+    def _attempt(self, query: Query[..., Any], values: Sequence[object]) -> list[list[Any]]:
         connection = self._connected()
         try:
-            rows = connection.execute(sql, values, timeout=_patience())
+            rows = connection.execute(query.sql, values, query.readers, timeout=_patience())
         except RefusedError as error:
             if error.fatal or error.sqlstate in WRONG_SERVER:
                 self.disconnect()
             if error.sqlstate.startswith(CONNECTION_EXCEPTION):
-                raise _lost(writes, error) from None
+                raise _lost(query, error) from None
             if error.sqlstate in LOST_RACE | WRONG_SERVER | TOO_SLOW:
                 raise UnavailableError(str(error), may_pass=error.sqlstate not in TOO_SLOW) from None
             raise
         except BrokenError as error:
             self.disconnect()
-            raise _lost(writes, error) from None
+            raise _lost(query, error) from None
         self.used = True
         return rows
 
@@ -142,8 +159,8 @@ def _patience() -> float:
     return min(left, WAIT_SECONDS)
 
 
-def _lost(writes: bool, error: Exception) -> UnavailableError | UnknownOutcomeError:  # noqa: FBT001  # a fact, not a mode
-    return UnknownOutcomeError(str(error)) if writes else UnavailableError(str(error), may_pass=True)
+def _lost(query: Query[..., Any], error: Exception) -> UnavailableError | UnknownOutcomeError:
+    return UnknownOutcomeError(str(error)) if query.writes else UnavailableError(str(error), may_pass=True)
 
 
 _session = Session()

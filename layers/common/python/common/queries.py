@@ -71,7 +71,7 @@ def _attempt(address: CTE) -> Select[*tuple[Any, ...]]:
     return (
         select(
             exists(select(admitted.c.account)).label("admitted"),
-            func.greatest(cast(seconds, Integer), ONE).label("wait"),
+            func.greatest(cast(seconds, Integer), ONE, type_=Integer).label("wait"),
             User.id,
             User.password,
         )

@@ -17,7 +17,7 @@ from sqlalchemy.sql.selectable import ReturnsRows
 from sqlalchemy.sql.visitors import iterate
 from sqlalchemy.types import TypeEngine
 
-from common.database import P, Query, Row
+from common.database import P, Query, Row, field_types
 
 SQL_TYPES: dict[object, TypeEngine[Any]] = {
     bool: Boolean(),
@@ -37,7 +37,7 @@ def query(row: type[Row]) -> Callable[[Callable[P, ReturnsRows]], Query[P, Row]]
 
     The decorated function is called once, with a bound parameter for each of its keyword-only parameters;
     their annotations give the SQL types. Raises TypeError when the columns are not the fields of `row`, in
-    order, or when a constant would travel as a parameter (write it with `literal_column`).
+    order and of their types, or when a constant would travel as a parameter (write it with `literal_column`).
     """
 
     def compile_statement(build: Callable[P, ReturnsRows]) -> Query[P, Row]:
@@ -47,12 +47,11 @@ def query(row: type[Row]) -> Callable[[Callable[P, ReturnsRows]], Query[P, Row]]
         }
         statement: ReturnsRows = build(**parameters)  # type: ignore[call-arg]  # mypy cannot know their names
         compiled = DIALECT.statement_compiler(DIALECT, statement)
-        columns = tuple(statement.exported_columns.keys())
+        columns = [(name, column.type.python_type) for name, column in statement.exported_columns.items()]
+        fields = list(field_types(row).items())
         names = tuple(compiled.positiontup or ())
-        if columns != row._fields:
-            raise TypeError(
-                f"{build.__qualname__} selects {columns}, but {row.__qualname__} has {row._fields}"
-            )
+        if columns != fields:
+            raise TypeError(f"{build.__qualname__} selects {columns}, but {row.__qualname__} has {fields}")
         if not parameters.keys() >= set(names):
             raise TypeError(f"{build.__qualname__} sends constants as parameters: {names}")
         writes = any(isinstance(element, UpdateBase) for element in iterate(statement))
