@@ -1,6 +1,9 @@
 """What the tests of the contract have in common: an HTTP client, accounts, and the shapes."""
 
+import time
 import uuid
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, NamedTuple
 
@@ -9,6 +12,8 @@ import httpx
 PASSWORD = "correct-horse-S3cret"
 
 UNAUTHORIZED = {"detail": "Could not validate credentials"}
+
+MOST_RETRIES = 5
 
 
 class Account(NamedTuple):
@@ -34,9 +39,19 @@ def new_account(client: httpx.Client) -> Account:
     email = new_email()
     signed_up = client.post("/users/", json={"email": email, "password": PASSWORD})
     assert signed_up.status_code == 201, signed_up.text
-    logged_in = client.post("/login", data={"username": email, "password": PASSWORD})
+    logged_in = log_in(client, email)
     assert logged_in.status_code == 200, logged_in.text
     return Account(signed_up.json()["id"], email, logged_in.json()["access_token"])
+
+
+def log_in(client: httpx.Client, email: str, password: str = PASSWORD) -> httpx.Response:
+    """Log in."""
+    return client.post("/login", data={"username": email, "password": password})
+
+
+def refresh(client: httpx.Client, token: object) -> httpx.Response:
+    """Trade a refresh token for new tokens."""
+    return client.post("/auth/refresh", json={"refresh_token": token})
 
 
 def new_post(client: httpx.Client, owner: Account, **fields: object) -> dict[str, Any]:
@@ -51,6 +66,30 @@ def new_post(client: httpx.Client, owner: Account, **fields: object) -> dict[str
 def vote(client: httpx.Client, voter: Account, post_id: object, direction: object = 1) -> httpx.Response:
     """Vote."""
     return client.post("/vote/", json={"post_id": post_id, "dir": direction}, headers=voter.headers)
+
+
+def together(number: int, request: Callable[[int], httpx.Response]) -> list[httpx.Response]:
+    """Send this many requests at once and return the answers.
+
+    Whom the gateway has let wait for too long, as it may on a busy machine, asks again.
+    """
+
+    def patiently(index: int) -> httpx.Response:
+        answer = request(index)
+        for _ in range(MOST_RETRIES):
+            if answer.status_code != 429:
+                break
+            time.sleep(int(answer.headers["Retry-After"]))
+            answer = request(index)
+        return answer
+
+    with ThreadPoolExecutor(number) as pool:
+        return list(pool.map(patiently, range(number)))
+
+
+def at_once(number: int, request: Callable[[int], httpx.Response]) -> list[int]:
+    """Send this many requests at once and return the statuses, in order of size."""
+    return sorted(answer.status_code for answer in together(number, request))
 
 
 def assert_detail(answer: httpx.Response, status: int) -> None:

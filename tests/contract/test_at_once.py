@@ -1,17 +1,10 @@
 """What many clients do at the same time."""
 
-from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from tests.contract.client import PASSWORD, Account, new_email, new_post, vote
-
-
-def at_once(number: int, request: Callable[[int], httpx.Response]) -> list[int]:
-    """Send this many requests together and return the statuses, in order of size."""
-    with ThreadPoolExecutor(number) as pool:
-        return sorted(answer.status_code for answer in pool.map(request, range(number)))
+from tests.contract.client import PASSWORD, Account, at_once, new_email, new_post, vote
 
 
 def test_of_twenty_who_sign_up_with_one_address_one_succeeds(client: httpx.Client) -> None:
