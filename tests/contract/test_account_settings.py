@@ -1,0 +1,252 @@
+"""/users/me: what users see and do of their own account."""
+
+import threading
+from concurrent.futures import ThreadPoolExecutor
+
+import httpx
+import pytest
+
+from tests.contract.client import (
+    PASSWORD,
+    Account,
+    assert_detail,
+    assert_invalid,
+    assert_moment,
+    assert_unauthorized,
+    at_once,
+    log_in,
+    new_account,
+    new_email,
+    new_post,
+    refresh,
+    together,
+    vote,
+)
+
+NEW_PASSWORD = "battery-staple-S3cret"
+# A body with which each would succeed, but for the password in the last three.
+CHANGES = [
+    ("PATCH", "/users/me", {"email": "never@example.com"}),
+    ("PUT", "/users/me/password", {"new_password": NEW_PASSWORD}),
+    ("DELETE", "/users/me", {}),
+]
+
+
+def change(client: httpx.Client, account: Account, **fields: object) -> httpx.Response:
+    return client.patch("/users/me", json=fields, headers=account.headers)
+
+
+def change_password(
+    client: httpx.Client, account: Account, new: object = NEW_PASSWORD, current: object = PASSWORD
+) -> httpx.Response:
+    body = {"current_password": current, "new_password": new}
+    return client.put("/users/me/password", json=body, headers=account.headers)
+
+
+def leave(client: httpx.Client, account: Account, slash: str = "") -> httpx.Response:
+    body = {"current_password": PASSWORD}
+    return client.request("DELETE", f"/users/me{slash}", json=body, headers=account.headers)
+
+
+@pytest.fixture
+def account(client: httpx.Client) -> Account:
+    """Return an account that the test may change."""
+    return new_account(client)
+
+
+@pytest.mark.parametrize(("method", "path", "body"), [("GET", "/users/me", {}), *CHANGES])
+def test_who_has_no_account_has_nothing_to_change(
+    client: httpx.Client, method: str, path: str, body: dict[str, str], slash: str
+) -> None:
+    body = {"current_password": PASSWORD, **body}
+    assert_unauthorized(client.request(method, f"{path}{slash}", json=body))
+
+
+def test_read_one_s_own_account(client: httpx.Client, ada: Account, slash: str) -> None:
+    answer = client.get(f"/users/me{slash}", headers=ada.headers)
+    assert answer.status_code == 200
+    assert answer.json().keys() == {"id", "email", "created_at", "phone_number"}
+    assert (answer.json()["id"], answer.json()["email"]) == (ada.id, ada.email)
+    assert_moment(answer.json()["created_at"])
+
+
+def test_a_phone_number_is_changed_kept_removed_and_nobody_else_s_business(
+    client: httpx.Client, account: Account, slash: str
+) -> None:
+    for fields, number in (
+        ({"phone_number": "+49 30 1"}, "+49 30 1"),
+        ({}, "+49 30 1"),
+        ({"phone_number": None}, None),
+        ({"phone_number": "📞 7"}, "📞 7"),
+    ):
+        answer = client.patch(f"/users/me{slash}", json=fields, headers=account.headers)
+        assert answer.status_code == 200, answer.text
+        assert answer.json()["phone_number"] == number
+        assert client.get("/users/me", headers=account.headers).json() == answer.json()
+    assert "phone_number" not in client.get(f"/users/{account.id}").json()
+
+
+def test_a_new_e_mail_is_the_one_to_log_in_with_and_frees_the_old(
+    client: httpx.Client, account: Account
+) -> None:
+    email = new_email()
+    answer = change(client, account, email=email, current_password=PASSWORD)
+    assert answer.status_code == 200
+    assert answer.json() == client.get("/users/me", headers=account.headers).json()
+    assert client.get(f"/users/{account.id}").json()["email"] == email
+    assert log_in(client, email.upper()).status_code == 200
+    assert_detail(log_in(client, account.email), 403)
+    assert client.post("/users", json={"email": account.email, "password": PASSWORD}).status_code == 201
+
+
+def test_an_e_mail_of_somebody_else_is_taken(client: httpx.Client, ada: Account, account: Account) -> None:
+    for email in (ada.email, ada.email.upper()):
+        assert_detail(change(client, account, email=email, current_password=PASSWORD), 409)
+    assert client.get("/users/me", headers=account.headers).json()["email"] == account.email
+
+
+@pytest.mark.parametrize(
+    ("method", "path", "body", "fields"),
+    [
+        ("PATCH", "/users/me", {"email": "new@example.com"}, []),
+        ("PATCH", "/users/me", {"email": "nobody", "current_password": PASSWORD}, ["email"]),
+        ("PATCH", "/users/me", {"phone_number": "1" * 51}, ["phone_number"]),
+        ("PATCH", "/users/me", {"phone_number": "nul\0"}, ["phone_number"]),
+        ("PATCH", "/users/me", {"phone_number": 7}, ["phone_number"]),
+        ("PUT", "/users/me/password", {}, ["current_password", "new_password"]),
+        ("PUT", "/users/me/password", {"current_password": PASSWORD, "new_password": ""}, ["new_password"]),
+        (
+            *("PUT", "/users/me/password"),
+            {"current_password": PASSWORD, "new_password": "ä" * 37},
+            ["new_password"],
+        ),
+        ("DELETE", "/users/me", {}, ["current_password"]),
+        ("DELETE", "/users/me", {"current_password": None}, ["current_password"]),
+    ],
+)
+def test_a_change_with_something_invalid(
+    client: httpx.Client,
+    ada: Account,
+    method: str,
+    path: str,
+    body: dict[str, object],
+    fields: list[str],
+    slash: str,
+) -> None:
+    answer = client.request(method, f"{path}{slash}", json=body, headers=ada.headers)
+    assert_invalid(answer, "body", *fields)
+    assert PASSWORD not in answer.text
+    assert client.get("/users/me", headers=ada.headers).json()["email"] == ada.email
+
+
+def test_a_new_password_is_the_one_to_log_in_with_and_ends_all_other_sessions(
+    client: httpx.Client, account: Account, slash: str
+) -> None:
+    other, own = log_in(client, account.email).json(), log_in(client, account.email).json()
+    answer = client.put(
+        f"/users/me/password{slash}",
+        json={"current_password": PASSWORD, "new_password": NEW_PASSWORD},
+        headers={"Authorization": f"Bearer {own['access_token']}"},
+    )
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert_detail(log_in(client, account.email), 403)
+    assert log_in(client, account.email, NEW_PASSWORD).status_code == 200
+    assert_unauthorized(refresh(client, other["refresh_token"]))
+    assert refresh(client, own["refresh_token"]).status_code == 200
+
+
+def test_a_deleted_account_is_gone_with_all_that_it_wrote(
+    client: httpx.Client, ada: Account, account: Account, slash: str
+) -> None:
+    tokens = log_in(client, account.email).json()
+    theirs, other = new_post(client, account), new_post(client, ada, title=new_email())
+    assert vote(client, account, other["id"]).status_code == 201
+    assert vote(client, ada, theirs["id"]).status_code == 201
+
+    answer = leave(client, account, slash)
+    assert (answer.status_code, answer.content) == (204, b"")
+    assert_unauthorized(client.get("/users/me", headers=account.headers))
+    assert_unauthorized(refresh(client, tokens["refresh_token"]))
+    assert_unauthorized(leave(client, account))
+    assert_detail(log_in(client, account.email), 403)
+    assert_detail(client.get(f"/users/{account.id}"), 404)
+    assert_detail(client.get(f"/posts/{theirs['id']}", headers=ada.headers), 404)
+    found = client.get("/posts", params={"search": other["title"]}, headers=ada.headers).json()
+    assert found == [{"Post": other, "vote": 0}]
+    assert client.post("/users", json={"email": account.email, "password": PASSWORD}).status_code == 201
+
+
+def test_wrong_current_passwords_change_nothing_and_are_slowed_down(
+    client: httpx.Client, account: Account
+) -> None:
+    def guess(index: int) -> httpx.Response:
+        method, path, body = CHANGES[index % 3]
+        guessed = {"current_password": f"guess {index}", **body}
+        return client.request(method, path, json=guessed, headers=account.headers)
+
+    # Ten are free. All fifteen would be only if some of them were half a minute late.
+    with ThreadPoolExecutor(15) as pool:
+        answers = list(pool.map(guess, range(15)))
+    assert sorted({answer.status_code for answer in answers}) == [403, 429]
+    for answer in answers:
+        assert_detail(answer, answer.status_code)
+        assert answer.status_code == 403 or int(answer.headers["Retry-After"]) >= 1
+    assert [answer.status_code for answer in answers].count(403) >= 10
+    assert client.get("/users/me", headers=account.headers).json()["email"] == account.email
+
+
+def test_of_two_who_want_one_address_at_once_one_gets_it(client: httpx.Client) -> None:
+    email = new_email()
+    accounts = [new_account(client), new_account(client)]
+
+    def want(index: int) -> httpx.Response:
+        if index < 2:
+            return change(client, accounts[index], email=email, current_password=PASSWORD)
+        return client.post("/users", json={"email": email.upper(), "password": PASSWORD})
+
+    statuses = at_once(3, want)
+    assert statuses in ([200, 409, 409], [201, 409, 409])
+
+
+def test_of_phone_numbers_that_are_changed_at_once_one_stays(client: httpx.Client, account: Account) -> None:
+    answers = together(10, lambda index: change(client, account, phone_number=str(index)))
+    assert [answer.json()["phone_number"] for answer in answers] == [str(index) for index in range(10)]
+    assert client.get("/users/me", headers=account.headers).json() in [answer.json() for answer in answers]
+
+
+def test_of_two_new_passwords_at_once_one_is_the_password(client: httpx.Client, account: Account) -> None:
+    passwords = ["first-S3cret", "second-S3cret"]
+    answers = together(2, lambda index: change_password(client, account, passwords[index]))
+    statuses = [answer.status_code for answer in answers]
+    assert sorted(statuses) == [204, 403]
+    for password, status in zip(passwords, statuses, strict=True):
+        assert log_in(client, account.email, password).status_code == (200 if status == 204 else 403)
+
+
+def test_an_account_is_deleted_once_while_it_writes_and_votes(
+    client: httpx.Client, ada: Account, account: Account
+) -> None:
+    post = new_post(client, ada, title=new_email())
+    start, end = threading.Barrier(4), threading.Event()
+
+    def write(_: int) -> set[int]:
+        start.wait()
+        statuses = set()
+        while not end.is_set():
+            written = client.post("/posts", json={"title": "t", "content": "c"}, headers=account.headers)
+            statuses |= {written.status_code, vote(client, account, post["id"]).status_code}
+        return statuses
+
+    def go(_: int) -> int:
+        start.wait()
+        return leave(client, account).status_code
+
+    with ThreadPoolExecutor(4) as pool:
+        writing, going = pool.map(write, range(2)), pool.map(go, range(2))
+        gone = sorted(going)
+        end.set()
+        assert gone == [204, 401]
+        assert all(statuses <= {201, 401, 409} for statuses in writing)
+    assert_unauthorized(client.get("/users/me", headers=account.headers))
+    found = client.get("/posts", params={"search": post["title"]}, headers=ada.headers).json()
+    assert found == [{"Post": post, "vote": 0}]

@@ -1,0 +1,116 @@
+"""POST /posts with an Idempotency-Key."""
+
+import uuid
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.contract.client import (
+    Account,
+    assert_invalid,
+    assert_unauthorized,
+    together,
+)
+
+
+def new_body(**fields: object) -> dict[str, object]:
+    """Return a post that can be found by its title."""
+    return {"title": uuid.uuid4().hex, "content": "Content", **fields}
+
+
+def send(
+    client: httpx.Client, writer: Account, body: dict[str, object], key: str, slash: str = ""
+) -> httpx.Response:
+    headers = {**writer.headers, "Idempotency-Key": key}
+    return client.post(f"/posts{slash}", json=body, headers=headers)
+
+
+def written(client: httpx.Client, writer: Account, body: dict[str, object]) -> list[dict[str, Any]]:
+    answer = client.get("/posts", params={"search": str(body["title"])}, headers=writer.headers)
+    assert answer.status_code == 200, answer.text
+    return [entry["Post"] for entry in answer.json()]
+
+
+@pytest.fixture
+def key() -> str:
+    """Return a key that nobody has used."""
+    return str(uuid.uuid4())
+
+
+def test_a_request_that_comes_again_gets_the_first_answer(
+    client: httpx.Client, ada: Account, key: str, slash: str
+) -> None:
+    body = new_body(published=False)
+    first, second = send(client, ada, body, key, slash), send(client, ada, body | {"id": 7}, key, slash)
+    assert (first.status_code, second.status_code) == (201, 201)
+    assert second.json() == first.json()
+    assert written(client, ada, body) == [first.json()]
+
+
+def test_the_first_answer_outlives_the_post(client: httpx.Client, ada: Account, key: str) -> None:
+    body = new_body()
+    first = send(client, ada, body, key)
+    path = f"/posts/{first.json()['id']}"
+    assert client.put(path, json=body | {"content": "New"}, headers=ada.headers).status_code == 200
+    assert send(client, ada, body, key).json() == first.json()
+    assert client.delete(path, headers=ada.headers).status_code == 204
+    again = send(client, ada, body, key)
+    assert (again.status_code, again.json()) == (201, first.json())
+    assert written(client, ada, body) == []
+
+
+@pytest.mark.parametrize("change", [{"title": "other"}, {"content": "other"}, {"published": False}])
+def test_a_key_with_another_body_is_refused(
+    client: httpx.Client, ada: Account, key: str, change: dict[str, object]
+) -> None:
+    body = new_body()
+    first = send(client, ada, body, key)
+    assert_invalid(send(client, ada, body | change, key), "header", "idempotency-key")
+    assert written(client, ada, body) == [first.json()]
+
+
+def test_another_key_and_another_user_write_another_post(
+    client: httpx.Client, ada: Account, bob: Account, key: str
+) -> None:
+    body = new_body()
+    posts = [
+        send(client, writer, body, name).json() for writer, name in ((ada, key), (bob, key), (ada, key + "'"))
+    ]
+    assert [post["owner"]["id"] for post in posts] == [ada.id, bob.id, ada.id]
+    assert written(client, ada, body) == posts[::-1]
+
+
+def test_a_key_has_bounds(client: httpx.Client, ada: Account, key: str) -> None:
+    body = new_body()
+    for refused in ("", key.ljust(256, "x")):
+        assert_invalid(send(client, ada, body, refused), "header", "idempotency-key")
+    assert written(client, ada, body) == []
+    assert send(client, ada, body, key.ljust(255, "x")).status_code == 201
+
+
+def test_a_key_is_kept_of_no_request_that_failed(client: httpx.Client, ada: Account, key: str) -> None:
+    body = new_body()
+    assert_invalid(send(client, ada, body | {"content": None}, key), "body", "content")
+    assert_unauthorized(client.post("/posts", json=body, headers={"Idempotency-Key": key}))
+    assert send(client, ada, body, key).status_code == 201
+
+
+def test_of_requests_that_come_at_once_one_writes(client: httpx.Client, ada: Account, key: str) -> None:
+    body = new_body()
+    answers = together(10, lambda _: send(client, ada, body, key))
+    assert {answer.status_code for answer in answers} == {201}
+    [post] = written(client, ada, body)
+    assert [answer.json() for answer in answers] == [post] * 10
+
+
+def test_of_two_bodies_that_come_at_once_one_is_written(client: httpx.Client, ada: Account, key: str) -> None:
+    bodies = [new_body(), new_body()]
+    answers = together(10, lambda index: send(client, ada, bodies[index % 2], key))
+    posts = [post for body in bodies for post in written(client, ada, body)]
+    assert len(posts) == 1
+    for index, answer in enumerate(answers):
+        if bodies[index % 2]["title"] == posts[0]["title"]:
+            assert (answer.status_code, answer.json()) == (201, posts[0])
+        else:
+            assert_invalid(answer, "header", "idempotency-key")

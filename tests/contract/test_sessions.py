@@ -1,0 +1,162 @@
+"""Refresh tokens, POST /auth/logout and POST /auth/logout-all."""
+
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.contract.client import (
+    Account,
+    assert_invalid,
+    assert_unauthorized,
+    at_once,
+    log_in,
+    new_account,
+    refresh,
+    together,
+)
+from tests.data import connect
+
+Tokens = dict[str, Any]
+
+
+@pytest.fixture
+def account(client: httpx.Client) -> Account:
+    """Return an account whose sessions the test may end."""
+    return new_account(client)
+
+
+def new_session(client: httpx.Client, account: Account) -> Tokens:
+    answer = log_in(client, account.email)
+    assert answer.status_code == 200, answer.text
+    tokens: Tokens = answer.json()
+    return tokens
+
+
+def end(client: httpx.Client, tokens: Tokens, path: str = "/auth/logout") -> httpx.Response:
+    return client.post(path, headers={"Authorization": f"Bearer {tokens['access_token']}"})
+
+
+def has_access(client: httpx.Client, tokens: Tokens) -> bool:
+    headers = {"Authorization": f"Bearer {tokens['access_token']}"}
+    return client.get("/users/me", headers=headers).status_code == 200
+
+
+def assert_tokens(answer: httpx.Response) -> None:
+    assert answer.status_code == 200, answer.text
+    assert answer.json().keys() == {"access_token", "token_type", "expires_in", "refresh_token"}
+    assert answer.json()["token_type"] == "bearer"
+    assert answer.json()["expires_in"] > 0
+    assert answer.headers["Cache-Control"] == "no-store"
+
+
+def test_a_refresh_token_gets_new_tokens_again_and_again(
+    client: httpx.Client, account: Account, slash: str
+) -> None:
+    tokens = new_session(client, account)
+    seen = {tokens["refresh_token"]}
+    for _ in range(3):
+        answer = client.post(f"/auth/refresh{slash}", json={"refresh_token": tokens["refresh_token"]})
+        assert_tokens(answer)
+        tokens = answer.json()
+        seen.add(tokens["refresh_token"])
+        assert has_access(client, tokens)
+    assert len(seen) == 4
+
+
+def test_a_token_whose_answer_was_lost_is_good_again(client: httpx.Client, account: Account) -> None:
+    lost = new_session(client, account)["refresh_token"]
+    first, second = refresh(client, lost), refresh(client, lost)
+    assert_tokens(second)
+    assert_tokens(refresh(client, first.json()["refresh_token"]))
+    assert_tokens(refresh(client, second.json()["refresh_token"]))
+
+
+def test_a_token_that_comes_back_late_ends_its_session_and_no_other(
+    client: httpx.Client, account: Account, served_database: str, *, is_ours: bool
+) -> None:
+    if not is_ours:
+        pytest.skip("only beside the database can a token be made older")
+    stolen, other = new_session(client, account), new_session(client, account)
+    current = refresh(client, stolen["refresh_token"]).json()
+    connection = connect(served_database)
+    connection.run(
+        "UPDATE refresh_tokens SET used_at = used_at - interval '31 seconds' FROM sessions"
+        " WHERE sessions.id = session_id AND user_id = :user_id",
+        user_id=account.id,
+    )
+    connection.close()
+    assert_unauthorized(refresh(client, stolen["refresh_token"]))
+    assert_unauthorized(refresh(client, current["refresh_token"]))
+    assert_tokens(refresh(client, other["refresh_token"]))
+
+
+def test_what_is_no_refresh_token_is_refused(client: httpx.Client, ada: Account, slash: str) -> None:
+    for token in ("", "made up", "🐘", "a" * 100_000, ada.token):
+        assert_unauthorized(client.post(f"/auth/refresh{slash}", json={"refresh_token": token}))
+
+
+@pytest.mark.parametrize(
+    "body", [{}, {"refresh_token": None}, {"refresh_token": 7}, {"refresh_token": "nul\0"}]
+)
+def test_a_refresh_with_something_invalid(client: httpx.Client, body: dict[str, object], slash: str) -> None:
+    assert_invalid(client.post(f"/auth/refresh{slash}", json=body), "body", "refresh_token")
+
+
+def test_a_logout_ends_this_session_and_no_other(client: httpx.Client, account: Account, slash: str) -> None:
+    tokens, other = new_session(client, account), new_session(client, account)
+    renewed = refresh(client, tokens["refresh_token"]).json()
+    answer = end(client, renewed, f"/auth/logout{slash}")
+    assert (answer.status_code, answer.content) == (204, b"")
+    for ended in (tokens, renewed):
+        assert_unauthorized(refresh(client, ended["refresh_token"]))
+    assert_tokens(refresh(client, other["refresh_token"]))
+    # Access tokens are good until they expire, and a second logout is one too.
+    assert has_access(client, tokens)
+    assert end(client, tokens).status_code == 204
+
+
+def test_a_logout_everywhere_ends_all_sessions_of_the_user(
+    client: httpx.Client, account: Account, slash: str
+) -> None:
+    sessions = [new_session(client, account) for _ in range(2)]
+    somebody = new_session(client, new_account(client))
+    answer = end(client, sessions[0], f"/auth/logout-all{slash}")
+    assert (answer.status_code, answer.content) == (204, b"")
+    for tokens in sessions:
+        assert_unauthorized(refresh(client, tokens["refresh_token"]))
+    assert_tokens(refresh(client, somebody["refresh_token"]))
+    assert_tokens(log_in(client, account.email))
+
+
+@pytest.mark.parametrize("path", ["/auth/logout", "/auth/logout-all"])
+def test_nobody_can_end_a_session_without_an_account(
+    client: httpx.Client, deleted: Account, path: str, slash: str
+) -> None:
+    assert_unauthorized(client.post(f"{path}{slash}"))
+    assert_unauthorized(client.post(f"{path}{slash}", headers=deleted.headers))
+
+
+def test_of_simultaneous_uses_all_get_tokens_of_their_own(client: httpx.Client, account: Account) -> None:
+    token = new_session(client, account)["refresh_token"]
+    answers = together(10, lambda _: refresh(client, token))
+    for answer in answers:
+        assert_tokens(answer)
+    given = [answer.json()["refresh_token"] for answer in answers]
+    assert len(set(given)) == 10
+    assert at_once(10, lambda index: refresh(client, given[index])) == [200] * 10
+
+
+def test_a_session_that_ends_while_it_is_renewed_has_ended(client: httpx.Client, account: Account) -> None:
+    for path in ("/auth/logout", "/auth/logout-all"):
+        tokens = new_session(client, account)
+
+        def renew_or_end(index: int, path: str = path, tokens: Tokens = tokens) -> httpx.Response:
+            return refresh(client, tokens["refresh_token"]) if index % 4 else end(client, tokens, path)
+
+        answers = together(8, renew_or_end)
+        assert [answer.status_code for answer in answers[::4]] == [204, 204]
+        for answer in answers:
+            assert answer.status_code in {200, 204, 401}
+            if answer.status_code == 200:
+                assert_unauthorized(refresh(client, answer.json()["refresh_token"]))

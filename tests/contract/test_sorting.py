@@ -1,0 +1,226 @@
+"""Lists in other orders and of other posts: sort, published=false, GET /users/{id}/posts."""
+
+import threading
+import uuid
+from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor, wait
+from contextlib import contextmanager
+from typing import Any
+
+import httpx
+import pytest
+
+from tests.contract.client import (
+    Account,
+    assert_detail,
+    assert_invalid,
+    assert_unauthorized,
+    new_account,
+    new_post,
+    vote,
+)
+
+NOT_THERE = 2_147_483_647
+LISTS = ["/posts?search={mark}", "/posts?published=false&search={mark}", "/users/{author}/posts"]
+Fields = dict[str, Any]
+
+
+class Shelf:
+    """An author's posts, of which some have votes and some are drafts."""
+
+    def __init__(self, client: httpx.Client, author: Account, voters: list[Account]) -> None:
+        self.author = author
+        self.mark = uuid.uuid4().hex
+        self.posts = [
+            new_post(client, author, title=f"{self.mark} {number}", published=number % 3 > 0)
+            for number in range(9)
+        ]
+        # Those with the same number of votes are newest first.
+        self.votes = {post["id"]: number % 2 for number, post in enumerate(self.posts)}
+        self.votes[self.posts[4]["id"]] = 2
+        for post in self.posts:
+            for voter in [author, *voters][: self.votes[post["id"]]]:
+                # Nobody else sees a draft.
+                assert vote(client, voter, post["id"]).status_code == 201
+
+    def path(self, target: str, **query: object) -> str:
+        """Return the path of a list with some more query."""
+        path = target.format(mark=self.mark, author=self.author.id)
+        for name, value in query.items():
+            path += ("&" if "?" in path else "?") + f"{name}={value}"
+        return path
+
+    def sorted(self, target: str, sort: str, *, mine: bool = True) -> list[int]:
+        """Return the ids of the posts in a list, as the author or another sees it."""
+        drafts_only = "published=false" in target
+        seen = [post for post in self.posts if not (drafts_only and post["published"])]
+        ids = [post["id"] for post in seen if mine or post["published"]]
+        if sort == "old":
+            return ids
+        return sorted(ids, key=lambda ident: (self.votes[ident] if sort == "top" else 0, ident), reverse=True)
+
+
+@pytest.fixture(scope="module")
+def shelf(client: httpx.Client, bob: Account) -> Shelf:
+    """Return posts that no test changes."""
+    return Shelf(client, new_account(client), [bob])
+
+
+def pages(client: httpx.Client, viewer: Account, path: str) -> Iterator[list[Fields]]:
+    target: str | None = path
+    while target:
+        answer = client.get(target, headers=viewer.headers)
+        assert answer.status_code == 200, answer.text
+        yield answer.json()
+        target = answer.links["next"]["url"] if "next" in answer.links else None
+
+
+def ids(client: httpx.Client, viewer: Account, path: str) -> list[int]:
+    return [entry["Post"]["id"] for page in pages(client, viewer, path) for entry in page]
+
+
+@pytest.mark.parametrize("sort", ["new", "old", "top"])
+@pytest.mark.parametrize("target", LISTS)
+def test_a_list_walks_through_all_posts_in_its_order(
+    client: httpx.Client, shelf: Shelf, target: str, sort: str
+) -> None:
+    expected = shelf.sorted(target, sort)
+    assert ids(client, shelf.author, shelf.path(target, sort=sort, limit=2)) == expected
+    [entries] = pages(client, shelf.author, shelf.path(target, sort=sort, limit=100))
+    assert [entry["Post"]["id"] for entry in entries] == expected
+    assert [entry["vote"] for entry in entries] == [shelf.votes[ident] for ident in expected]
+    assert [entry["Post"] for entry in entries] == sorted(
+        (post for post in shelf.posts if post["id"] in expected), key=lambda post: expected.index(post["id"])
+    )
+
+
+@pytest.mark.parametrize("target", LISTS)
+def test_drafts_are_in_the_lists_of_their_owner_only(
+    client: httpx.Client, shelf: Shelf, bob: Account, target: str
+) -> None:
+    expected = [] if "published=false" in target else shelf.sorted(target, "new", mine=False)
+    assert ids(client, bob, shelf.path(target, limit=4)) == expected
+
+
+def test_a_list_of_an_author_can_be_searched_and_ends_with_a_slash_or_not(
+    client: httpx.Client, shelf: Shelf, slash: str
+) -> None:
+    path = f"/users/{shelf.author.id}/posts{slash}"
+    answer = client.get(path, params={"search": f"{shelf.mark} 7"}, headers=shelf.author.headers)
+    assert [entry["Post"] for entry in answer.json()] == [shelf.posts[7]]
+    answer = client.get(path, params={"skip": 7, "limit": 9}, headers=shelf.author.headers)
+    assert [entry["Post"] for entry in answer.json()] == [shelf.posts[1], shelf.posts[0]]
+
+
+def test_the_list_of_an_author_without_posts_is_empty(client: httpx.Client, ada: Account) -> None:
+    nobody = new_account(client)
+    assert ids(client, ada, f"/users/{nobody.id}/posts") == []
+    assert ids(client, nobody, "/posts?published=false") == []
+
+
+def test_there_is_no_list_of_nobody(client: httpx.Client, ada: Account, slash: str) -> None:
+    assert_detail(client.get(f"/users/{NOT_THERE}/posts{slash}", headers=ada.headers), 404)
+    for ident in ("ada", "2147483648", "1.5", "%00"):
+        assert_invalid(client.get(f"/users/{ident}/posts{slash}", headers=ada.headers), "path")
+
+
+def test_nobody_lists_an_author_s_posts_without_an_account(
+    client: httpx.Client, shelf: Shelf, deleted: Account, slash: str
+) -> None:
+    path = f"/users/{shelf.author.id}/posts{slash}"
+    assert_unauthorized(client.get(path))
+    assert_unauthorized(client.get(path, headers=deleted.headers))
+
+
+@pytest.mark.parametrize("target", ["/posts", "/users/{author}/posts"])
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [
+        ("sort", "best"),
+        ("sort", "NEW"),
+        ("sort", ""),
+        ("limit", "101"),
+        ("skip", "-1"),
+        ("search", "%00"),
+        ("cursor", "made-up"),
+        ("cursor", "bmV3"),
+        ("cursor", "%F0%9F%90%98"),
+        ("cursor", "a" * 5_000),
+    ],
+)
+def test_a_list_with_something_invalid(
+    client: httpx.Client, shelf: Shelf, target: str, name: str, value: str
+) -> None:
+    answer = client.get(shelf.path(target, **{name: value}), headers=shelf.author.headers)
+    assert_invalid(answer, "query", name)
+
+
+def test_whether_it_lists_drafts_is_yes_or_no(client: httpx.Client, ada: Account) -> None:
+    assert_invalid(client.get("/posts?published=perhaps", headers=ada.headers), "query", "published")
+
+
+@pytest.mark.parametrize(("sort", "other"), [("new", "old"), ("old", "top"), ("top", "new")])
+def test_a_cursor_of_another_order_is_invalid(
+    client: httpx.Client, shelf: Shelf, sort: str, other: str
+) -> None:
+    answer = client.get(shelf.path(LISTS[0], sort=sort, limit=1), headers=shelf.author.headers)
+    cursor = httpx.URL(answer.links["next"]["url"]).params["cursor"]
+    answer = client.get(shelf.path(LISTS[0], sort=other, cursor=cursor), headers=shelf.author.headers)
+    assert_invalid(answer, "query", "cursor")
+
+
+@contextmanager
+def meanwhile(work: Callable[[], object]) -> Iterator[None]:
+    """Do the work over and over in another thread until the end of the block."""
+    enough = threading.Event()
+
+    def repeat() -> None:
+        while not enough.is_set():
+            work()
+
+    with ThreadPoolExecutor(1) as pool:
+        done = pool.submit(repeat)
+        try:
+            # The block begins when the work has begun.
+            assert not wait([done], timeout=0.1).done
+            yield
+        finally:
+            enough.set()
+        done.result()
+
+
+@pytest.mark.parametrize("sort", ["new", "old"])
+@pytest.mark.parametrize("target", LISTS)
+def test_a_walk_meets_all_posts_once_while_others_come_and_go(
+    client: httpx.Client, target: str, sort: str
+) -> None:
+    author = new_account(client)
+    shelf = Shelf(client, author, [])
+
+    def come_and_go() -> None:
+        post = new_post(client, author, title=shelf.mark, published="published=false" not in target)
+        assert client.delete(f"/posts/{post['id']}", headers=author.headers).status_code == 204
+
+    with meanwhile(come_and_go):
+        for _ in range(3):
+            met = ids(client, author, shelf.path(target, sort=sort, limit=2))
+            assert len(set(met)) == len(met)
+            known = shelf.sorted(target, sort)
+            assert [ident for ident in met if ident in known] == known
+
+
+def test_a_walk_by_votes_meets_the_posts_that_get_none_once(client: httpx.Client, bob: Account) -> None:
+    author = new_account(client)
+    shelf = Shelf(client, author, [bob])
+    wavering = new_post(client, author, title=shelf.mark)["id"]
+
+    def waver() -> None:
+        assert vote(client, author, wavering).status_code == 201
+        assert vote(client, bob, wavering).status_code == 201
+        assert vote(client, author, wavering, 0).status_code == 201
+        assert vote(client, bob, wavering, 0).status_code == 201
+
+    with meanwhile(waver):
+        for target in (LISTS[0], LISTS[2]):
+            met = ids(client, author, shelf.path(target, sort="top", limit=2))
+            assert [ident for ident in met if ident != wavering] == shelf.sorted(target, "top")
