@@ -70,6 +70,13 @@ def test_a_fault_of_the_database_is_logged_and_counted(
     assert metric["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "social"
 
 
+@pytest.mark.usefixtures("ada", "_cheap_hashes")
+def test_a_failed_login_is_counted(output: Output) -> None:
+    assert call("login", body="username=ada%40example.com&password=wrong").status == 403
+    [metric] = output.lines()
+    assert metric["FailedLogin"] == [1.0]
+
+
 @pytest.mark.usefixtures("_cheap_hashes")
 def test_no_password_token_hash_or_statement_is_ever_written(output: Output) -> None:
     signed_up = call("sign_up", body={"email": "eve@example.com", "password": "S3cret-pass"})

@@ -43,5 +43,6 @@ def _prove(attempt: AttemptRow, password: str, refusal: str) -> Proven:
     # Checked even when there is no such account, so that both refusals take as long.
     if not verify_password(password, attempt.password) or attempt.id is None or attempt.password is None:
         with single_metric(name="FailedLogin", unit=MetricUnit.Count, value=1):
-            raise ForbiddenError(refusal)
+            pass  # an error raised in here would keep it from being written
+        raise ForbiddenError(refusal)
     return Proven(attempt.id, attempt.password)
