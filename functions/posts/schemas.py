@@ -1,9 +1,10 @@
 """The shapes of posts."""
 
+from collections.abc import Iterable
 from datetime import datetime
-from typing import Annotated, Self
+from typing import Annotated, Any, Self
 
-from pydantic import BaseModel, Field
+from pydantic import BaseModel, Field, RootModel
 
 from common.schemas import STORABLE, Text, UserOut
 from posts.rows import OnceRow, PostRow
@@ -33,9 +34,7 @@ class Post(BaseModel):
     @classmethod
     def of(cls, row: PostRow) -> Self:
         """Return the post of a row."""
-        post = row._asdict()
-        post["owner"] = UserOut(id=row.owner_id, email=row.owner_email, created_at=row.owner_created_at)
-        return cls.model_validate(post)
+        return cls.model_validate(_fields(row))
 
     @classmethod
     def once(cls, row: OnceRow, owner: int, post: PostCreate) -> Self:
@@ -50,7 +49,16 @@ class PostOut(BaseModel):
     post: Annotated[Post, Field(alias="Post")]
     vote: int
 
+
+class Page(RootModel[list[PostOut]]):
+    """A page of a list."""
+
     @classmethod
-    def of(cls, row: PostRow) -> Self:
-        """Return the list entry of a row."""
-        return cls.model_validate({"Post": Post.of(row), "vote": row.vote_count})
+    def of(cls, rows: Iterable[PostRow]) -> Self:
+        """Return the page of these rows, validated at once: a row at a time takes twice as long."""
+        return cls.model_validate([{"Post": _fields(row), "vote": row.vote_count} for row in rows])
+
+
+def _fields(row: PostRow) -> dict[str, Any]:
+    owner = {"id": row.owner_id, "email": row.owner_email, "created_at": row.owner_created_at}
+    return row._asdict() | {"owner": owner}
