@@ -37,7 +37,7 @@ WORKLOAD = {
     "edit": 40,
     "vote": 130,
 }
-PERCENTILES = (50, 90, 99)
+PERCENTILES = (50, 95, 99)
 
 
 @contextmanager
