@@ -9,6 +9,7 @@ import logging
 import os
 import ssl
 import urllib.request
+from contextlib import suppress
 from typing import Any, Final, Protocol
 
 from sqlalchemy.exc import DBAPIError
@@ -73,5 +74,8 @@ def _send(url: str, reply: dict[str, Any]) -> None:
     request = urllib.request.Request(  # noqa: S310  # CloudFormation's own, not a user's
         url, json.dumps(reply).encode(), {"Content-Type": ""}, method="PUT"
     )
-    trusted = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE") or None)
+    trusted = ssl.create_default_context()
+    # The reply may be that this file is missing, as it is in a region that is newer than the project.
+    with suppress(OSError):
+        trusted.load_verify_locations(os.environ.get("AWS_CA_BUNDLE"))
     urllib.request.urlopen(request, timeout=REPLY_SECONDS, context=trusted).close()  # noqa: S310

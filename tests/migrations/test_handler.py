@@ -234,6 +234,8 @@ def test_a_migration_that_fails_fails_the_deployment_and_says_why(monkeypatch: p
 @pytest.mark.usefixtures("url")
 def test_a_fault_of_ours_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("DATABASE_URL", "nonsense")
+    # Whatever is wrong: here the authorities, too, as in a region that is newer than their files.
+    monkeypatch.setenv("AWS_CA_BUNDLE", "/var/task/authorities/xx-new-1.pem")
     with cloudformation() as (address, answers):
         handler.handler({**EVENT, "RequestType": "Create", "ResponseURL": address}, Context(120_000))
     [answer] = answers

@@ -26,6 +26,12 @@ def test_new_revisions_make_a_new_migration(stack: Stack) -> None:
     assert "Writer" in stack.resources["Migration"]["DependsOn"]
 
 
+def test_another_database_is_migrated_anew(stack: Stack) -> None:
+    version = stack.properties(stack.properties("Migration")["Version"]["Ref"])
+    assert version["Description"] == stack.properties("MigrationFunction")["Description"]
+    assert {"Database", "Authorities"} <= references(version["Description"])
+
+
 def test_the_migration_goes_to_the_cluster_and_not_through_the_proxy(prod: Stack) -> None:
     variables = prod.properties("MigrationFunction")["Environment"]["Variables"]
     assert "Database" in references(variables["DATABASE_URL"])
