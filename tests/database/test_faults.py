@@ -127,6 +127,13 @@ def test_a_connection_that_was_closed_while_idle_is_not_used(
     assert wire.connections == 2
 
 
+def test_what_an_answer_nobody_could_read_leaves_behind_is_nobody_s_row(session: Session, wire: Wire) -> None:
+    with pytest.raises(ValueError, match="seven"):
+        ask(session, "VALUES ('seven'), ('8')")
+    assert_works(session)
+    assert wire.connections == 2
+
+
 def test_a_backend_that_was_ended_while_idle_is_not_used(
     session: Session, wire: Wire, owner: int, database: Database
 ) -> None:

@@ -110,6 +110,10 @@ class Session:
         except BrokenError as error:
             self.disconnect()
             raise _lost(query, error) from None
+        except BaseException:
+            # The rest of an answer that could not be read must not become that of the next statement.
+            self.disconnect()
+            raise
         self.used = True
         return rows
 
