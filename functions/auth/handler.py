@@ -14,7 +14,7 @@ from common import api
 from common.addresses import as_stored
 from common.credentials import prove_with_email
 from common.identity import UNAUTHORIZED, current_session, current_user, rows_for_user
-from common.keys import KeyRing
+from common.keys import Key, KeyRing
 from common.schemas import Text
 from common.settings import whole_number
 from common.tokens import Bearer, sign
@@ -25,15 +25,16 @@ app = api.resolver()
 ring = KeyRing()
 
 
-def _token(session: SessionRow, refresh_token: str) -> Token:
+def _token(session: SessionRow, key: Key, refresh_token: str) -> Token:
     bearer = Bearer(session.user_id, str(session.id))
-    access_token = sign(bearer, ring.newest(), lifetime=LIFETIME_SECONDS)
+    access_token = sign(bearer, key, lifetime=LIFETIME_SECONDS)
     return Token(access_token=access_token, expires_in=LIFETIME_SECONDS, refresh_token=refresh_token)
 
 
 @app.post("/login", responses=api.answers(Token, 200, 403, 422, 429))
 def log_in(username: Annotated[Text, Form()], password: Annotated[Text, Form()]) -> Token:
     """Log in with the e-mail as the username."""
+    key = ring.newest()  # before anything is written that is of no use without
     user = prove_with_email(as_stored(username), password)
     token = refresh_tokens.generate()
     sessions = queries.open_session(
@@ -41,19 +42,20 @@ def log_in(username: Annotated[Text, Form()], password: Annotated[Text, Form()])
     )
     if not sessions:  # the password was changed while this one was being checked
         raise ForbiddenError("Invalid Credentials")
-    return _token(sessions[0], token)
+    return _token(sessions[0], key, token)
 
 
 @app.post("/auth/refresh", responses=api.answers(Token, 200, 401, 422))
 def refresh(presented: Refresh) -> Token:
     """Trade a refresh token, once, for a new access token and the next refresh token."""
+    key = ring.newest()
     token = refresh_tokens.generate()
     sessions = queries.renew_session(
         token_hash=refresh_tokens.digest(presented.refresh_token), next_hash=refresh_tokens.digest(token)
     )
     if not sessions:
         raise UnauthorizedError(UNAUTHORIZED)
-    return _token(sessions[0], token)
+    return _token(sessions[0], key, token)
 
 
 @app.post("/auth/logout", status_code=HTTPStatus.NO_CONTENT, responses=api.answers(None, 204, 401))

@@ -55,6 +55,7 @@ def test_every_answer_has_the_headers_that_an_api_should_have(
 def test_a_page_of_our_origin_may_read_every_answer(event: str, ada: int) -> None:
     answer = call(event, user=ada, headers={"Origin": ORIGIN})
     assert answer.headers["Access-Control-Allow-Origin"] == [ORIGIN]
+    assert answer.headers["Access-Control-Expose-Headers"] == ["Link,Retry-After"]
     assert "Access-Control-Allow-Credentials" not in answer.headers
 
 

@@ -7,7 +7,9 @@ import bcrypt
 import jwt
 import pytest
 
-from common.keys import KeyRing
+import auth.handler
+from common.aws import AwsError
+from common.keys import Key, KeyRing
 from common.tokens import verify
 from tests.data import PASSWORD, Database
 from tests.lambdas import Answer, call, invoke, request
@@ -172,3 +174,22 @@ def test_a_multipart_form_without_a_boundary_is_invalid() -> None:
     assert answer.json() == {
         "detail": [{"type": "form_invalid", "loc": ["body"], "msg": "Form decode error"}]
     }
+
+
+def test_nothing_is_written_while_there_is_no_key_to_sign_with(
+    ada: int, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert ada
+    token = log_in("ada@example.com", PASSWORD).json()["refresh_token"]
+    tables = ("sessions", "refresh_tokens WHERE used_at IS NOT NULL", "login_failures")
+    before = [database.value(f"SELECT count(*) FROM {table}") for table in tables]
+
+    def newest() -> Key:
+        raise AwsError("ThrottlingException")
+
+    monkeypatch.setattr(auth.handler.ring, "newest", newest)
+    for answer in (log_in("ada@example.com", PASSWORD), call("refresh", body={"refresh_token": token})):
+        assert answer.status == 503
+        assert answer.headers["Retry-After"] == ["1"]
+        assert answer.json() == {"detail": "Unavailable, nothing was changed"}
+    assert [database.value(f"SELECT count(*) FROM {table}") for table in tables] == before

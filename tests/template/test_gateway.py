@@ -8,7 +8,13 @@ from common.api import SECURITY_HEADERS
 from tests.template.stack import Stack
 
 # Each of these hashes a password, a quarter of a second of a processor.
-PASSWORDS = {("POST", "/~1login"), ("POST", "/~1users"), ("PUT", "/~1users~1me~1password")}
+PASSWORDS = {
+    ("POST", "/~1login"),
+    ("POST", "/~1users"),
+    ("PATCH", "/~1users~1me"),
+    ("DELETE", "/~1users~1me"),
+    ("PUT", "/~1users~1me~1password"),
+}
 
 
 def stage_of(stack: Stack) -> dict[str, Any]:

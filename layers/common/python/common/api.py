@@ -19,6 +19,7 @@ from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from aws_lambda_powertools.metrics import MetricUnit
 
 from common import deadline
+from common.aws import AwsError
 from common.errors import ThrottledError, UnavailableError, UnknownOutcomeError
 from common.logs import log
 from common.schemas import LARGEST_INTEGER, SMALLEST_INTEGER, InvalidInput, Problem
@@ -26,6 +27,8 @@ from common.settings import required
 
 JSON = "application/json"
 PathId = Annotated[int, Path(ge=SMALLEST_INTEGER, le=LARGEST_INTEGER)]
+# What a page of another origin may read, which lists and limits are of no use without.
+EXPOSED = ["Link", "Retry-After"]
 Handler = Callable[[dict[str, Any], deadline.LambdaContext], dict[str, Any]]
 
 # RFC 3986, section 3.3, and the sign of what is encoded already.
@@ -41,7 +44,7 @@ SECURITY_HEADERS = {
 def resolver() -> APIGatewayRestResolver:
     """Return a resolver that validates input and output and answers errors in the shapes of the contract."""
     app = APIGatewayRestResolver(
-        cors=CORSConfig(allow_origin=required("CORS_ORIGIN"), max_age=600),
+        cors=CORSConfig(allow_origin=required("CORS_ORIGIN"), expose_headers=EXPOSED, max_age=600),
         enable_validation=True,
         response_validation_error_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
         json_body_deserializer=_json_object,
@@ -62,6 +65,7 @@ def resolver() -> APIGatewayRestResolver:
     app.exception_handler(ValueError)(on_value_error)
     app.exception_handler(ServiceError)(_service_error)
     app.exception_handler(ThrottledError)(_throttled)
+    app.exception_handler(AwsError)(_aws_unavailable)
     app.exception_handler(UnavailableError)(_unavailable)
     app.exception_handler(UnknownOutcomeError)(_unknown_outcome)
     app.exception_handler(Exception)(_internal_error)
@@ -110,7 +114,7 @@ def _answer(status: int, shape: object) -> OpenAPIResponse:
 
 
 def invalid(kind: str, location: tuple[str, ...], message: str) -> RequestValidationError:
-    """Return the error for input that is wrong at a location, which starts with body, query or path."""
+    """Return the error for input that is wrong at a location: body, query, path or header, then where."""
     return RequestValidationError([{"type": kind, "loc": location, "msg": message}])
 
 
@@ -153,14 +157,20 @@ def _throttled(error: ThrottledError) -> Response[Any]:
     return _error(HTTPStatus.TOO_MANY_REQUESTS, f"Too many attempts, try again in {error.seconds} s", wait)
 
 
+def _aws_unavailable(error: AwsError) -> Response[Any]:
+    log.error("gave up on AWS", reason=str(error))
+    return _nothing_changed()
+
+
 def _unavailable(error: UnavailableError) -> Response[Any]:
     log.error("gave up on the database", reason=str(error))
     with single_metric(name="DatabaseUnavailable", unit=MetricUnit.Count, value=1):
-        return _error(
-            HTTPStatus.SERVICE_UNAVAILABLE,
-            "Unavailable, nothing was changed",
-            {"Retry-After": "1"},
-        )
+        return _nothing_changed()
+
+
+def _nothing_changed() -> Response[Any]:
+    wait = {"Retry-After": "1"}
+    return _error(HTTPStatus.SERVICE_UNAVAILABLE, "Unavailable, nothing was changed", wait)
 
 
 def _unknown_outcome(error: UnknownOutcomeError) -> Response[Any]:
