@@ -8,6 +8,7 @@ from aws_lambda_powertools.event_handler.exceptions import ForbiddenError, Unaut
 from aws_lambda_powertools.event_handler.openapi.params import Form
 
 from auth import queries, refresh_tokens
+from auth.lifetime import LIFETIME_SECONDS
 from auth.rows import SessionRow
 from auth.schemas import Refresh, Token
 from common import api
@@ -16,10 +17,7 @@ from common.credentials import prove_with_email
 from common.identity import UNAUTHORIZED, current_session, current_user, rows_for_user
 from common.keys import Key, KeyRing
 from common.schemas import Text
-from common.settings import whole_number
 from common.tokens import Bearer, sign
-
-LIFETIME_SECONDS = whole_number("TOKEN_LIFETIME", least=60, most=24 * 60 * 60)
 
 app = api.resolver()
 ring = KeyRing()

@@ -12,15 +12,14 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Final
 
+from auth.lifetime import LIFETIME_SECONDS
 from common import aws
 from common.keys import FRESH_SECONDS, KEY_BYTES, Key, parse_keys
-from common.settings import whole_number
 
-LIFETIME_SECONDS: Final = whole_number("TOKEN_LIFETIME", least=60, most=24 * 60 * 60)
 # Functions go on signing with a key until they look for a new one; twice that, for clocks and slow starts.
 MARGIN_SECONDS: Final = 2 * FRESH_SECONDS
 # A key's id says when it was made, in UTC.
-KID: Final = "%Y%m%dT%H%M%SZ"
+KID_FORMAT: Final = "%Y%m%dT%H%M%SZ"
 
 log = logging.getLogger(__name__)
 
@@ -65,14 +64,14 @@ def renewed(ring: Sequence[Key], *, now: float, lifetime: int) -> list[Key]:
     # A key has signed until its successor was made, and a little longer.
     end = now - lifetime - MARGIN_SECONDS
     kept = [key for key, successor in pairwise(ring) if _made_at(successor) > end]
-    kid = datetime.fromtimestamp(now, UTC).strftime(KID)
+    kid = datetime.fromtimestamp(now, UTC).strftime(KID_FORMAT)
     return [*kept, ring[-1], Key(kid, secrets.token_urlsafe(KEY_BYTES))]
 
 
 def _made_at(key: Key) -> float:
     """Return the Unix time of a key; that of one with another kind of id is unknown, and so it is kept."""
     try:
-        return datetime.strptime(key.kid, KID).replace(tzinfo=UTC).timestamp()
+        return datetime.strptime(key.kid, KID_FORMAT).replace(tzinfo=UTC).timestamp()
     except ValueError:
         return float("inf")
 

@@ -12,6 +12,6 @@ class SessionRow(NamedTuple):
 
 
 class UserRow(NamedTuple):
-    """A user."""
+    """A user who is still there."""
 
     id: int

@@ -17,7 +17,6 @@ app = api.resolver()
     "/vote",
     status_code=HTTPStatus.CREATED,
     responses=api.answers(Message, 201, 401, 404, 409, 422),
-    tags=["votes"],
 )
 def vote(ballot: Ballot) -> Message:
     """Cast a vote (dir = 1) or take it back (any lower dir)."""

@@ -9,6 +9,7 @@ import pytest
 import posts.queries
 from common.errors import UnavailableError
 from common.logs import log
+from tests.data import Database
 from tests.handlers.test_answers import raising
 from tests.lambdas import call, load
 
@@ -49,12 +50,28 @@ def test_an_error_of_ours_is_logged_by_type_and_place_without_its_message(
     assert line["message"] == "unexpected error"
     assert line["level"] == "ERROR"
     assert line["error"] == "KeyError"
-    assert line["file"] == __file__.replace("test_logs", "test_answers")
-    assert isinstance(line["line"], int)
+    assert "sqlstate" not in line
+    assert line["places"][-1].startswith(__file__.replace("test_logs", "test_answers") + ":")
+    assert "/posts/handler.py:" in line["places"][-2]
     assert line["correlation_id"] == load("read_post")["requestContext"]["requestId"]
     assert line["service"] == "social"
     assert "SELECT" not in json.dumps(line)
     assert "Traceback" not in json.dumps(line)
+
+
+def test_a_statement_that_is_refused_is_logged_by_its_sqlstate_and_who_sent_it(
+    ada: int, output: Output, database: Database
+) -> None:
+    database.run("ALTER TABLE votes RENAME TO ballots")
+    try:
+        assert call("vote", user=ada).status == 500
+    finally:
+        database.run("ALTER TABLE ballots RENAME TO votes")
+    [line] = output.lines()
+    assert line["error"] == "RefusedError"
+    assert line["sqlstate"] == "42P01"
+    assert [place for place in line["places"] if "/votes/handler.py:" in place]
+    assert "ballots" not in json.dumps(line)
 
 
 def test_a_fault_of_the_database_is_logged_and_counted(

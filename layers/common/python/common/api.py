@@ -20,6 +20,7 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from common import deadline
 from common.aws import AwsError
+from common.connection import RefusedError
 from common.errors import ThrottledError, UnavailableError, UnknownOutcomeError
 from common.logs import log
 from common.schemas import LARGEST_INTEGER, SMALLEST_INTEGER, InvalidInput, Problem
@@ -29,6 +30,8 @@ JSON = "application/json"
 PathId = Annotated[int, Path(ge=SMALLEST_INTEGER, le=LARGEST_INTEGER)]
 # What a page of another origin may read, which lists and limits are of no use without.
 EXPOSED = ["Link", "Retry-After"]
+# The innermost of an unexpected error: through the database, and up to the handler.
+FRAMES = 8
 Handler = Callable[[dict[str, Any], deadline.LambdaContext], dict[str, Any]]
 
 # RFC 3986, section 3.3, and the sign of what is encoded already.
@@ -183,7 +186,8 @@ def _unknown_outcome(error: UnknownOutcomeError) -> Response[Any]:
 
 
 def _internal_error(error: Exception) -> Response[Any]:
-    # The message of an error may quote input or SQL; its type and place are enough to find it by.
-    frame = traceback.extract_tb(error.__traceback__)[-1]
-    log.error("unexpected error", error=type(error).__name__, file=frame.filename, line=frame.lineno)
+    # The message of an error may quote input or SQL; its type and its way are enough to find it by.
+    places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
+    sqlstate = error.sqlstate if isinstance(error, RefusedError) else None
+    log.error("unexpected error", error=type(error).__name__, sqlstate=sqlstate, places=places[-FRAMES:])
     return _error(HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.INTERNAL_SERVER_ERROR.phrase)
