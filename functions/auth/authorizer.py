@@ -15,7 +15,8 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     """Answer a TOKEN authorizer event with a policy for the whole stage.
 
     The gateway keeps the policy for the token, whatever method it is used on next. A bad token is denied
-    rather than answered with an error, which would count as a fault of ours and not be kept.
+    rather than answered with an error, which would count as a fault of ours and not be kept. Raises AwsError
+    when no keys can be had, which the gateway answers with 500.
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-output.html
     """
     try:

@@ -69,14 +69,15 @@ class KeyRing:
                 self._refresh(FRESH_SECONDS)
 
     def newest(self) -> Key:
-        """Return the key that signs, the last of the ring; AwsError when there is no ring to be had."""
+        """Return the key that signs, the last of the ring; raises what `find` raises for want of a ring."""
         self._refresh(FRESH_SECONDS)
         return self._keys[-1]
 
     def find(self, kid: object) -> Key:
         """Return the key that a token names.
 
-        Raises UnknownKeyError when the ring has no such key, and AwsError when there is no ring to be had.
+        Raises UnknownKeyError when the ring has no such key; when there is no ring to be had, AwsError, or
+        SettingsError for a secret that holds none.
         """
         for age in (FRESH_SECONDS, RETRY_SECONDS):
             self._refresh(age)

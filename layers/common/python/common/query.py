@@ -7,11 +7,10 @@ longer than the rest of its cold start.
 
 import inspect
 from collections.abc import Callable
-from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import TIMESTAMP, Boolean, Integer, String, UpdateBase, Uuid, bindparam
+from sqlalchemy import Boolean, Integer, String, UpdateBase, Uuid, bindparam
 from sqlalchemy.dialects.postgresql.pg8000 import dialect
 from sqlalchemy.sql.selectable import ReturnsRows
 from sqlalchemy.sql.visitors import iterate
@@ -21,10 +20,7 @@ from common.database import P, Query, Row, field_types
 
 SQL_TYPES: dict[object, TypeEngine[Any]] = {
     bool: Boolean(),
-    datetime: TIMESTAMP(timezone=True),
-    datetime | None: TIMESTAMP(timezone=True),
     int: Integer(),
-    int | None: Integer(),
     str: String(),
     str | None: String(),
     UUID: Uuid(),
@@ -37,13 +33,17 @@ def query(row: type[Row]) -> Callable[[Callable[P, ReturnsRows]], Query[P, Row]]
 
     The decorated function is called once, with a bound parameter for each of its keyword-only parameters;
     their annotations give the SQL types. Raises TypeError when the columns are not the fields of `row`, in
-    order and of their types, or when a constant would travel as a parameter (write it with `literal_column`).
+    order and of their types, when a parameter is of a type that `SQL_TYPES` lacks, or when a constant would
+    travel as a parameter (write it with `literal_column`).
     """
 
     def compile_statement(build: Callable[P, ReturnsRows]) -> Query[P, Row]:
+        annotations = {name: each.annotation for name, each in inspect.signature(build).parameters.items()}
+        unknown = {name: kind for name, kind in annotations.items() if kind not in SQL_TYPES}
+        if unknown:
+            raise TypeError(f"{build.__qualname__} has parameters of types that SQL_TYPES lacks: {unknown}")
         parameters: dict[str, Any] = {
-            name: bindparam(name, type_=SQL_TYPES[parameter.annotation])
-            for name, parameter in inspect.signature(build).parameters.items()
+            name: bindparam(name, type_=SQL_TYPES[kind]) for name, kind in annotations.items()
         }
         statement: ReturnsRows = build(**parameters)  # type: ignore[call-arg]  # mypy cannot know their names
         compiled = DIALECT.statement_compiler(DIALECT, statement)

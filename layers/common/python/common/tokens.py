@@ -42,7 +42,7 @@ def sign(bearer: Bearer, key: Key, *, lifetime: int) -> str:
 
 
 def verify(token: str, ring: KeyRing) -> Bearer:
-    """Return whose token this is; InvalidTokenError when it proves nothing.
+    """Return whose token this is; InvalidTokenError when it proves nothing, AwsError when no keys can be had.
 
     The algorithm is pinned and every registered claim that we set is required (RFC 8725, section 3).
     """
