@@ -1,12 +1,13 @@
 """common.query: what a statement may look like, and what it becomes."""
 
 from typing import NamedTuple
+from uuid import UUID
 
 import pytest
 from sqlalchemy import Select, delete, insert, literal_column, select, update
 from sqlalchemy.sql.selectable import ReturnsRows
 
-from common.models import User
+from common.models import Session, User
 from common.query import query
 
 
@@ -30,13 +31,13 @@ class TextRow(NamedTuple):
 
 def test_a_statement_becomes_sql_on_one_line_with_numbered_parameters() -> None:
     @query(IdRow)
-    def find(*, email: str | None, number: int, known: bool) -> Select[int]:
-        return select(User.id).where(User.email == email, User.id == number, known)
+    def find(*, email: str | None, number: int, token: UUID) -> Select[int]:
+        return select(User.id).where(User.email == email, User.id == number, Session.id == token)
 
-    assert find.parameters == ("email", "number", "known")
+    assert find.parameters == ("email", "number", "token")
     assert find.sql == (
-        "SELECT users.id FROM users WHERE users.email = $1::VARCHAR AND users.id = $2::INTEGER"
-        " AND $3::BOOLEAN"
+        "SELECT users.id FROM users, sessions WHERE users.email = $1::VARCHAR AND users.id = $2::INTEGER"
+        " AND sessions.id = $3::UUID"
     )
     assert not find.writes
 
