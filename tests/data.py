@@ -54,6 +54,14 @@ class Database:
         [[value]] = self.run(sql, **values)
         return value
 
+    def wait_for_locks(self, number: int) -> None:
+        """Return when this many connections to the database wait for a lock."""
+        waiting = (
+            "SELECT count(*) >= :number FROM pg_stat_activity"
+            " WHERE datname = current_database() AND wait_event_type = 'Lock'"
+        )
+        assert any(self.value(waiting, number=number) for _ in range(100_000))
+
     def empty(self) -> None:
         """Delete every row of every table."""
         self.run(self._truncate)

@@ -358,9 +358,9 @@ def test_the_victim_of_a_deadlock_is_run_again(
     with ThreadPoolExecutor(2) as pool, held(database, gate) as gatekeeper, held(database, second) as other:
         lock_all = "SELECT id FROM posts ORDER BY id FOR UPDATE"
         mine = pool.submit(ask, session, lock_all, writes=True)
-        wait_for_locks(database, 1)
+        database.wait_for_locks(1)
         theirs = pool.submit(other.run, "UPDATE posts SET title = 'other' WHERE id = :first", first=first)
-        wait_for_locks(database, 2)
+        database.wait_for_locks(2)
         gatekeeper.run("COMMIT")
         theirs.result()
         other.run("COMMIT")
@@ -375,7 +375,7 @@ def test_a_vote_on_a_post_that_is_deleted_meanwhile_finds_no_post(
     post_id = database.add_post(owner)
     with ThreadPoolExecutor(1) as pool, held(database, post_id) as other:
         vote = pool.submit(votes.queries.cast, voter=owner, post_id=post_id)
-        wait_for_locks(database, 1)
+        database.wait_for_locks(1)
         other.run("DELETE FROM posts WHERE id = :post_id", post_id=post_id)
         other.run("COMMIT")
         assert vote.result() == [(False, False)]
@@ -393,12 +393,3 @@ def held(database: Database, post_id: int) -> Iterator[pg8000.native.Connection]
         yield connection
     finally:
         connection.close()
-
-
-def wait_for_locks(database: Database, number: int) -> None:
-    """Return when this many sessions of the database wait for a lock."""
-    waiting = (
-        "SELECT count(*) >= :number FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    assert any(database.value(waiting, number=number) for _ in range(100_000))
