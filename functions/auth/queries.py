@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from auth.rows import SessionRow, UserRow
 from common.models import RefreshToken, Session, User
-from common.queries import forgiven
+from common.queries import digest_of, forgiven
 from common.query import query
 
 MONTH_AGO: ColumnElement[Any] = literal_column("now() - interval '30 days'")
@@ -19,9 +19,12 @@ GRACE_AGO: ColumnElement[Any] = literal_column("now() - interval '30 seconds'")
 @query(SessionRow)
 def open_session(*, user_id: int, seen_hash: str, token_hash: str) -> Select[*tuple[Any, ...]]:
     """Open a session of a user whose password hash is still the one seen; no row when it is not."""
-    user = select(User.id).where(User.id == user_id, User.password == seen_hash)
+    user = select(User.id, digest_of(User.password)).where(User.id == user_id, User.password == seen_hash)
     session = (
-        insert(Session).from_select(["user_id"], user).returning(Session.id, Session.user_id).cte("session")
+        insert(Session)
+        .from_select(["user_id", "password_digest"], user)
+        .returning(Session.id, Session.user_id)
+        .cte("session")
     )
     hash_of: Any = token_hash
     token = insert(RefreshToken).from_select(["hash", "session_id"], select(hash_of, session.c.id))
@@ -39,10 +42,23 @@ def renew_session(*, token_hash: str, next_hash: str) -> Select[*tuple[Any, ...]
     """Trade a refresh token for the next; no row when it is unusable.
 
     A token that was used before, other than just now, has been stolen from somebody: its session ends.
+    A session is of no more use when the user's password is another than the one that it is good for: a change
+    of the password ends the other sessions, but cannot see one that a login opens beside it.
     """
     presented = select(RefreshToken).where(RefreshToken.hash == token_hash).cte("presented")
     unused = or_(presented.c.used_at.is_(None), presented.c.used_at > GRACE_AGO)
-    usable = select(presented.c.session_id).where(unused, presented.c.created_at > MONTH_AGO).cte("usable")
+    # One from before there were digests stays good: to refuse it would log out all users with the deployment,
+    # and it was there to be seen, and ended, by whoever has changed the password since.
+    is_good = or_(Session.password_digest.is_(None), Session.password_digest == digest_of(User.password))
+    # Session and password are compared as they were together at one moment. The update sees the newest
+    # session but perhaps an older password: compared there, the one that changes it would be refused.
+    usable = (
+        select(presented.c.session_id)
+        .join(Session, Session.id == presented.c.session_id)
+        .join(User, User.id == Session.user_id)
+        .where(unused, presented.c.created_at > MONTH_AGO, is_good)
+        .cte("usable")
+    )
     stolen = select(presented.c.session_id).where(presented.c.used_at <= GRACE_AGO)
 
     used = update(RefreshToken).values(used_at=func.now())

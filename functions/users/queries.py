@@ -9,7 +9,7 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from common.models import Session, User
-from common.queries import forgiven
+from common.queries import digest_of, forgiven
 from common.query import query
 from users.rows import AccountRow, EmailRow, UserRow
 
@@ -72,7 +72,11 @@ def change_email(
 def change_password(
     *, user_id: int, seen_hash: str, password: str, session_id: UUID
 ) -> Select[*tuple[Any, ...]]:
-    """Change a user's password and end their other sessions; no row when the hash is not the one seen."""
+    """Change a user's password and end their other sessions; no row when the hash is not the one seen.
+
+    A session that a login is about to open beside it is not seen, but is good for the old password only.
+    """
+    new_hash: Any = password
     changed = (
         update(User)
         .where(User.id == user_id, User.password == seen_hash)
@@ -81,7 +85,17 @@ def change_password(
         .cte("changed")
     )
     ended = delete(Session).where(Session.user_id == changed.c.id, Session.id != session_id)
-    return select(*changed.c).add_cte(ended.cte("ended")).add_cte(forgiven(user_id).cte("forgiven"))
+    kept = (
+        update(Session)
+        .where(Session.user_id == changed.c.id, Session.id == session_id)
+        .values(password_digest=digest_of(new_hash))
+    )
+    return (
+        select(*changed.c)
+        .add_cte(kept.cte("kept"))
+        .add_cte(ended.cte("ended"))
+        .add_cte(forgiven(user_id).cte("forgiven"))
+    )
 
 
 @query(UserRow)

@@ -1,6 +1,7 @@
 """Sessions: what a login opens, refresh tokens renew and a logout ends."""
 
 from concurrent.futures import ThreadPoolExecutor
+from hashlib import sha256
 from typing import Any
 from urllib.parse import urlencode
 
@@ -9,7 +10,7 @@ import pytest
 
 from auth import queries
 from auth.refresh_tokens import digest
-from tests.data import PASSWORD, Database
+from tests.data import PASSWORD, PASSWORD_HASH, Database
 from tests.lambdas import Answer, call
 
 UNAUTHORIZED = {"detail": "Could not validate credentials"}
@@ -89,6 +90,27 @@ def test_a_token_of_long_ago_is_found_out_as_well(tokens: dict[str, Any], databa
     age_uses(database, 31)
     assert refresh(tokens["refresh_token"]).status == 401
     assert refresh(token).status == 401
+
+
+def test_a_session_that_is_good_for_another_password_is_not_renewed(
+    tokens: dict[str, Any], database: Database
+) -> None:
+    database.run("UPDATE sessions SET password_digest = sha256('another hash')")
+    answer = refresh(tokens["refresh_token"])
+    assert (answer.status, answer.json()) == (401, UNAUTHORIZED)
+    assert database.run("SELECT used_at FROM refresh_tokens") == [[None]]
+
+
+def test_a_session_from_before_there_were_digests_goes_on(tokens: dict[str, Any], database: Database) -> None:
+    database.run("UPDATE sessions SET password_digest = NULL")
+    assert refresh(tokens["refresh_token"]).status == 200
+
+
+def test_a_session_keeps_no_copy_of_the_hash_of_the_password(database: Database) -> None:
+    assert (
+        bytes(database.value("SELECT password_digest FROM sessions"))
+        == sha256(PASSWORD_HASH.encode()).digest()
+    )
 
 
 @pytest.mark.parametrize("token", ["", "nonsense", "x" * 10_000, "é"])

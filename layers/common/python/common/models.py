@@ -87,6 +87,9 @@ class Session(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.gen_random_uuid())
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     renewed_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.now())
+    # SHA-256 of the hash of the password that it is good for: a login beside a change of the password cannot
+    # see it, nor be seen by it. NULL is from before there was this column.
+    password_digest: Mapped[bytes | None]
 
 
 class RefreshToken(Base):

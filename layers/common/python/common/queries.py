@@ -1,4 +1,4 @@
-"""The SQL that functions share: attempts to log in.
+"""The SQL that functions share: attempts to log in, and digests.
 
 An attempt counts as failed from the start, and the statement that follows a right password forgives it:
 attempts made side by side can then not slip past the limit together.
@@ -38,9 +38,14 @@ ONE: ColumnElement[int] = literal_column("1")
 SWEPT_AT_ONCE: ColumnElement[int] = literal_column("2")
 
 
+def digest_of(value: SQLCoreOperations[str]) -> ColumnElement[bytes]:
+    """Return the SHA-256 hash of a text."""
+    return func.sha256(func.convert_to(value, literal_column("'UTF8'")))
+
+
 def account_of(email: SQLCoreOperations[str]) -> ColumnElement[bytes]:
     """Return what an address is known by among the failures."""
-    return func.sha256(func.convert_to(func.lower(email), literal_column("'UTF8'")))
+    return digest_of(func.lower(email))
 
 
 def forgiven(user_id: int) -> Delete:
