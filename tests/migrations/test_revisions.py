@@ -6,9 +6,10 @@ from pathlib import Path
 
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
+from sqlalchemy import text
 
 import migrations
-from tests.migrations.catalog import PROGRAMS, TABLES, describe
+from tests.migrations.catalog import PROGRAMS, TABLES, describe, engine
 
 EVERYTHING = TABLES | PROGRAMS
 
@@ -58,6 +59,18 @@ def test_each_revision_can_be_taken_back_by_itself(empty_url: str) -> None:
         assert describe(empty_url, EVERYTHING) == before
         migrations.upgrade(empty_url, script.revision)
         assert describe(empty_url, EVERYTHING) == after
+
+
+def test_an_index_that_was_given_up_half_way_is_made_anew(empty_url: str) -> None:
+    migrations.upgrade(empty_url)
+    built = describe(empty_url, EVERYTHING)
+    migrations.downgrade(empty_url, "20261122c")
+    with engine(empty_url).begin() as connection:
+        connection.execute(
+            text("CREATE INDEX ix_idempotency_keys_user_id_created_at ON idempotency_keys (key)")
+        )
+    migrations.upgrade(empty_url)
+    assert describe(empty_url, EVERYTHING) == built
 
 
 def test_a_database_that_is_up_to_date_stays_as_it_is(empty_url: str) -> None:

@@ -128,6 +128,8 @@ class IdempotencyKey(Base):
     post_id: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True))
 
+    __table_args__ = (Index("ix_idempotency_keys_user_id_created_at", "user_id", "created_at"),)
+
 
 class Vote(Base):
     """A user's vote on a post: at most one, says the key."""
