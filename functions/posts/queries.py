@@ -37,6 +37,7 @@ from sqlalchemy.sql.elements import SQLCoreOperations
 
 from common.database import Query
 from common.models import IdempotencyKey, Post, PostRank, User
+from common.queries import SWEPT_AT_ONCE
 from common.query import query
 from posts.rows import OnceRow, PostRow
 
@@ -236,6 +237,7 @@ def create_once(
 
     Of two simultaneous uses of a key, one finds it taken only when it has written its post: it then writes a
     null where none may be, which undoes it whole, and runs again.
+    Each post that is written sweeps old keys of its owner.
     """
     written: tuple[Any, ...] = (title, content, published)
     names: tuple[Any, ...] = (key, fingerprint)
@@ -246,7 +248,12 @@ def create_once(
         )
         .cte("earlier")
     )
-    values = select(User.id, *written).where(User.id == owner, ~exists(select(earlier.c.key)))
+    # The user first, as the deletion of an account does: the post would lock the same row, but last.
+    values = (
+        select(User.id, *written)
+        .where(User.id == owner, ~exists(select(earlier.c.key)))
+        .with_for_update(key_share=True, read=True)
+    )
     created = (
         insert(Post)
         .from_select(["owner_id", "title", "content", "published"], values)
@@ -265,6 +272,25 @@ def create_once(
             "fingerprint": kept.excluded.fingerprint,
         },
     )
+    kept_key = kept.returning(IdempotencyKey.key).cte("kept")
+    # Only who has their own key may take others, and none that is taken: two requests with old keys would
+    # else wait for each other. Their own may be an old one, and no row can be written twice. In a CTE, which
+    # is run once: run again, it would find the next ones.
+    old = (
+        select(IdempotencyKey.key)
+        .where(
+            IdempotencyKey.user_id == owner,
+            IdempotencyKey.key != key,
+            IdempotencyKey.created_at <= DAY_AGO,
+            exists(select(kept_key.c.key)),
+        )
+        .limit(SWEPT_AT_ONCE)
+        .with_for_update(skip_locked=True)
+        .cte("old")
+    )
+    swept = delete(IdempotencyKey).where(
+        IdempotencyKey.user_id == owner, IdempotencyKey.key.in_(select(old.c.key))
+    )
     made = union_all(
         select(created.c.id, created.c.created_at, *names[1:]),
         select(earlier.c.post_id, earlier.c.created_at, earlier.c.fingerprint),
@@ -280,7 +306,7 @@ def create_once(
         .select_from(User)
         .join(made, true())
         .where(User.id == owner)
-        .add_cte(kept.cte("kept"))
+        .add_cte(swept.cte("swept"))
     )
 
 

@@ -2,17 +2,18 @@
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from typing import Any
 from uuid import UUID
 
 import pytest
 
 import auth.queries
+import posts.queries
 import users.queries
 from common.database import Query, Session
 from tests.ask import ask
-from tests.data import PASSWORD_HASH, Database
+from tests.data import PASSWORD_HASH, Database, connect
 
 NEW_HASH = "another hash"
 
@@ -109,3 +110,82 @@ def test_a_change_of_the_password_that_waits_for_a_refresh_leaves_what_it_was_ma
             database.wait_for_locks(1)
         changed.result()
     assert renews(f"{token} next") == (token == "here")
+
+
+OLD_KEYS = ("expired", "other")
+
+
+def post(user: int, key: str) -> int:
+    return len(posts.queries.create_once(**a_post(user, key)))
+
+
+def a_post(user: int, key: str) -> dict[str, Any]:
+    written = {"title": "Title", "content": "Content", "published": True}
+    return {"owner": user, "key": key, "fingerprint": "x", **written}
+
+
+def free_keys(database: Database) -> list[str]:
+    """Return the keys that nobody else has locked."""
+    sql = "SELECT key FROM idempotency_keys WHERE key IN ('expired', 'other') FOR UPDATE SKIP LOCKED"
+    return sorted(key for [key] in database.run(sql))
+
+
+@pytest.fixture
+def _old_keys(ada: int, database: Database) -> None:
+    """Let the user have used keys more than a day ago."""
+    for key in OLD_KEYS:
+        database.run(
+            "INSERT INTO idempotency_keys (user_id, key, fingerprint, post_id, created_at)"
+            " VALUES (:ada, :key, 'x', 1, now() - interval '25 hours')",
+            ada=ada,
+            key=key,
+        )
+
+
+@pytest.mark.usefixtures("_old_keys")
+def test_a_request_does_not_wait_for_the_keys_that_another_sweeps(ada: int, database: Database) -> None:
+    with under_way(posts.queries.create_once, **a_post(ada, "new")):
+        assert free_keys(database) == []
+        assert post(ada, "newer")
+    assert database.run("SELECT key FROM idempotency_keys ORDER BY key") == [["new"], ["newer"]]
+
+
+@pytest.mark.usefixtures("_old_keys")
+def test_an_expired_key_that_another_request_sweeps_is_free(ada: int, database: Database) -> None:
+    with ThreadPoolExecutor(1) as pool:
+        with under_way(posts.queries.create_once, **a_post(ada, "new")):
+            posted = pool.submit(post, ada, "expired")
+            database.wait_for_locks(1)
+        assert posted.result() == 1
+    assert database.run("SELECT key FROM idempotency_keys ORDER BY key") == [["expired"], ["new"]]
+
+
+@pytest.mark.usefixtures("_old_keys")
+def test_a_request_that_waits_for_its_own_key_holds_no_other(ada: int, database: Database) -> None:
+    # Two that use expired keys would else wait for each other, each sweeping what the other wants.
+    with ThreadPoolExecutor(1) as pool, closing(connect(database.url)) as other:
+        other.run("BEGIN")
+        other.run("SELECT FROM idempotency_keys WHERE key = 'expired' FOR UPDATE")
+        posted = pool.submit(post, ada, "expired")
+        database.wait_for_locks(1)
+        free = free_keys(database)
+        other.run("COMMIT")
+        assert posted.result() == 1
+    assert free == ["other"]
+    assert database.run("SELECT key FROM idempotency_keys") == [["expired"]]
+
+
+@pytest.mark.usefixtures("_old_keys")
+def test_a_request_that_waits_for_its_user_holds_no_key(ada: int, database: Database) -> None:
+    # The deletion of the account, which holds the user, would else wait for the keys.
+    with ThreadPoolExecutor(1) as pool, closing(connect(database.url)) as other:
+        other.run("BEGIN")
+        other.run("SELECT FROM users FOR UPDATE")
+        posted = pool.submit(post, ada, "new")
+        database.wait_for_locks(1)
+        free = free_keys(database)
+        other.run("DELETE FROM users")
+        other.run("COMMIT")
+        assert posted.result() == 0
+    assert free == ["expired", "other"]
+    assert database.value("SELECT count(*) FROM posts") == 0

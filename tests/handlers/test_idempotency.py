@@ -76,6 +76,42 @@ def test_a_day_later_the_key_is_free_again(ada: int, database: Database) -> None
     assert count(database) == 2
 
 
+def add_old_keys(database: Database, user: int, number: int) -> None:
+    """Let a user have used so many keys more than a day ago: `old 1` and so on."""
+    database.run(
+        "INSERT INTO idempotency_keys (user_id, key, fingerprint, post_id, created_at)"
+        " SELECT :user, 'old ' || number, 'x', number, now() - interval '25 hours'"
+        " FROM generate_series(1, CAST(:number AS integer)) AS number",
+        user=user,
+        number=number,
+    )
+
+
+def keys(database: Database, user: int) -> set[str]:
+    return {key for [key] in database.run("SELECT key FROM idempotency_keys WHERE user_id = :id", id=user)}
+
+
+def test_what_is_written_sweeps_old_keys_of_the_same_user_a_few_at_a_time(
+    ada: int, bob: int, database: Database
+) -> None:
+    write(ada, "of today")
+    add_old_keys(database, ada, 5)
+    add_old_keys(database, bob, 1)
+    for number in range(3):
+        write(ada, f"new {number}")
+        assert len(keys(database, ada)) == 1 + max(0, 5 - 2 * (number + 1)) + number + 1
+    assert keys(database, ada) == {"of today", "new 0", "new 1", "new 2"}
+    assert keys(database, bob) == {"old 1"}
+
+
+def test_an_old_key_that_is_used_again_is_not_swept(ada: int, database: Database) -> None:
+    add_old_keys(database, ada, 3)
+    first = write(ada, "old 2")
+    assert first.status == 201
+    assert keys(database, ada) == {"old 2"}
+    assert write(ada, "old 2").json() == first.json()
+
+
 @pytest.mark.parametrize(
     ("key", "kind", "message"),
     [
@@ -114,3 +150,28 @@ def test_of_simultaneous_requests_one_writes_and_all_get_its_answer(ada: int, da
         [first, *others] = pool.map(create_all, range(threads))
     assert others == [first] * (threads - 1)
     assert count(database) == keys
+
+
+@pytest.mark.usefixtures("session_per_thread")
+def test_requests_that_would_sweep_one_another_s_keys_do_not_get_in_their_way(
+    ada: int, database: Database
+) -> None:
+    rounds, threads = 25, 4
+    together = Barrier(threads, timeout=30)
+    deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    before = database.value(deadlocks)
+    add_old_keys(database, ada, rounds * threads)
+
+    def use_old_keys(thread: int) -> None:
+        for number in range(rounds):
+            together.wait()
+            key = f"old {number * threads + thread + 1}"
+            assert queries.create_once(
+                owner=ada, title="Title", content="Content", published=True, key=key, fingerprint="same"
+            )
+
+    with ThreadPoolExecutor(threads) as pool:
+        list(pool.map(use_old_keys, range(threads)))
+    assert database.value(deadlocks) == before
+    assert count(database) == rounds * threads
+    assert len(keys(database, ada)) == rounds * threads
