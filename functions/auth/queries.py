@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 
 from auth.rows import SessionRow, UserRow
 from common.models import RefreshToken, Session, User
-from common.queries import digest_of, forgiven
+from common.queries import SWEPT_AT_ONCE, digest_of, forgiven
 from common.query import query
 
 MONTH_AGO: ColumnElement[Any] = literal_column("now() - interval '30 days'")
@@ -44,6 +44,7 @@ def renew_session(*, token_hash: str, next_hash: str) -> Select[*tuple[Any, ...]
     A token that was used before, other than just now, has been stolen from somebody: its session ends.
     A session is of no more use when the user's password is another than the one that it is good for: a change
     of the password ends the other sessions, but cannot see one that a login opens beside it.
+    Of what the session has left behind, a little goes with each renewal.
     """
     presented = select(RefreshToken).where(RefreshToken.hash == token_hash).cte("presented")
     unused = or_(presented.c.used_at.is_(None), presented.c.used_at > GRACE_AGO)
@@ -72,10 +73,16 @@ def renew_session(*, token_hash: str, next_hash: str) -> Select[*tuple[Any, ...]
     )
     hash_of: Any = next_hash
     token = insert(RefreshToken).from_select(["hash", "session_id"], select(hash_of, session.c.id))
+    # A month from its use, for as long it shall be known when it returns. It is looked for in what the update
+    # returns, so that two renewals of a session, which wait for one another there, want no token at once.
+    left_at = func.coalesce(RefreshToken.used_at, RefreshToken.created_at)
+    old = select(RefreshToken.hash).join(session, session.c.id == RefreshToken.session_id)
+    old = old.where(left_at < MONTH_AGO).limit(SWEPT_AT_ONCE)
     return (
         select(session.c.id, session.c.user_id)
         .add_cte(used.cte("used"))
         .add_cte(token.cte("token"))
+        .add_cte(delete(RefreshToken).where(RefreshToken.hash.in_(old)).cte("swept"))
         .add_cte(delete(Session).where(Session.id.in_(stolen)).cte("ended"))
     )
 

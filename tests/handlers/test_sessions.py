@@ -139,6 +139,49 @@ def test_a_login_sweeps_the_sessions_that_the_user_abandoned(database: Database)
     assert database.value("SELECT count(*) FROM sessions") == 1
 
 
+def add_old_tokens(database: Database, number: int) -> None:
+    """Let each session have used so many tokens more than a month ago."""
+    database.run(
+        "INSERT INTO refresh_tokens (hash, session_id, created_at, used_at)"
+        " SELECT id || ' ' || number, id, now() - interval '32 days', now() - interval '31 days'"
+        " FROM sessions, generate_series(1, CAST(:number AS integer)) AS number",
+        number=number,
+    )
+
+
+def test_a_refresh_sweeps_old_tokens_of_the_session_a_few_at_a_time(
+    tokens: dict[str, Any], database: Database
+) -> None:
+    other = log_in()
+    add_old_tokens(database, 5)
+    number = "SELECT count(*) FROM refresh_tokens WHERE session_id = :session"
+    token = tokens["refresh_token"]
+    for left in (3, 1, 0):
+        token = refresh(token).json()["refresh_token"]
+        old = f"{number} AND created_at < now() - interval '30 days'"
+        assert database.value(old, session=session_of(tokens)) == left
+    assert database.value(number, session=session_of(tokens)) == 4
+    assert database.value(number, session=session_of(other)) == 6
+
+
+def test_a_refresh_that_is_refused_sweeps_nothing(tokens: dict[str, Any], database: Database) -> None:
+    add_old_tokens(database, 2)
+    database.run("UPDATE sessions SET password_digest = ''")
+    assert refresh(tokens["refresh_token"]).status == 401
+    assert database.value("SELECT count(*) FROM refresh_tokens") == 3
+
+
+def test_a_token_is_known_for_a_month_from_its_use(tokens: dict[str, Any], database: Database) -> None:
+    newer = refresh(tokens["refresh_token"]).json()["refresh_token"]
+    database.run(
+        "UPDATE refresh_tokens SET created_at = now() - interval '40 days',"
+        " used_at = now() - interval '29 days' WHERE used_at IS NOT NULL"
+    )
+    newest = refresh(newer).json()["refresh_token"]
+    assert refresh(tokens["refresh_token"]).status == 401
+    assert refresh(newest).status == 401
+
+
 def session_of(tokens: dict[str, Any]) -> str:
     session: str = jwt.decode(tokens["access_token"], options={"verify_signature": False})["sid"]
     return session
@@ -196,6 +239,22 @@ def test_of_simultaneous_uses_all_go_on_and_none_ends_the_session(
     with ThreadPoolExecutor(8) as pool:
         assert list(pool.map(use, range(24))) == [1] * 24
     assert database.value("SELECT count(*) FROM refresh_tokens WHERE used_at IS NOT NULL") == 1
+
+
+@pytest.mark.usefixtures("session_per_thread")
+def test_simultaneous_uses_sweep_old_tokens_together(tokens: dict[str, Any], database: Database) -> None:
+    used = digest(tokens["refresh_token"])
+    deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
+    before = database.value(deadlocks)
+    add_old_tokens(database, 24)
+
+    def use(number: int) -> int:
+        return len(queries.renew_session(token_hash=used, next_hash=str(number)))
+
+    with ThreadPoolExecutor(8) as pool:
+        assert list(pool.map(use, range(24))) == [1] * 24
+    assert database.value(deadlocks) == before
+    assert database.value("SELECT count(*) FROM refresh_tokens") < 24 + 24
 
 
 @pytest.mark.usefixtures("session_per_thread")
