@@ -55,8 +55,10 @@ def claim(directory: Path) -> IO[str]:
         except BlockingIOError:
             if time.monotonic() > deadline:
                 lock.close()
-                message = f"the database in {directory} is in use: this project is already being served"
-                raise LocalRunError(message) from None
+                raise LocalRunError(
+                    f"the database in {directory} is in use: this project is already being served "
+                    "(stop its `make dev` first)"
+                ) from None
             time.sleep(_POLL_SECONDS)
         else:
             return lock

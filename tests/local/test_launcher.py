@@ -104,7 +104,9 @@ def test_data_outlives_a_restart_until_a_reset(clone: Path) -> None:
         assert "does not exist" not in run(clone, "psql", "SELECT n FROM t;").stderr
         again = run(clone, "serve")
         assert again.returncode == 1
-        assert one_line(again.stderr).endswith("is in use: this project is already being served")
+        assert one_line(again.stderr).endswith(
+            "is in use: this project is already being served (stop its `make dev` first)"
+        )
         url = session.get(do="environment").json()["variables"]["DATABASE_URL"]
         assert url.endswith("/social")
         assert session.stop() == 0
