@@ -1,1 +1,1 @@
-"""What the pages say, done: every command and code block of README.md, CONTRIBUTING.md and docs/."""
+"""What the pages say, done: every command and code block of README.md, of its like and of docs/."""

@@ -40,6 +40,7 @@ MAKE = re.compile(r"(?:^|[\s;&|(])make((?: +[\w./-]+(?:=(?:\"[^\"]*\"|'[^']*'|[^
 NOT_RUN = {
     "apt": "changes the machine",
     "cp": "copies a file of this project",
+    "docker": "starts a container",
     "git": "changes the history",
     "npm": "loads from a registry",
     "npx": "loads from a registry",
@@ -142,6 +143,11 @@ def test_a_path_of_the_project_in_a_page_exists(page: Path) -> None:
         if OWN_PATH.fullmatch(code):
             pattern = re.sub(r"<\w+>", "*", code).rstrip("/")
             assert list(ROOT.glob(pattern)), code
+
+
+def test_the_handler_in_the_readme_is_the_projects() -> None:
+    [sample] = [block for block in blocks(ROOT / "README.md") if block.language == "python"]
+    assert sample.text in (ROOT / "functions/votes/handler.py").read_text()
 
 
 def test_the_pages_are_all_here() -> None:
