@@ -16,7 +16,7 @@ from sqlalchemy.exc import DBAPIError
 
 from migrations.migrate import migrate
 
-# What is left for telling CloudFormation, which would wait for an hour otherwise.
+# What is left for telling CloudFormation, which otherwise waits for its ServiceTimeout of fifteen minutes.
 MARGIN_SECONDS: Final = 20.0
 REPLY_SECONDS: Final = 10
 
@@ -75,7 +75,8 @@ def _send(url: str, reply: dict[str, Any]) -> None:
         url, json.dumps(reply).encode(), {"Content-Type": ""}, method="PUT"
     )
     trusted = ssl.create_default_context()
-    # The reply may be that this file is missing, as it is in a region that is newer than the project.
-    with suppress(OSError):
-        trusted.load_verify_locations(os.environ.get("AWS_CA_BUNDLE"))
+    if authorities := os.environ.get("AWS_CA_BUNDLE"):
+        # The reply may be that this file is missing, as it is in a region that is newer than the project.
+        with suppress(OSError):
+            trusted.load_verify_locations(authorities)
     urllib.request.urlopen(request, timeout=REPLY_SECONDS, context=trusted).close()  # noqa: S310

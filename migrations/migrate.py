@@ -36,7 +36,7 @@ def migrate(seconds: float) -> str:
     """
     deadline = time.monotonic() + seconds
     engine = _engine(seconds)
-    with _connected(engine) as guard, _only_one(guard, seconds):
+    with _connected(engine, deadline) as guard, _only_one(guard, deadline):
         roles.prepare(guard)
         with engine.connect() as connection:
             revision = _upgrade(connection, deadline)
@@ -68,23 +68,25 @@ def sqlstate(error: DBAPIError) -> str:
 
 
 @contextmanager
-def _only_one(connection: Connection, seconds: float) -> Iterator[None]:
+def _only_one(connection: Connection, deadline: float) -> Iterator[None]:
     """Hold the lock of all migrations; it is the session's, and so ends with us however we end."""
+    # What connecting has taken is not there any more: who waits for longer cannot say that it was in vain.
+    left = deadline - time.monotonic()
     with connection.begin():
-        connection.exec_driver_sql(f"SET lock_timeout = '{max(1, int(seconds))}s'")
+        connection.exec_driver_sql(f"SET lock_timeout = '{max(1, int(left))}s'")
         connection.exec_driver_sql(f"SELECT pg_advisory_lock({LOCK})")
     yield
     with connection.begin():
         connection.exec_driver_sql(f"SELECT pg_advisory_unlock({LOCK})")
 
 
-def _connected(engine: Engine) -> Connection:
-    deadline = time.monotonic() + CONNECT_SECONDS
+def _connected(engine: Engine, deadline: float) -> Connection:
+    give_up = min(deadline, time.monotonic() + CONNECT_SECONDS)
     while True:
         try:
             return engine.connect()
         except InterfaceError:
-            if time.monotonic() > deadline:
+            if time.monotonic() > give_up:
                 raise
             log.warning("the database does not answer yet")
             time.sleep(PAUSE_SECONDS)

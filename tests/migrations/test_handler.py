@@ -1,16 +1,19 @@
 """The function that migrates on deploy, against a PostgreSQL where it is no superuser."""
 
 import json
+import socket
 import threading
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from typing import Any
+from urllib.parse import urlsplit
 
 import pg8000.native
 import pytest
 from pg8000.exceptions import DatabaseError
-from sqlalchemy.exc import DBAPIError
+from sqlalchemy.exc import DBAPIError, InterfaceError
 
 from common import aws
 from local.postgres import Cluster, throwaway_cluster
@@ -71,9 +74,12 @@ def cloudformation() -> Iterator[tuple[str, list[dict[str, Any]]]]:
     with HTTPServer(("127.0.0.1", 0), Bucket) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
-        yield f"http://127.0.0.1:{server.server_port}/", answers
-        server.shutdown()
-        thread.join()
+        try:
+            yield f"http://127.0.0.1:{server.server_port}/", answers
+        finally:
+            # A test that fails would otherwise be waited for in vain.
+            server.shutdown()
+            thread.join()
 
 
 def refused(connection: pg8000.native.Connection, statement: str) -> bool:
@@ -182,6 +188,35 @@ def test_one_migration_waits_for_another(url: str) -> None:
     assert migrate.sqlstate(raised.value) == migrate.LOCK_NOT_AVAILABLE
 
 
+def test_what_connecting_took_is_not_waited_for_again(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    connected = migrate._connected  # noqa: SLF001  # a cluster that comes back from a pause
+
+    def late(*arguments: Any) -> Any:  # noqa: ANN401  # an SQLAlchemy connection
+        time.sleep(2)
+        return connected(*arguments)
+
+    monkeypatch.setattr(migrate, "_connected", late)
+    with connect(url) as other:
+        other.run(f"SELECT pg_advisory_lock({migrate.LOCK})")
+        start = time.monotonic()
+        with pytest.raises(DBAPIError):
+            migrate.migrate(4)
+    assert time.monotonic() - start < 5
+
+
+def test_a_database_that_does_not_answer_is_waited_for_until_the_deadline(
+    url: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as closed:
+        port = closed.getsockname()[1]
+    monkeypatch.setenv("DATABASE_URL", urlsplit(url)._replace(netloc=f"app@127.0.0.1:{port}").geturl())
+    monkeypatch.setattr(migrate, "PAUSE_SECONDS", 0.1)
+    start = time.monotonic()
+    with pytest.raises(InterfaceError):
+        migrate.migrate(1)
+    assert time.monotonic() - start < 3
+
+
 def test_a_table_in_use_is_not_waited_for_but_come_back_to(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     migrate.migrate(60)
     attempts = []
@@ -240,6 +275,13 @@ def test_a_fault_of_ours_is_told_too(monkeypatch: pytest.MonkeyPatch) -> None:
         handler.handler({**EVENT, "RequestType": "Create", "ResponseURL": address}, Context(120_000))
     [answer] = answers
     assert answer["Reason"].startswith("SettingsError: DATABASE_URL is not of the form ")
+
+
+def test_a_reply_needs_no_authorities_of_ours(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
+    with cloudformation() as (address, answers):
+        handler.handler({**EVENT, "RequestType": "Delete", "ResponseURL": address}, Context(120_000))
+    assert [answer["Status"] for answer in answers] == ["SUCCESS"]
 
 
 def test_a_stack_that_goes_leaves_the_database_as_it_is(url: str) -> None:
