@@ -6,11 +6,16 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, create_engine, make_url, pool
+from sqlalchemy import Connection
+
+from migrations.connect import engine, locally
 
 
 def upgrade(database_url: str, revision: str = "head") -> None:
-    """Bring the database at a libpq URL to a revision; raises what alembic or the database raise."""
+    """Bring the database at a libpq URL, on a developer's machine, to a revision.
+
+    Raises SettingsError and what alembic or the database raise.
+    """
     with _connect(database_url) as connection:
         command.upgrade(_config(connection), revision)
 
@@ -42,8 +47,8 @@ def _revision_of(connection: Connection) -> str | None:
 
 
 def _connect(database_url: str) -> Connection:
-    url = make_url(database_url).set(drivername="postgresql+pg8000")
-    return create_engine(url, poolclass=pool.NullPool).connect()
+    with locally(database_url):
+        return engine().connect()
 
 
 def _config(connection: Connection) -> Config:

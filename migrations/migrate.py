@@ -3,18 +3,16 @@
 import json
 import logging
 import os
-import ssl
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import Final
 
-from sqlalchemy import URL, Connection, Engine, create_engine, pool
+from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError
 
 from common import aws
-from common.settings import database_settings
-from migrations import roles, upgrade_to_head
+from migrations import connect, roles, upgrade_to_head
 
 # Any number, as long as nobody else takes it: it is the name of the lock.
 LOCK: Final = 20261122
@@ -93,14 +91,8 @@ def _connected(engine: Engine, deadline: float) -> Connection:
 
 
 def _engine(seconds: float) -> Engine:
-    settings = database_settings()
     secret = os.environ.get("DATABASE_SECRET")
-    password = json.loads(aws.secret_value(secret))["password"] if secret else settings.password
-    url = URL.create(
-        "postgresql+pg8000", settings.user, password, settings.host, settings.port, settings.name
-    )
-    tls = ssl.create_default_context(cafile=settings.ca) if settings.tls else False
+    password = json.loads(aws.secret_value(secret))["password"] if secret else None
     # pg8000 has one time-out, for connecting and for every answer. It is longer than those of the server,
     # which says what was waited for.
-    arguments = {"ssl_context": tls, "timeout": int(seconds) + GRACE_SECONDS}
-    return create_engine(url, poolclass=pool.NullPool, connect_args=arguments)
+    return connect.engine(password, timeout=int(seconds) + GRACE_SECONDS)

@@ -4,11 +4,14 @@ import re
 from datetime import date
 from pathlib import Path
 
+import pytest
 from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 from sqlalchemy import text
+from sqlalchemy.exc import InterfaceError
 
 import migrations
+from common.settings import SettingsError
 from tests.migrations.catalog import PROGRAMS, TABLES, describe, engine
 
 EVERYTHING = TABLES | PROGRAMS
@@ -78,3 +81,11 @@ def test_a_database_that_is_up_to_date_stays_as_it_is(empty_url: str) -> None:
     built = describe(empty_url, EVERYTHING)
     migrations.upgrade(empty_url)
     assert describe(empty_url, EVERYTHING) == built
+
+
+def test_a_url_means_what_it_means_to_the_functions(empty_url: str) -> None:
+    migrations.upgrade(f"{empty_url}?sslmode=disable")
+    with pytest.raises(InterfaceError, match="SSL"):
+        migrations.upgrade(f"{empty_url}?sslmode=verify-full")
+    with pytest.raises(SettingsError, match="sslmode=require"):
+        migrations.upgrade(f"{empty_url}?sslmode=require")
