@@ -16,7 +16,7 @@ from local.binaries import find_binaries
 from local.data_directory import cluster_directory, reset
 from local.errors import LocalRunError
 from local.postgres import DATABASE, Cluster, running_url
-from local.settings import Settings
+from local.settings import Settings, database
 
 PROJECT = Path(__file__).resolve().parent.parent
 
@@ -29,7 +29,7 @@ def main() -> int:
     command = commands[parser.parse_args().command]
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return command(Settings.read(os.environ))
+        return command(Settings.read())
     except LocalRunError as error:
         sys.stderr.write(f"error: {error}\n")
         return 1
@@ -44,12 +44,12 @@ def _serve(settings: Settings) -> int:
 
     with bind(settings.port) as listener:
         if settings.database_url:
-            migrate(PROJECT, settings.database_url)
+            migrate(settings.database_url)
             serve(PROJECT, settings, listener)
         else:
             with Cluster(cluster_directory(PROJECT)) as cluster:
                 cluster.create_database(DATABASE)
-                migrate(PROJECT, cluster.url(DATABASE))
+                migrate(cluster.url(DATABASE))
                 serve(PROJECT, replace(settings, database_url=cluster.url(DATABASE)), listener)
     return 0
 
@@ -73,7 +73,7 @@ def _seed(settings: Settings) -> int:
     """Fill the database that is served with a demo data set."""
     from local.seed import seed  # noqa: PLC0415 - the other commands do without its imports
 
-    seed(settings.database_url or running_url(cluster_directory(PROJECT), DATABASE))
+    seed(database(settings.database_url or running_url(cluster_directory(PROJECT), DATABASE)))
     return 0
 
 

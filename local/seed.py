@@ -1,14 +1,18 @@
 """A demo data set: users, posts and votes that are the same each time, so that lists look alive."""
 
 import random
+import ssl
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
-from urllib.parse import unquote, urlsplit
 
 import pg8000.native
+from pg8000.exceptions import DatabaseError, InterfaceError
 
+from common.settings import DatabaseSettings
 from local.console import tell
+from local.database import reason
+from local.errors import LocalRunError
 
 USERS, POSTS, VOTES = 200, 2_000, 20_000
 CHUNK = 500
@@ -49,16 +53,9 @@ ADD_VOTES = (
 )
 
 
-def seed(database_url: str) -> None:
-    """Fill the database at a libpq URL, unless it has the demo users already."""
-    url = urlsplit(database_url)
-    connection = pg8000.native.Connection(
-        unquote(url.username or ""),
-        password=unquote(url.password or ""),
-        host=url.hostname or "",
-        port=url.port or 5432,
-        database=unquote(url.path.strip("/")),
-    )
+def seed(database: DatabaseSettings) -> None:
+    """Fill a database, unless it has the demo users already; `LocalRunError` when it lets nobody in."""
+    connection = _connect(database)
     with connection:
         emails = [f"{NAMES[number % len(NAMES)]}{number}@example.com" for number in range(USERS)]
         users = [row[0] for row in connection.run(ADD_USERS, emails=emails, hash=HASH) or []]
@@ -79,6 +76,20 @@ def seed(database_url: str) -> None:
             done += len(chunk)
             _show(done, total)
     tell(f"{USERS} users, {POSTS} posts and their votes. Log in as {emails[0]} with the password {PASSWORD}.")
+
+
+def _connect(database: DatabaseSettings) -> pg8000.native.Connection:
+    try:
+        return pg8000.native.Connection(
+            database.user,
+            password=database.password,
+            host=database.host,
+            port=database.port,
+            database=database.name,
+            ssl_context=ssl.create_default_context(cafile=database.ca) if database.tls else False,
+        )
+    except (DatabaseError, InterfaceError, OSError) as error:
+        raise LocalRunError(f"cannot connect to {database.name}: {reason(error)}") from None
 
 
 def _chunks(number: int) -> Iterator[range]:

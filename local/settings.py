@@ -1,16 +1,22 @@
-"""The environment variables that steer the local run: PORT, DATABASE_URL and JWT_KEYS."""
+"""The environment variables that steer the local run: PORT, DATABASE_URL and JWT_KEYS.
+
+The layer, whose modules read the environment of their process, says which of the latter two are right: what
+passed here and not there would fail in every function.
+"""
 
 import json
+import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass
-from urllib.parse import urlsplit
 
+from common.keys import KEY_BYTES, parse_keys
+from common.settings import DatabaseSettings, SettingsError, database_settings
 from local.errors import LocalRunError
 
 _DEFAULT_PORT = "3000"
 _LAST_PORT = 65535
-_LEAST_KEY_BYTES = 32
 
 
 @dataclass(frozen=True)
@@ -22,13 +28,21 @@ class Settings:
     jwt_keys: str
 
     @classmethod
-    def read(cls, environment: Mapping[str, str]) -> "Settings":
-        """Return the settings in `environment`; raises `LocalRunError` that names the one that is wrong."""
+    def read(cls) -> "Settings":
+        """Return the settings in the environment; raises `LocalRunError` that names the one that is wrong."""
+        # As the template does for the functions, which are stricter on AWS.
+        os.environ["STAGE"] = "local"
         return cls(
-            port=_port(environment.get("PORT") or _DEFAULT_PORT),
-            database_url=_database_url(environment.get("DATABASE_URL", "")),
-            jwt_keys=_jwt_keys(environment.get("JWT_KEYS", "")),
+            port=_port(os.environ.get("PORT") or _DEFAULT_PORT),
+            database_url=_database_url(os.environ.get("DATABASE_URL", "")),
+            jwt_keys=_jwt_keys(os.environ.get("JWT_KEYS", "")),
         )
+
+
+def database(url: str) -> DatabaseSettings:
+    """Name a database to this process and return what the functions read of its URL."""
+    os.environ["DATABASE_URL"] = url
+    return database_settings()
 
 
 def _port(text: str) -> int:
@@ -38,29 +52,26 @@ def _port(text: str) -> int:
 
 
 def _database_url(text: str) -> str:
-    # The URL may hold a password: no message quotes it.
-    if not text:
-        return ""
-    try:
-        parts = urlsplit(text)
-        complete = bool(parts.hostname and parts.path.strip("/") and parts.port != 0)
-    except ValueError as error:
-        raise LocalRunError(f"DATABASE_URL is not a URL: {error}") from None
-    if parts.scheme not in {"postgresql", "postgres"} or not complete:
-        raise LocalRunError("DATABASE_URL is not of the form postgresql://user:password@host:port/database")
+    if text:
+        with _in_one_line("DATABASE_URL is not a URL"):
+            database_settings()
     return text
 
 
 def _jwt_keys(text: str) -> str:
     if not text:
-        return json.dumps({"local": secrets.token_urlsafe(_LEAST_KEY_BYTES)})
-    try:
-        keys = json.loads(text)
-    except ValueError:
-        raise LocalRunError("JWT_KEYS is not JSON; it is an object of kid to key") from None
-    if not isinstance(keys, dict) or not keys or not all(isinstance(key, str) for key in keys.values()):
-        raise LocalRunError("JWT_KEYS is not a JSON object of kid to key with at least one key")
-    for kid, key in keys.items():
-        if len(key.encode(errors="replace")) < _LEAST_KEY_BYTES:
-            raise LocalRunError(f"the key {kid!r} in JWT_KEYS is shorter than {_LEAST_KEY_BYTES} bytes")
+        return json.dumps({"local": secrets.token_urlsafe(KEY_BYTES)})
+    with _in_one_line("JWT_KEYS has a key that is not Unicode"):
+        parse_keys(text)
     return text
+
+
+@contextmanager
+def _in_one_line(otherwise: str) -> Iterator[None]:
+    """Say what the functions would say, but nothing that quotes: the values may hold a password or a key."""
+    try:
+        yield
+    except SettingsError as error:
+        raise LocalRunError(str(error)) from None
+    except ValueError:
+        raise LocalRunError(otherwise) from None

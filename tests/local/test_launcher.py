@@ -18,12 +18,17 @@ from local.data_directory import cluster_directory
 from tests.local.processes import alive, until
 
 ROOT = Path(__file__).parents[2]
+LAYER = Path("layers/common/python/common")
+# What of the layer says which settings are right.
+CHECKING = ("aws.py", "keys.py", "settings.py", "signing.py")
 
 
 @pytest.fixture
 def clone(project: Path) -> Iterator[Path]:
     """Give the sample project a copy of the local run, and migrations that do as a file tells them."""
     shutil.copytree(ROOT / "local", project / "local", ignore=shutil.ignore_patterns("__pycache__"))
+    for name in CHECKING:
+        shutil.copy(ROOT / LAYER / name, project / LAYER)
     (project / "migrations").mkdir()
     (project / "migrations" / "__init__.py").write_text("def upgrade(url): pass\n")
     yield project
@@ -198,8 +203,10 @@ def test_a_taken_port(clone: Path) -> None:
             {"DATABASE_URL": "postgresql://u@nowhere.invalid/social"},
             "no database answers at nowhere.invalid:5432: ",
         ),
-        ({"JWT_KEYS": '{"a": "short"}'}, "the key 'a' in JWT_KEYS is shorter than 32 bytes"),
+        ({"JWT_KEYS": '{"a": "short"}'}, "JWT_KEYS has a key shorter than 32 bytes: a"),
         ({"JWT_KEYS": "{"}, "JWT_KEYS is not JSON"),
+        ({"DATABASE_URL": "postgresql://127.0.0.1/social"}, "DATABASE_URL is not of the form"),
+        ({"DATABASE_URL": "postgresql://u@127.0.0.1/social?sslmode=require"}, "DATABASE_URL has sslmode="),
     ],
 )
 def test_a_wrong_setting(clone: Path, variables: dict[str, str], message: str) -> None:
@@ -224,6 +231,24 @@ def test_a_migration_that_fails(clone: Path, database: str) -> None:
         "def upgrade(url): raise ValueError('first\\nsecond')\n"
     )
     assert one_line(run(clone, "serve", DATABASE_URL=database).stderr).endswith(": first")
+
+
+def test_a_database_that_takes_no_tls_is_not_filled(clone: Path) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as listener:
+        refusing = threading.Thread(target=lambda: refuse_tls(listener))
+        refusing.start()
+        url = f"postgresql://u@127.0.0.1:{listener.getsockname()[1]}/social?sslmode=verify-full"
+        failed = run(clone, "seed", DATABASE_URL=url)
+        refusing.join()
+    assert failed.returncode == 1
+    assert one_line(failed.stderr).startswith("error: cannot connect to social: ")
+
+
+def refuse_tls(listener: socket.socket) -> None:
+    client, _ = listener.accept()
+    with client:
+        client.recv(8)
+        client.sendall(b"N")
 
 
 def test_a_template_that_cannot_be_read(clone: Path, database: str) -> None:

@@ -1,6 +1,7 @@
 """Which environment variables are accepted, and what is said of the others."""
 
 import json
+from collections.abc import Callable
 
 import pytest
 
@@ -8,31 +9,52 @@ from local.errors import LocalRunError
 from local.settings import Settings
 
 KEY = "k" * 32
+Read = Callable[..., Settings]
 
 
-def test_nothing_is_set() -> None:
-    settings = Settings.read({})
+@pytest.fixture(autouse=True)
+def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("STAGE", "PORT", "DATABASE_URL", "JWT_KEYS"):
+        monkeypatch.delenv(name, raising=False)
+    # What reading sets is taken back as well.
+    monkeypatch.setenv("STAGE", "prod")
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch) -> Read:
+    """Return what reads the settings with these variables set."""
+
+    def read(**variables: str) -> Settings:
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        return Settings.read()
+
+    return read
+
+
+def test_nothing_is_set(read: Read) -> None:
+    settings = read()
     assert (settings.port, settings.database_url) == (3000, "")
     (key,) = json.loads(settings.jwt_keys).values()
     assert len(key.encode()) >= 32
-    assert settings.jwt_keys != Settings.read({}).jwt_keys
+    assert settings.jwt_keys != read().jwt_keys
 
 
-def test_empty_is_unset() -> None:
-    settings = Settings.read({"PORT": "", "DATABASE_URL": "", "JWT_KEYS": ""})
+def test_empty_is_unset(read: Read) -> None:
+    settings = read(PORT="", DATABASE_URL="", JWT_KEYS="")
     assert (settings.port, settings.database_url) == (3000, "")
 
 
-def test_everything_is_set() -> None:
+def test_everything_is_set(read: Read) -> None:
     keys = json.dumps({"old": KEY, "new": KEY})
-    url = "postgres://user:secret@db.example.com:5433/social?sslmode=require"
-    assert Settings.read({"PORT": "80", "DATABASE_URL": url, "JWT_KEYS": keys}) == Settings(80, url, keys)
+    url = "postgres://user:secret@db.example.com:5433/social?sslmode=verify-full"
+    assert read(PORT="80", DATABASE_URL=url, JWT_KEYS=keys) == Settings(80, url, keys)
 
 
 @pytest.mark.parametrize("port", ["x", "-1", "65536", "3.5", " 1"])
-def test_a_wrong_port(port: str) -> None:
+def test_a_wrong_port(port: str, read: Read) -> None:
     with pytest.raises(LocalRunError, match="PORT is"):
-        Settings.read({"PORT": port})
+        read(PORT=port)
 
 
 @pytest.mark.parametrize(
@@ -45,13 +67,15 @@ def test_a_wrong_port(port: str) -> None:
         "postgresql:///social?password=secret",
         "postgresql://user:secret@host:port/social",
         "postgresql://user:secret@host:70000/social",
-        "postgresql://user:secret@host:0/social",
         "postgresql://user:secret@[::1/social",
+        "postgresql://user:secret\u2100@host/social",
+        "postgresql://host/social?user=secret",
+        "postgresql://user:secret@host/social?sslmode=require",
     ],
 )
-def test_a_wrong_database_url_is_not_quoted(url: str) -> None:
-    with pytest.raises(LocalRunError, match="DATABASE_URL is not") as caught:
-        Settings.read({"DATABASE_URL": url})
+def test_a_wrong_database_url_is_not_quoted(url: str, read: Read) -> None:
+    with pytest.raises(LocalRunError, match="DATABASE_URL ") as caught:
+        read(DATABASE_URL=url)
     assert "secret" not in str(caught.value)
 
 
@@ -65,13 +89,14 @@ def test_a_wrong_database_url_is_not_quoted(url: str) -> None:
         '{"a": 5}',
         json.dumps({"a": "secret"}),
         json.dumps({"good": KEY, "a": "k" * 31}),
+        json.dumps({"a": "secret" * 6 + "\ud800"}),
     ],
 )
-def test_wrong_keys_are_not_quoted(keys: str) -> None:
+def test_wrong_keys_are_not_quoted(keys: str, read: Read) -> None:
     with pytest.raises(LocalRunError, match="JWT_KEYS") as caught:
-        Settings.read({"JWT_KEYS": keys})
+        read(JWT_KEYS=keys)
     assert "secret" not in str(caught.value)
 
 
-def test_a_key_is_measured_in_bytes() -> None:
-    Settings.read({"JWT_KEYS": json.dumps({"a": "é" * 16})})
+def test_a_key_is_measured_in_bytes(read: Read) -> None:
+    read(JWT_KEYS=json.dumps({"a": "é" * 16}))
