@@ -1,7 +1,8 @@
 """Asks OSV (https://osv.dev) for the known vulnerabilities of every version in the locks.
 
-Exit code 1 when there is one. Where OSV cannot be reached, a line says that nothing was checked, and the
-exit code is 0: a machine without the internet has done nothing wrong. OSV_URL names another source.
+Exit code 1 when there is one, or when OSV answers anything that is not understood. Where it cannot be
+reached, a line says that nothing was checked, and the exit code is 0: a machine without the internet has done
+nothing wrong. OSV_URL names another source.
 """
 
 import json
@@ -17,6 +18,10 @@ PIN = re.compile(r"^([A-Za-z0-9._-]+)==([^\s;\\]+)", re.MULTILINE)
 SECONDS = 20.0
 
 
+class UnreachableError(Exception):
+    """No connection to the source; the message says why."""
+
+
 def pins(root: Path) -> dict[tuple[str, str], list[str]]:
     """Return the locks that each version of each package stands in."""
     found: dict[tuple[str, str], list[str]] = {}
@@ -29,7 +34,10 @@ def pins(root: Path) -> dict[tuple[str, str], list[str]]:
 
 
 def vulnerabilities(url: str, packages: list[tuple[str, str]]) -> list[list[str]]:
-    """Return the ids of what is known of each package; OSError when the source cannot be reached."""
+    """Return the ids of what is known of each package.
+
+    Raises UnreachableError, and other errors when the source answers what it should not.
+    """
     queries = [
         {"package": {"name": name, "ecosystem": "PyPI"}, "version": version} for name, version in packages
     ]
@@ -38,8 +46,16 @@ def vulnerabilities(url: str, packages: list[tuple[str, str]]) -> list[list[str]
         json.dumps({"queries": queries}).encode(),
         {"Content-Type": "application/json"},
     )
-    with urllib.request.urlopen(request, timeout=SECONDS) as answer:  # noqa: S310  # see above
+    try:
+        answer = urllib.request.urlopen(request, timeout=SECONDS)  # noqa: S310  # see above
+    except urllib.error.HTTPError:
+        raise  # it has been reached
+    except OSError as error:
+        raise UnreachableError(str(error)) from None
+    with answer:
         results = json.load(answer)["results"]
+    if len(results) != len(packages):
+        raise ValueError(f"{len(results)} results for {len(packages)} versions")
     return [[known["id"] for known in result.get("vulns", [])] for result in results]
 
 
@@ -50,11 +66,14 @@ def main() -> int:
     packages = list(locks)
     try:
         answers = vulnerabilities(url, packages)
-    except (OSError, ValueError, KeyError) as error:
+    except UnreachableError as error:
         sys.stdout.write(
-            f"NOT CHECKED: {len(packages)} locked versions, for {url} cannot be asked ({error})\n"
+            f"NOT CHECKED: {len(packages)} locked versions, for {url} cannot be reached ({error})\n"
         )
         return 0
+    except Exception as error:  # whatever an interface that has changed may bring about
+        sys.stdout.write(f"NOT CHECKED: {url} answers what is not understood: {error!r}\n")
+        return 1
     known = 0
     for package, ids in zip(packages, answers, strict=True):
         if ids:

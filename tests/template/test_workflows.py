@@ -37,3 +37,11 @@ def test_prod_comes_after_staging_and_staging_after_the_checks() -> None:
     assert jobs["staging"]["needs"] == "check"
     assert jobs["prod"]["needs"] == "staging"
     assert jobs["prod"]["with"] == {"stage": "prod"}
+
+
+def test_the_locks_are_audited_when_they_change_and_when_what_is_known_of_them_does() -> None:
+    workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "audit.yml").read_text())
+    [job] = workflow["jobs"].values()
+    assert {"run": "make audit"} in job["steps"]
+    # YAML 1.1 takes `on` for a truth value.
+    assert workflow[True].keys() == {"pull_request", "schedule"}

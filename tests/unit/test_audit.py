@@ -9,6 +9,7 @@ import threading
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from pathlib import Path
+from urllib.parse import quote, unquote
 
 import pytest
 
@@ -19,15 +20,16 @@ ASKED: list[dict[str, object]] = []
 
 
 class Advisories(BaseHTTPRequestHandler):
-    """Knows one vulnerability, of pg8000."""
+    """Knows one vulnerability, of pg8000; a path before that of OSV names another status and answer."""
 
     def do_POST(self) -> None:
         queries = json.loads(self.rfile.read(int(self.headers["Content-Length"])))["queries"]
         ASKED.extend(queries)
         known = [{"vulns": [{"id": "TEST-1"}]} if q["package"]["name"] == "pg8000" else {} for q in queries]
-        self.send_response(200)
+        status, _, other = self.path.removesuffix("/v1/querybatch").lstrip("/").partition("/")
+        self.send_response(int(status or 200))
         self.end_headers()
-        self.wfile.write(json.dumps({"results": known}).encode())
+        self.wfile.write(unquote(other).encode() or json.dumps({"results": known}).encode())
 
     def log_message(self, *_: object) -> None:
         """Say nothing."""
@@ -66,6 +68,25 @@ def test_a_source_that_cannot_be_reached_is_said_and_is_no_failure() -> None:
     run = audit("http://127.0.0.1:1")
     assert run.returncode == 0
     assert run.stdout.startswith("NOT CHECKED")
+
+
+@pytest.mark.parametrize(
+    ("status", "answer"),
+    [
+        (404, "{}"),
+        (500, "{}"),
+        (200, "<html>"),
+        (200, '{"answers": []}'),
+        (200, '{"results": []}'),
+        (200, '{"results": 5}'),
+        (200, "[]"),
+    ],
+)
+def test_a_source_that_has_changed_is_a_failure(source: str, status: int, answer: str) -> None:
+    run = audit(f"{source}/{status}/{quote(answer, safe='')}")
+    assert run.returncode == 1
+    assert run.stdout.startswith("NOT CHECKED")
+    assert run.stdout.count("\n") == 1
 
 
 @pytest.mark.parametrize("lock", LOCKS, ids=lambda lock: str(lock.relative_to(ROOT)))
