@@ -60,13 +60,25 @@ def main(url: str) -> None:
     credentials = {"username": email, "password": password}
     client.token = client.expect(200, "POST", "/login", credentials, form=True)["access_token"]
     try:
-        post = client.expect(201, "POST", "/posts", {"title": "Smoke", "content": "test", "published": False})
-        client.expect(201, "POST", "/vote", {"post_id": post["id"], "dir": 1})
-        listed = client.expect(200, "GET", "/posts?limit=1&search=Smoke")
-        if (listed[0]["Post"]["id"], listed[0]["vote"]) != (post["id"], 1):
-            raise SmokeError("the vote does not count")
+        _use(client)
     finally:
-        client.expect(204, "DELETE", "/users/me", {"current_password": password})
+        fault = sys.exception()
+        try:
+            client.expect(204, "DELETE", "/users/me", {"current_password": password})
+        except SmokeError as error:
+            if fault is None:
+                raise
+            # What came first is the reason, and often of this as well.
+            first = fault if isinstance(fault, SmokeError) else repr(fault)
+            raise SmokeError(f"{first}; and {email} is still there: {error}") from fault
+
+
+def _use(client: Client) -> None:
+    post = client.expect(201, "POST", "/posts", {"title": "Smoke", "content": "test", "published": False})
+    client.expect(201, "POST", "/vote", {"post_id": post["id"], "dir": 1})
+    listed = client.expect(200, "GET", "/posts?limit=1&search=Smoke")
+    if (listed[0]["Post"]["id"], listed[0]["vote"]) != (post["id"], 1):
+        raise SmokeError("the vote does not count")
 
 
 try:
