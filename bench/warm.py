@@ -113,8 +113,10 @@ def _round_trips(client: _Client, name: str, url: str, kind: workload.Kind) -> t
         first = proxy.round_trips
         for _ in range(TRIPS):
             client.send(name, kind)
-        client.environments[name].close()
     finally:
+        # It has not started where that is what failed.
+        if proxied := client.environments.pop(name, None):
+            proxied.close()
         client.environments[name] = measured
         proxy.close()
     return first, (proxy.round_trips - first) / TRIPS
