@@ -74,3 +74,5 @@ class Api:
     functions: Mapping[str, Function]
     authorizers: Mapping[str, Authorizer]
     gateway_responses: Mapping[str, GatewayResponse]
+    binary_media_types: frozenset[str]
+    """Of bodies that functions get as base64; `*/*` for every one."""

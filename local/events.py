@@ -2,7 +2,8 @@
 
 import time
 import uuid
-from collections.abc import Iterable, Mapping
+from base64 import b64encode
+from collections.abc import Iterable, Mapping, Set
 from dataclasses import dataclass
 from typing import Any, Self
 from urllib.parse import parse_qsl
@@ -61,9 +62,17 @@ def token_event(token: str, arn: str) -> dict[str, str]:
 
 
 def proxy_event(
-    stage: str, request: Request, body: bytes, match: Match, authorizer: Mapping[str, Any] | None
+    stage: str,
+    request: Request,
+    body: bytes,
+    match: Match,
+    authorizer: Mapping[str, Any] | None,
+    binary_media_types: Set[str] = frozenset(),
 ) -> dict[str, Any]:
     """Return the event of a Lambda proxy integration; `authorizer` is the authorizer's context, if any."""
+    # Without its parameters, such as the boundary of a form.
+    media_type = request.header("Content-Type").partition(";")[0].strip().lower()
+    is_binary = bool(body) and not binary_media_types.isdisjoint({media_type, "*/*"})
     headers = _multiple(_with_forwarding_headers(request))
     # A semicolon separates parameters too, say Amazon's notes on REST APIs.
     query = _multiple(parse_qsl(request.query.replace(";", "&"), keep_blank_values=True, errors="replace"))
@@ -78,9 +87,9 @@ def proxy_event(
         "pathParameters": dict(match.parameters) or None,
         "stageVariables": None,
         "requestContext": _context(stage, request, match.route.resource, authorizer),
-        # The API declares no binary media types: a body is text, and what is not UTF-8 in it is lost.
-        "body": body.decode(errors="replace") or None,
-        "isBase64Encoded": False,
+        # A body of a type that the API does not declare binary is text, and what is not UTF-8 in it is lost.
+        "body": b64encode(body).decode() if is_binary else body.decode(errors="replace") or None,
+        "isBase64Encoded": is_binary,
     }
 
 

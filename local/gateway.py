@@ -141,7 +141,9 @@ class Gateway:
             return Response(integration.status, tuple(headers.items()), integration.body.encode())
         context = await self._authorize(request, match)
         body = await _read_body(request, receive)
-        event = _json(proxy_event(self._api.stage, request, body, match, context))
+        event = _json(
+            proxy_event(self._api.stage, request, body, match, context, self._api.binary_media_types)
+        )
         if len(event) > _MOST_PAYLOAD_BYTES:
             raise GatewayError("REQUEST_TOO_LARGE")
         return await self._integrate(integration, request, event, served)

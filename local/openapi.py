@@ -59,6 +59,12 @@ def read_gateway_responses(body: Mapping[str, Any]) -> dict[str, GatewayResponse
     }
 
 
+def read_binary_media_types(body: Mapping[str, Any]) -> frozenset[str]:
+    """Return the media types that the API takes for binary, in lower case."""
+    declared = body.get("x-amazon-apigateway-binary-media-types", [])
+    return frozenset(media_type.lower() for media_type in declared)
+
+
 def _integration(declared: Mapping[str, Any]) -> MockIntegration | str:
     if declared["type"] == "mock":
         response = declared["responses"]["default"]

@@ -16,7 +16,7 @@ from yaml import YAMLError
 from local.api import ACCOUNT, API_ID, REGION, Api, Function
 from local.errors import LocalRunError
 from local.intrinsics import Resolver
-from local.openapi import read_authorizers, read_gateway_responses, read_routes
+from local.openapi import read_authorizers, read_binary_media_types, read_gateway_responses, read_routes
 
 _STAGE = "local"
 # Lambda's, in seconds and megabytes.
@@ -116,6 +116,7 @@ def _read(
         },
         authorizers=read_authorizers(body),
         gateway_responses=read_gateway_responses(body),
+        binary_media_types=read_binary_media_types(body),
     )
 
 

@@ -31,6 +31,13 @@ def test_sign_up_with_an_address_that_is_taken(client: httpx.Client, ada: Accoun
         assert_detail(client.post(f"/users{slash}", json={"email": email, "password": PASSWORD}), 409)
 
 
+def test_a_login_with_a_form_of_parts_in_any_script(client: httpx.Client) -> None:
+    email, password = new_email(), "correct-лошадь-電池"
+    assert client.post("/users", json={"email": email, "password": password}).status_code == 201
+    form = {"username": (None, email), "password": (None, password)}
+    assert client.post("/login", files=form).status_code == 200
+
+
 @pytest.mark.parametrize(
     ("body", "fields"),
     [

@@ -44,6 +44,7 @@ Resources:
           Bearer:
             FunctionArn: !GetAtt Gatekeeper.Arn
             Identity: {Header: Authorization, ReauthorizeEvery: 60}
+      BinaryMediaTypes: [multipart~1form-data]
       Cors: {AllowOrigin: !Sub "'${Origin}'", AllowMethods: "'GET,POST'", MaxAge: "'600'"}
       GatewayResponses:
         MISSING_AUTHENTICATION_TOKEN:

@@ -32,9 +32,10 @@ def event(
     body: bytes = b"",
     parameters: dict[str, str] | None = None,
     authorizer: dict[str, Any] | None = None,
+    binary: frozenset[str] = frozenset({"multipart/form-data"}),
 ) -> dict[str, Any]:
     match = Match(Route("GET", "/things/{id}", "Echo", "Bearer"), parameters or {})
-    return proxy_event("local", request, body, match, authorizer)
+    return proxy_event("local", request, body, match, authorizer, binary)
 
 
 def test_the_whole_event() -> None:
@@ -141,6 +142,27 @@ def test_a_body_is_text_whatever_it_is(body: bytes, text: str) -> None:
     assert built["body"] == text
     assert built["isBase64Encoded"] is False
     assert json.loads(json.dumps(built)) == built
+
+
+@pytest.mark.parametrize(
+    ("media_type", "binary", "is_binary"),
+    [
+        ("multipart/form-data; boundary=edge", {"multipart/form-data"}, True),
+        ("Multipart/Form-Data", {"multipart/form-data"}, True),
+        ("multipart/mixed", {"multipart/form-data"}, False),
+        ("application/json", {"*/*"}, True),
+        ("application/json", set(), False),
+    ],
+)
+def test_a_body_of_a_binary_type_is_base64(media_type: str, binary: set[str], is_binary: bool) -> None:  # noqa: FBT001  # an expectation
+    body = b"\xff" if is_binary else "ж".encode()
+    built = event(request(headers=[("Content-Type", media_type)]), body, binary=frozenset(binary))
+    assert (built["body"], built["isBase64Encoded"]) == (("/w==", True) if is_binary else ("ж", False))
+
+
+def test_no_body_is_not_encoded() -> None:
+    built = event(request(headers=[("Content-Type", "multipart/form-data")]))
+    assert (built["body"], built["isBase64Encoded"]) == (None, False)
 
 
 def test_a_proxy_in_front_is_kept_and_a_trace_goes_on() -> None:

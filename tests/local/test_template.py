@@ -63,6 +63,15 @@ def test_gateway_responses(project: Path) -> None:
     assert responses["DEFAULT_4XX"].status is None
 
 
+def test_binary_media_types(project: Path) -> None:
+    assert load_api(project / "template.yaml").binary_media_types == {"multipart/form-data"}
+    text = (project / "template.yaml").read_text()
+    (project / "template.yaml").write_text(
+        text.replace("      BinaryMediaTypes: [multipart~1form-data]\n", "")
+    )
+    assert load_api(project / "template.yaml").binary_media_types == set()
+
+
 def test_the_product_s_template_is_read_too() -> None:
     api = load_api(Path(__file__).parents[2] / "template.yaml")
     assert Route("POST", "/login", "AuthFunction", None) in api.routes
