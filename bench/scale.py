@@ -21,7 +21,7 @@ SMALL: Final = {"1k": Size(500, 1_000, 10_000), "100k": Size(50_000, 100_000, 1_
 LARGE: Final = {"1M": Size(500_000, 1_000_000, 10_000_000)}
 VIEWER: Final = 1
 LIMIT: Final = 10
-REPEATS: Final = 21
+REPEATS: Final = 101
 # The reference takes seconds where the project takes less than a thousandth of one.
 REFERENCE_REPEATS: Final = 3
 
