@@ -86,7 +86,7 @@ openapi: $(VENV)/dev ## Write docs/openapi.json anew from the handlers
 	$(DESCRIBE) > docs/openapi.json
 
 .PHONY: bench
-bench: .venv-bench/done ## Measure the project beside a floor and FastAPI, for a quarter of an hour (ARGS=--quick: minutes)
+bench: .venv-bench/done ## Measure the project beside a floor and FastAPI, for some ten minutes (ARGS=--quick: minutes)
 	.venv-bench/bin/python -m bench $(ARGS)
 
 .PHONY: format

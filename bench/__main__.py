@@ -1,7 +1,7 @@
 """The command line: `python -m bench [--quick]`.
 
 Prints tables, and writes docs/performance/results.json and the plots beside it. --quick leaves out the
-million posts, repeats less and writes nothing: two minutes instead of a quarter of an hour.
+million posts, repeats less and writes nothing: two minutes instead of some ten.
 """
 
 import argparse
