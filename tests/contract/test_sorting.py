@@ -68,8 +68,10 @@ def shelf(client: httpx.Client, bob: Account) -> Shelf:
 
 def pages(client: httpx.Client, viewer: Account, path: str) -> Iterator[list[Fields]]:
     target: str | None = path
+    # A gateway says itself by which scheme it was reached. For one that does not, the client knows.
+    headers = viewer.headers | {"X-Forwarded-Proto": client.base_url.scheme}
     while target:
-        answer = client.get(target, headers=viewer.headers)
+        answer = client.get(target, headers=headers)
         assert answer.status_code == 200, answer.text
         yield answer.json()
         target = answer.links["next"]["url"] if "next" in answer.links else None
