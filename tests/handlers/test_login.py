@@ -151,6 +151,18 @@ def test_a_browser_may_send_its_form_as_multipart() -> None:
     assert send_multipart(body.encode()).status == 200
 
 
+def test_a_form_of_parts_may_come_as_text(database: Database) -> None:
+    hashed = bcrypt.hashpw("лошадь 電池".encode(), bcrypt.gensalt(4)).decode()
+    database.run(
+        "UPDATE users SET password = :hashed WHERE id = :user_id",
+        hashed=hashed,
+        user_id=database.add_user("ann@example.com"),
+    )
+    body = part("username", "ann@example.com") + part("password", "лошадь 電池") + "--edge--\r\n"
+    event = request("login", body=body, headers={"Content-Type": "Multipart/Form-Data; boundary=edge"})
+    assert invoke(event | {"isBase64Encoded": False}).status == 200
+
+
 @pytest.mark.parametrize(
     "body",
     [

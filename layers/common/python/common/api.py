@@ -2,6 +2,7 @@
 
 import json
 import traceback
+from base64 import b64encode
 from collections.abc import Callable, Mapping
 from http import HTTPStatus
 from typing import Annotated, Any
@@ -83,7 +84,7 @@ def handler(app: APIGatewayRestResolver) -> Handler:
         log.set_correlation_id(event["requestContext"]["requestId"])
         # Some gateways, though not that of a REST API, decode the path: to characters that no route takes.
         event["path"] = quote(event["path"], safe=PATH_SAFE, errors="replace")
-        _lower_media_type(event["headers"] or {})
+        _normalize_body(event)
         answer = app.resolve(event, context)  # type: ignore[arg-type]  # a part of the context will do
         answer["multiValueHeaders"] = SECURITY_HEADERS | answer["multiValueHeaders"]
         # The gateway's interface says that a body is a string, and not every gateway takes another for none.
@@ -93,12 +94,16 @@ def handler(app: APIGatewayRestResolver) -> Handler:
     return handle
 
 
-def _lower_media_type(headers: dict[str, str]) -> None:
-    # Powertools knows it in one letter case, but it may come in any (RFC 9110, section 8.3.1).
-    for name, value in headers.items():
-        if name.lower() == "content-type":
-            media_type, semicolon, parameters = value.partition(";")
-            headers[name] = media_type.lower() + semicolon + parameters
+def _normalize_body(event: dict[str, Any]) -> None:
+    headers = event["headers"] or {}
+    for name in [name for name in headers if name.lower() == "content-type"]:
+        # Powertools knows it in one letter case, but it may come in any (RFC 9110, section 8.3.1).
+        media_type, semicolon, parameters = headers[name].partition(";")
+        headers[name] = media_type.lower() + semicolon + parameters
+        # Some gateways, though not ours on AWS, send a form's parts as text: Powertools knows latin-1 only.
+        if media_type.lower().startswith("multipart/") and event["body"] and not event["isBase64Encoded"]:
+            event["body"] = b64encode(event["body"].encode(errors="replace")).decode()
+            event["isBase64Encoded"] = True
 
 
 def answers(model: object, success: int, *failures: int) -> dict[int, OpenAPIResponse]:
