@@ -11,18 +11,9 @@ from pathlib import Path
 import pytest
 
 from tests.packaging.conftest import ROOT, Build
-from tests.template.stack import Stack
+from tests.template.stack import LIVE, Stack
 
-FUNCTIONS = (
-    "AuthorizerFunction",
-    "AuthFunction",
-    "UsersFunction",
-    "PostsFunction",
-    "VotesFunction",
-    "DocsFunction",
-    "RotationFunction",
-    "MigrationFunction",
-)
+FUNCTIONS = (*LIVE, "RotationFunction", "MigrationFunction")
 # From the header of an ELF file: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
 MACHINE = slice(18, 20)
 MACHINES = {"CommonLayerArm": b"\xb7\x00", "CommonLayerX86": b"\x3e\x00"}

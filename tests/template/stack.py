@@ -15,6 +15,15 @@ from local.intrinsics import Resolver
 
 ROOT = Path(__file__).parents[2]
 NO_VALUE = {"Ref": "AWS::NoValue"}
+# The functions that the API calls.
+LIVE = (
+    "AuthorizerFunction",
+    "AuthFunction",
+    "UsersFunction",
+    "PostsFunction",
+    "VotesFunction",
+    "DocsFunction",
+)
 
 Resource = dict[str, Any]
 

@@ -2,16 +2,7 @@
 
 import pytest
 
-from tests.template.stack import Stack, references
-
-LIVE = (
-    "AuthorizerFunction",
-    "AuthFunction",
-    "UsersFunction",
-    "PostsFunction",
-    "VotesFunction",
-    "DocsFunction",
-)
+from tests.template.stack import LIVE, Stack, references
 
 
 def test_no_new_code_comes_before_the_schema_that_it_needs(stack: Stack) -> None:

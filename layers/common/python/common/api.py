@@ -101,7 +101,7 @@ def _normalize_body(event: dict[str, Any]) -> None:
         media_type, semicolon, parameters = headers[name].partition(";")
         headers[name] = media_type.lower() + semicolon + parameters
         # Some gateways, though not ours on AWS, send a form's parts as text: Powertools knows latin-1 only.
-        if media_type.lower().startswith("multipart/") and event["body"] and not event["isBase64Encoded"]:
+        if headers[name].startswith("multipart/") and event["body"] and not event["isBase64Encoded"]:
             event["body"] = b64encode(event["body"].encode(errors="replace")).decode()
             event["isBase64Encoded"] = True
 
