@@ -8,7 +8,7 @@ PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
 TOOLS := .venv-tools
-SOURCES := functions layers migrations packaging local tests bench
+SOURCES := functions layers migrations sam_build scripts local tests bench
 
 .PHONY: help
 help: ## List the commands
@@ -50,7 +50,7 @@ check: $(VENV)/dev ## Check format, lint, types, direction of imports, the templ
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy $(SOURCES)
 	PYTHONPATH=functions:layers/common/python:. $(BIN)/lint-imports --no-cache
-	PYTHONPATH=layers/common/python:. $(BIN)/python packaging/lint_revisions.py
+	PYTHONPATH=layers/common/python:. $(BIN)/python scripts/lint_revisions.py
 	$(MAKE) --no-print-directory template-check
 	$(MAKE) --no-print-directory openapi-check
 
@@ -68,18 +68,18 @@ deploy: $(TOOLS)/sam/done ## Build, and deploy to your AWS account (STAGE=dev, s
 
 .PHONY: smoke
 smoke: $(VENV)/uv ## Try out a deployed API with an account of its own (URL=https://...)
-	$(BIN)/python packaging/smoke.py $(or $(URL),$(error say where: make smoke URL=https://...))
+	$(BIN)/python scripts/smoke.py $(or $(URL),$(error say where: make smoke URL=https://...))
 
 .PHONY: openapi-check
 openapi-check: $(VENV)/dev ## Check that docs/openapi.json is what the handlers say, and breaks no client
 	@$(DESCRIBE) | diff - docs/openapi.json || \
 		{ echo "docs/openapi.json is not what the handlers say: make openapi" >&2; exit 1; }
-	@$(BIN)/python packaging/breaking_changes.py docs/openapi.released.json docs/openapi.json || \
+	@$(BIN)/python scripts/breaking_changes.py docs/openapi.released.json docs/openapi.json || \
 		{ echo "This breaks clients of the last release: docs/development.md says what to do" >&2; exit 1; }
 
 .PHONY: audit
 audit: $(VENV)/uv ## Check the locks for known vulnerabilities, where OSV can be reached
-	@$(BIN)/python packaging/audit.py
+	@$(BIN)/python scripts/audit.py
 
 .PHONY: openapi
 openapi: $(VENV)/dev ## Write docs/openapi.json anew from the handlers
@@ -107,7 +107,7 @@ lock: $(VENV)/uv ## Lock the newest versions that pyproject.toml admits
 
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	--python-version 3.11 pyproject.toml
-DESCRIBE := PYTHONPATH=functions:layers/common/python $(BIN)/python packaging/openapi.py
+DESCRIBE := PYTHONPATH=functions:layers/common/python $(BIN)/python scripts/openapi.py
 INSTALL := $(BIN)/uv pip install --quiet --require-hashes
 SAM := SAM_CLI_TELEMETRY=0 $(TOOLS)/sam/bin/sam
 

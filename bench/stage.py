@@ -33,7 +33,7 @@ class Package(NamedTuple):
 def make(goal: str, directory: Path) -> Path:
     """Build a function or the layer of the project as `sam build` does; return its directory."""
     arguments = [f"PYTHON={PYTHON}", f"ARTIFACTS_DIR={directory}", goal]
-    command = ["make", "--silent", "-f", "packaging/Makefile", *arguments]
+    command = ["make", "--silent", "-f", "sam_build/Makefile", *arguments]
     subprocess.run(command, cwd=ROOT, check=True)  # noqa: S603  # the project's own makefile
     return directory
 

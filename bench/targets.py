@@ -57,7 +57,7 @@ def build() -> dict[str, Target]:
     stage.add_bytecode(stage.install(["awslambdaric"], stage.CLIENT))
     layer = stage.make(f"build-{LAYER}", BUILD / "layer")
     targets = [_other(name) for name in DIRECTORIES]
-    for package in (*RESOURCES, "docs"):
+    for package in (*RESOURCES, "apidocs"):
         task = stage.make(f"build-{package.capitalize()}Function", BUILD / package)
         targets.append(_target(package, Package(f"{package}.handler.handler", task, layer / "python")))
         if package == "auth":

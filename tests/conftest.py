@@ -13,7 +13,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 import migrations
 from local.postgres import Cluster, throwaway_cluster
-from tests.data import Database
+from tests.support.data import Database
 
 TEMPLATE = "template_migrated"
 CLUSTER = pytest.StashKey[Cluster]()
@@ -107,7 +107,7 @@ def database(worker_database: Database) -> Database:
     """Return the database of this worker, empty; statements against it have the time of a new invocation."""
     # They read the environment when they are imported.
     from common import deadline  # noqa: PLC0415
-    from tests.lambdas import Context  # noqa: PLC0415
+    from tests.support.lambdas import Context  # noqa: PLC0415
 
     worker_database.empty()
     deadline.begin(Context())

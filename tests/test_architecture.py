@@ -39,13 +39,13 @@ def test_the_renewal_of_keys_brings_no_database_and_no_framework() -> None:
     )
 
 
-@pytest.mark.parametrize("function", ["posts", "votes", "docs"])
+@pytest.mark.parametrize("function", ["posts", "votes", "apidocs"])
 def test_a_function_that_knows_no_password_brings_no_hashing(function: str) -> None:
     loaded = imported_by(f"{function}.handler")
     assert "aws_lambda_powertools" in loaded
     assert loaded & {"bcrypt", "email_validator", "jwt"} == set()
 
 
-@pytest.mark.parametrize("function", ["users", "posts", "votes", "auth", "docs"])
+@pytest.mark.parametrize("function", ["users", "posts", "votes", "auth", "apidocs"])
 def test_no_function_brings_what_only_some_requests_need(function: str) -> None:
     assert imported_by(f"{function}.handler") & ({"email_validator"} | SDK) == set()

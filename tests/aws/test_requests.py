@@ -12,7 +12,7 @@ from common import aws
 from common.aws import AwsError, rds_auth_token, secret_value, secrets_manager
 from common.settings import SettingsError
 from tests.aws.conftest import Secret
-from tests.certificates import Authority
+from tests.support.certificates import Authority
 
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:keys-AbCdEf"
 

@@ -10,7 +10,7 @@ from auth.rotation import RotationError, handler, renewed
 from common import aws
 from common.keys import FRESH_SECONDS, Key
 from tests.aws.conftest import Secret
-from tests.lambdas import Context
+from tests.support.lambdas import Context
 
 DAY = 24 * 60 * 60
 NOW = datetime(2026, 11, 22, 8, 30, tzinfo=UTC).timestamp()

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.contract.client import PASSWORD, Account, new_account
-from tests.data import Database
+from tests.support.data import Database
 
 ROOT = Path(__file__).parents[2]
 

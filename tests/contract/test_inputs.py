@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 
 from tests.contract.client import new_account
-from tests.inputs import send_inputs
+from tests.support.inputs import send_inputs
 
 
 def test_every_answer_is_one_that_the_document_describes(

@@ -15,7 +15,7 @@ from tests.contract.client import (
     refresh,
     together,
 )
-from tests.data import connect
+from tests.support.data import connect
 
 Tokens = dict[str, Any]
 

@@ -5,8 +5,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from tests.data import Database
-from tests.wire import Wire
+from tests.support.data import Database
+from tests.support.wire import Wire
 
 if TYPE_CHECKING:
     from common.database import Session

@@ -15,10 +15,10 @@ from common import deadline
 from common.connection import RefusedError
 from common.database import Session
 from common.errors import UnavailableError, UnknownOutcomeError
-from tests.ask import ask
-from tests.data import Database, connect
-from tests.lambdas import Context, call
-from tests.wire import READY, Fault, Wire, error
+from tests.support.ask import ask
+from tests.support.data import Database, connect
+from tests.support.lambdas import Context, call
+from tests.support.wire import READY, Fault, Wire, error
 
 LOST_QUERY = Fault(reaches_server=False, answer=lambda _: b"")
 LOST_ANSWER = Fault(answer=lambda _: b"")

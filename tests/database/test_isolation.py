@@ -3,8 +3,8 @@
 import pytest
 
 from common.database import Session
-from tests.ask import ask
-from tests.data import Database
+from tests.support.ask import ask
+from tests.support.data import Database
 
 
 @pytest.mark.parametrize("repetition", range(3))

@@ -12,8 +12,8 @@ import auth.queries
 import posts.queries
 import users.queries
 from common.database import Query, Session
-from tests.ask import ask
-from tests.data import PASSWORD_HASH, Database, connect
+from tests.support.ask import ask
+from tests.support.data import PASSWORD_HASH, Database, connect
 
 NEW_HASH = "another hash"
 

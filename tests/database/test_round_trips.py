@@ -8,10 +8,10 @@ import pytest
 from auth.refresh_tokens import digest
 from common import passwords
 from common.database import Session
-from tests.ask import ask
-from tests.data import PASSWORD, Database
-from tests.lambdas import call
-from tests.wire import Wire
+from tests.support.ask import ask
+from tests.support.data import PASSWORD, Database
+from tests.support.lambdas import call
+from tests.support.wire import Wire
 
 FORM = f"username=ada%40example.com&password={PASSWORD.replace(' ', '+')}"
 NEW_USER = {"email": "eve@example.com", "password": PASSWORD}

@@ -14,10 +14,10 @@ import users.queries
 import votes.queries
 from common import database as common_database
 from common import deadline
-from tests.ask import ask
-from tests.data import PASSWORD_HASH, Database, connect
-from tests.lambdas import Context
-from tests.sessions import sessions_of_threads
+from tests.support.ask import ask
+from tests.support.data import PASSWORD_HASH, Database, connect
+from tests.support.lambdas import Context
+from tests.support.sessions import sessions_of_threads
 
 T = TypeVar("T")
 

@@ -9,10 +9,10 @@ import pytest
 from common import aws
 from common.database import Session
 from common.errors import UnavailableError
-from tests.ask import ask
-from tests.certificates import Authority
-from tests.data import Database
-from tests.wire import Wire
+from tests.support.ask import ask
+from tests.support.certificates import Authority
+from tests.support.data import Database
+from tests.support.wire import Wire
 
 SSL_REQUEST = b"\0\0\0\x08\x04\xd2\x16\x2f"
 

@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.data import Database
-from tests.served import served
+from tests.support.data import Database
+from tests.support.served import served
 
 
 @pytest.fixture(scope="module")

@@ -28,7 +28,7 @@ BLOCKS = [block for page in PAGES for block in blocks(page)]
 SHELL = [block for block in BLOCKS if block.language in {"bash", "console", "sh"}]
 MAKEFILE = (ROOT / "Makefile").read_text()
 OWN_PATH = re.compile(
-    r"(functions|layers|migrations|packaging|local|tests|bench|docs|requirements|\.github)/[\w./<>*-]*"
+    r"(functions|layers|migrations|sam_build|scripts|local|tests|bench|docs|requirements|\.github)/[\w./<>*-]*"
 )
 # What some targets insist on, for where a page merely names them.
 REQUIRED = ["STAGE=dev", "URL=https://api.example.com"]

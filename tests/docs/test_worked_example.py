@@ -21,7 +21,8 @@ PARTS = (
     "functions",
     "layers",
     "migrations",
-    "packaging",
+    "sam_build",
+    "scripts",
     "local",
     "tests",
     "docs",
@@ -75,10 +76,10 @@ def test_the_resource_passes_its_tests_and_those_of_the_schema(project: Path) ->
 @pytest.mark.long
 def test_the_resource_passes_the_checks(project: Path) -> None:
     run(project, "mypy", "--follow-imports=silent", *SOURCES)
-    described = run(project, "python", "packaging/openapi.py")
+    described = run(project, "python", "scripts/openapi.py")
     assert '"operationId": "list_tags"' in described
     (project / "docs/openapi.json").write_text(described)
-    run(project, "python", "packaging/breaking_changes.py", "docs/openapi.released.json", "docs/openapi.json")
+    run(project, "python", "scripts/breaking_changes.py", "docs/openapi.released.json", "docs/openapi.json")
 
 
 @pytest.mark.long
@@ -95,7 +96,7 @@ def test_the_resource_is_served_and_so_is_a_changed_handler_from_the_next_reques
         tags = httpx.get(f"{url}/posts/1/tags", timeout=30)
         assert (tags.status_code, tags.json()) == (200, [])
         assert "Welcome." in httpx.get(url, timeout=30).text
-        handler = project / "functions/docs/handler.py"
+        handler = project / "functions/apidocs/handler.py"
         handler.write_text(handler.read_text().replace("Welcome.", "Hello there."))
         assert "Hello there." in httpx.get(url, timeout=30).text
 

@@ -9,8 +9,8 @@ import jwt
 import pytest
 
 import votes.queries
-from tests.data import PASSWORD, Database
-from tests.lambdas import Answer, call
+from tests.support.data import PASSWORD, Database
+from tests.support.lambdas import Answer, call
 from users import queries
 
 pytestmark = pytest.mark.usefixtures("_cheap_hashes")

@@ -9,8 +9,8 @@ import posts.queries
 import votes.queries
 from common import api
 from common.errors import UnavailableError, UnknownOutcomeError
-from tests.data import Database
-from tests.lambdas import Answer, Context, call, invoke, request
+from tests.support.data import Database
+from tests.support.lambdas import Answer, Context, call, invoke, request
 
 ORIGIN = "https://app.example.com"
 

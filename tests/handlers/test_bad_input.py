@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.data import Database
-from tests.lambdas import call, invoke, request
+from tests.support.data import Database
+from tests.support.lambdas import call, invoke, request
 
 WITH_JSON = ["sign_up", "create_post", "change_post", "vote"]
 WITH_BODY = [*WITH_JSON, "login"]

@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tests.lambdas import call, invoke, load
+from tests.support.lambdas import call, invoke, load
 
 OPERATIONS = {
     ("/users", "post"),

@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.data import Database
-from tests.lambdas import call
+from tests.support.data import Database
+from tests.support.lambdas import call
 
 
 @pytest.fixture

@@ -7,8 +7,8 @@ from threading import Barrier
 import pytest
 
 from posts import queries
-from tests.data import Database
-from tests.lambdas import Answer, call
+from tests.support.data import Database
+from tests.support.lambdas import Answer, call
 
 
 def write(user: int, key: str | None = "a key", body: Mapping[str, object] | None = None) -> Answer:

@@ -4,8 +4,8 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.data import Database
-from tests.lambdas import Answer, call
+from tests.support.data import Database
+from tests.support.lambdas import Answer, call
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

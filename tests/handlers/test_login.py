@@ -11,8 +11,8 @@ import auth.handler
 from common.aws import AwsError
 from common.keys import Key, KeyRing
 from common.tokens import verify
-from tests.data import PASSWORD, Database
-from tests.lambdas import Answer, call, invoke, request
+from tests.support.data import PASSWORD, Database
+from tests.support.lambdas import Answer, call, invoke, request
 
 
 def log_in(username: str, password: str) -> Answer:

@@ -9,9 +9,9 @@ import pytest
 import posts.queries
 from common.errors import UnavailableError
 from common.logs import log
-from tests.data import Database
 from tests.handlers.test_answers import raising
-from tests.lambdas import call, load
+from tests.support.data import Database
+from tests.support.lambdas import call, load
 
 SECRETS = ["S3cret-pass", "$2b$", "eyJhbGciOi"]
 

@@ -4,8 +4,8 @@ import hypothesis
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.data import Database
-from tests.model import Api
+from tests.support.data import Database
+from tests.support.model import Api
 
 
 @pytest.mark.usefixtures("_cheap_hashes")

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.data import Database
-from tests.lambdas import Answer, call, request
+from tests.support.data import Database
+from tests.support.lambdas import Answer, call, request
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 

@@ -4,8 +4,8 @@ from datetime import datetime
 
 import pytest
 
-from tests.data import Database
-from tests.lambdas import call
+from tests.support.data import Database
+from tests.support.lambdas import call
 
 
 def test_a_new_post_is_answered_with_its_owner(ada: int, database: Database) -> None:

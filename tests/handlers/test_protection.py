@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.data import Database
-from tests.lambdas import Answer, call, invoke, request
+from tests.support.data import Database
+from tests.support.lambdas import Answer, call, invoke, request
 
 PROTECTED = ["list_posts", "create_post", "read_post", "change_post", "delete_post", "vote"]
 

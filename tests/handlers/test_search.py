@@ -4,8 +4,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.data import Database
-from tests.lambdas import call
+from tests.support.data import Database
+from tests.support.lambdas import call
 
 # What means something to LIKE, to a regular expression, to SQL or to a URL; letters with and without a
 # case, of one to four bytes, composed and decomposed.

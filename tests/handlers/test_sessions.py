@@ -10,8 +10,8 @@ import pytest
 
 from auth import queries
 from auth.refresh_tokens import digest
-from tests.data import PASSWORD, PASSWORD_HASH, Database
-from tests.lambdas import Answer, call
+from tests.support.data import PASSWORD, PASSWORD_HASH, Database
+from tests.support.lambdas import Answer, call
 
 UNAUTHORIZED = {"detail": "Could not validate credentials"}
 

@@ -5,8 +5,8 @@ from datetime import datetime
 import bcrypt
 import pytest
 
-from tests.data import Database
-from tests.lambdas import call
+from tests.support.data import Database
+from tests.support.lambdas import call
 
 pytestmark = pytest.mark.usefixtures("_cheap_hashes")
 

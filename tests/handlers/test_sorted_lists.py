@@ -6,8 +6,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from tests.data import Database
-from tests.lambdas import Answer, call
+from tests.support.data import Database
+from tests.support.lambdas import Answer, call
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 

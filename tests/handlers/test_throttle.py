@@ -8,8 +8,8 @@ from urllib.parse import urlencode
 import pytest
 
 from common import queries
-from tests.data import PASSWORD, Database
-from tests.lambdas import Answer, call
+from tests.support.data import PASSWORD, Database
+from tests.support.lambdas import Answer, call
 
 FREE = 10
 

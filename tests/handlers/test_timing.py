@@ -10,8 +10,8 @@ import bcrypt
 import pytest
 
 from common import passwords
-from tests.data import PASSWORD, Database
-from tests.lambdas import call
+from tests.support.data import PASSWORD, Database
+from tests.support.lambdas import call
 
 PAIRS = 30
 # A sign test: were both alike, one of the two would take longer in more pairs than this, or the other would,

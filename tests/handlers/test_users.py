@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.data import Database
-from tests.lambdas import call
+from tests.support.data import Database
+from tests.support.lambdas import call
 
 
 def test_anyone_may_know_the_address_and_the_age_of_an_account(ada: int, database: Database) -> None:

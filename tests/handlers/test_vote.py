@@ -2,8 +2,8 @@
 
 import pytest
 
-from tests.data import Database
-from tests.lambdas import Answer, call
+from tests.support.data import Database
+from tests.support.lambdas import Answer, call
 
 
 def vote(user: int, post_id: object, direction: object = 1) -> Answer:

@@ -12,11 +12,11 @@ import local.postgres
 from common.keys import Key, parse_keys
 from local.data_directory import temporary_directory
 from local.postgres import Cluster
-from tests import pgbouncer
-from tests.data import Database
 from tests.long.system import System
-from tests.pgbouncer import PgBouncer, pooler
-from tests.served import served
+from tests.support import pgbouncer
+from tests.support.data import Database
+from tests.support.pgbouncer import PgBouncer, pooler
+from tests.support.served import served
 
 HERE = Path(__file__).parent
 DATABASE = "social"

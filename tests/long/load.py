@@ -17,10 +17,10 @@ from pathlib import Path
 from common.keys import Key, parse_keys
 from common.passwords import hash_password
 from local.postgres import throwaway_cluster
-from tests import pgbouncer
-from tests.data import PASSWORD, Database
 from tests.long.traffic import Actor, Outcome, Traffic, populate
-from tests.served import Served, served
+from tests.support import pgbouncer
+from tests.support.data import PASSWORD, Database
+from tests.support.served import Served, served
 
 CLIENTS = 8
 POOL = 10

@@ -9,11 +9,11 @@ import pg8000.exceptions
 
 from common.keys import Key
 from local.postgres import Cluster
-from tests.data import Database, connect
 from tests.local.processes import until
 from tests.long.traffic import NOTHING_DONE, UNKNOWN, Actor, Outcome, Person, Traffic, populate
-from tests.pgbouncer import PgBouncer
-from tests.served import Served
+from tests.support.data import Database, connect
+from tests.support.pgbouncer import PgBouncer
+from tests.support.served import Served
 
 PEOPLE = 6
 # The functions' time-out in template.yaml, less the margin in common/deadline.py.

@@ -9,12 +9,12 @@ import pytest
 
 from common.keys import Key
 from local.postgres import Cluster
-from tests.data import Database
 from tests.long.conftest import DATABASE
 from tests.long.system import MIXED, READS, Record, assert_kept, written_titles
 from tests.long.traffic import NOTHING_DONE, UNKNOWN, Actor, Traffic, populate
-from tests.served import Served, served
-from tests.wire import Fault, Wire
+from tests.support.data import Database
+from tests.support.served import Served, served
+from tests.support.wire import Fault, Wire
 
 CUTS = {
     "before the statement": Fault(reaches_server=False, answer=lambda _: b""),

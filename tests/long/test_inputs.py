@@ -4,10 +4,10 @@ from pathlib import Path
 
 from common.keys import Key
 from local.postgres import Cluster
-from tests.data import Database
-from tests.inputs import send_inputs
 from tests.long.traffic import populate
-from tests.served import served
+from tests.support.data import Database
+from tests.support.inputs import send_inputs
+from tests.support.served import served
 
 
 def test_every_answer_to_thousands_is_one_that_the_document_describes(

@@ -5,8 +5,8 @@ import pytest
 from hypothesis.stateful import run_state_machine_as_test
 
 from common import passwords
-from tests.data import PASSWORD_HASH, Database
-from tests.model import Api
+from tests.support.data import PASSWORD_HASH, Database
+from tests.support.model import Api
 
 
 def test_the_api_agrees_with_a_model_of_it_for_long(

@@ -15,14 +15,14 @@ import users.queries
 from common import deadline
 from common.keys import Key
 from local.postgres import Cluster
-from tests.data import Database
-from tests.lambdas import Context
 from tests.long.conftest import DATABASE
 from tests.long.system import MIXED
 from tests.long.traffic import Actor, Person, Traffic, populate, statuses
-from tests.pgbouncer import PgBouncer, pooler
-from tests.served import served
-from tests.sessions import sessions_of_threads
+from tests.support.data import Database
+from tests.support.lambdas import Context
+from tests.support.pgbouncer import PgBouncer, pooler
+from tests.support.served import served
+from tests.support.sessions import sessions_of_threads
 
 CLIENTS = 16
 REQUESTS = 10_000

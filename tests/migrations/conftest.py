@@ -5,7 +5,7 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.data import Database
+from tests.support.data import Database
 
 
 @pytest.fixture

@@ -6,8 +6,8 @@ from alembic.migration import MigrationContext
 from sqlalchemy import text
 
 from common.models import Base
-from tests.data import Database
 from tests.migrations.catalog import PROGRAMS, TABLES, describe, engine
+from tests.support.data import Database
 
 # The start of a name for each kind of constraint; PostgreSQL names NOT NULL by itself.
 PREFIXES = {"p": "pk_{table}", "f": "fk_{table}_", "u": "uq_{table}_", "c": "ck_{table}_"}

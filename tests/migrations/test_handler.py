@@ -18,8 +18,8 @@ from sqlalchemy.exc import DBAPIError, InterfaceError
 from common import aws
 from local.postgres import Cluster, throwaway_cluster
 from migrations import handler, migrate
-from tests.data import connect
-from tests.lambdas import Context
+from tests.support.data import connect
+from tests.support.lambdas import Context
 
 EVENT = {
     "StackId": "arn:aws:cloudformation:eu-central-1:123456789012:stack/social-dev/1",

@@ -40,7 +40,7 @@ def lint(directory: Path, step: str, waiver: str = "") -> subprocess.CompletedPr
         (versions.parent / name).write_text((ROOT / "migrations" / name).read_text())
     (versions / "next.py").write_text(REVISION.format(step=step, waiver=waiver))
     return subprocess.run(
-        [sys.executable, ROOT / "packaging" / "lint_revisions.py"],
+        [sys.executable, ROOT / "scripts" / "lint_revisions.py"],
         cwd=directory,
         env={"PYTHONPATH": str(ROOT / "layers" / "common" / "python")},
         capture_output=True,

@@ -22,7 +22,7 @@ LIVE = (
     "UsersFunction",
     "PostsFunction",
     "VotesFunction",
-    "DocsFunction",
+    "ApidocsFunction",
 )
 
 Resource = dict[str, Any]

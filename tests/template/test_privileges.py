@@ -28,7 +28,7 @@ ALLOWED = {
     "UsersFunction": INTERFACES | CONNECT,
     "PostsFunction": INTERFACES | CONNECT,
     "VotesFunction": INTERFACES | CONNECT,
-    "DocsFunction": set[str](),
+    "ApidocsFunction": set[str](),
     "MigrationFunction": INTERFACES | KEYS,
     "RotationFunction": ROTATE,
 }

@@ -1,4 +1,4 @@
-"""The locks, and packaging/audit.py beside a source of advisories of our own."""
+"""The locks, and scripts/audit.py beside a source of advisories of our own."""
 
 import json
 import os
@@ -48,7 +48,7 @@ def source() -> Iterator[str]:
 
 def audit(url: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, ROOT / "packaging/audit.py"],
+        [sys.executable, ROOT / "scripts/audit.py"],
         env=os.environ | {"OSV_URL": url},
         capture_output=True,
         text=True,
@@ -99,7 +99,7 @@ def test_every_locked_version_has_hashes(lock: Path) -> None:
 def test_nothing_is_installed_without_its_hash() -> None:
     installs = [
         line
-        for makefile in ("Makefile", "packaging/Makefile")
+        for makefile in ("Makefile", "sam_build/Makefile")
         for line in (ROOT / makefile).read_text().splitlines()
         if "pip install" in line
     ]

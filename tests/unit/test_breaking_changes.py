@@ -12,9 +12,8 @@ from typing import Any
 import pytest
 
 ROOT = Path(__file__).parents[2]
-CHECK = ROOT / "packaging/breaking_changes.py"
+CHECK = ROOT / "scripts/breaking_changes.py"
 
-# By its path, for the name `packaging` is taken by a library.
 breaking_changes: Callable[[object, object], Iterator[str]] = runpy.run_path(str(CHECK))["breaking_changes"]
 
 Document = dict[str, Any]

@@ -1,4 +1,4 @@
-"""packaging/smoke.py against APIs that are not what they should be."""
+"""scripts/smoke.py against APIs that are not what they should be."""
 
 import subprocess
 import sys
@@ -57,7 +57,7 @@ def smoke(**answers: tuple[int, str]) -> tuple[int, str]:
     names = {"vote": "POST /vote", "delete": "DELETE /users/me"}
     with api(GOOD | {names[name]: answer for name, answer in answers.items()}) as url:
         run = subprocess.run(
-            [sys.executable, ROOT / "packaging/smoke.py", url], capture_output=True, text=True, check=False
+            [sys.executable, ROOT / "scripts/smoke.py", url], capture_output=True, text=True, check=False
         )
     return run.returncode, run.stderr
 

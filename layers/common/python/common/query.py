@@ -1,7 +1,7 @@
 """Turns a function that builds an SQLAlchemy statement into one that runs it.
 
 Each statement is compiled once, when its module is imported. `sam build` does that ahead of time and ships
-the result (packaging/compile_queries.py): a deployed function never imports SQLAlchemy, which would take
+the result (sam_build/compile_queries.py): a deployed function never imports SQLAlchemy, which would take
 longer than the rest of its cold start.
 """
 

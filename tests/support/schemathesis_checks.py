@@ -10,7 +10,7 @@ import jsonschema_rs
 import schemathesis
 from schemathesis import Case, CheckContext, HookContext, Response
 
-DOCUMENT = json.loads((Path(__file__).parents[1] / "docs/openapi.json").read_text())
+DOCUMENT = json.loads((Path(__file__).parents[2] / "docs/openapi.json").read_text())
 # What pydantic reads as a boolean or a whole number beside JSON's own, and FastAPI with it.
 # https://docs.pydantic.dev/latest/concepts/conversion_table/
 WORDS = {"1", "t", "true", "y", "yes", "on", "0", "f", "false", "n", "no", "off"}

@@ -17,7 +17,7 @@ def main(package: str) -> None:
     queries = {name: value for name, value in vars(module).items() if isinstance(value, Query)}
     rows = sorted({query.row.__name__ for query in queries.values()})
     lines = [
-        f'"""Compiled by packaging/compile_queries.py from {package}/queries.py."""',
+        f'"""Compiled by sam_build/compile_queries.py from {package}/queries.py."""',
         "from common.database import Query",
         f"from {package}.rows import {', '.join(rows)}",
         *(

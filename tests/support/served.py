@@ -9,9 +9,9 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.data import PASSWORD
+from tests.support.data import PASSWORD
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 # What the gateway reads, and where the layer's packages are when `make dev` has installed them.
 SERVED = ("functions", "layers", "local", "migrations", "template.yaml")
 INSTALLED = Path(".local", "layer")

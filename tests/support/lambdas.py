@@ -5,24 +5,24 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
+import apidocs.handler
 import auth.handler
-import docs.handler
 import posts.handler
 import users.handler
 import votes.handler
 
 Event = dict[str, Any]
 
-EVENTS = Path(__file__).with_name("events")
+EVENTS = Path(__file__).parents[1] / "events"
 # As template.yaml gives the resources to the functions.
 HANDLERS = {
-    "/": docs.handler.handler,
+    "/": apidocs.handler.handler,
     "/auth/logout": auth.handler.handler,
     "/auth/logout-all": auth.handler.handler,
     "/auth/refresh": auth.handler.handler,
-    "/docs": docs.handler.handler,
+    "/docs": apidocs.handler.handler,
     "/login": auth.handler.handler,
-    "/openapi.json": docs.handler.handler,
+    "/openapi.json": apidocs.handler.handler,
     "/posts": posts.handler.handler,
     "/posts/{id}": posts.handler.handler,
     "/users": users.handler.handler,

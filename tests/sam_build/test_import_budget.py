@@ -7,8 +7,8 @@ from pathlib import Path
 
 import pytest
 
-from tests.packaging.conftest import Build
-from tests.packaging.test_artefacts import ENVIRONMENT, IMPORT, layer_for_here
+from tests.sam_build.conftest import Build
+from tests.sam_build.test_artefacts import ENVIRONMENT, IMPORT, layer_for_here
 from tests.template.stack import Stack
 
 TURNS = 3
@@ -19,7 +19,7 @@ BUDGETS = {
     "UsersFunction": 50,
     "PostsFunction": 50,
     "VotesFunction": 50,
-    "DocsFunction": 50,
+    "ApidocsFunction": 50,
 }
 
 

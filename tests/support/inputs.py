@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-ROOT = Path(__file__).parents[1]
+ROOT = Path(__file__).parents[2]
 
 
 def send_inputs(url: str, token: str, report: Path, *, examples: int, phases: str) -> int:
@@ -16,7 +16,7 @@ def send_inputs(url: str, token: str, report: Path, *, examples: int, phases: st
             *(
                 Path(sys.executable).with_name("schemathesis"),
                 "--config-file",
-                ROOT / "tests/schemathesis.toml",
+                ROOT / "tests/support/schemathesis.toml",
             ),
             *("run", ROOT / "docs/openapi.json", "--url", url, "--header", f"Authorization: Bearer {token}"),
             # A path that does not have a method is 404, as a REST API of API Gateway answers, not 405.
@@ -26,7 +26,7 @@ def send_inputs(url: str, token: str, report: Path, *, examples: int, phases: st
             *("--generation-database", "none", "--continue-on-failure", "--no-color"),
         ],
         cwd=report,
-        env=os.environ | {"SCHEMATHESIS_HOOKS": str(ROOT / "tests/schemathesis_checks.py")},
+        env=os.environ | {"SCHEMATHESIS_HOOKS": str(ROOT / "tests/support/schemathesis_checks.py")},
         capture_output=True,
         text=True,
         check=False,

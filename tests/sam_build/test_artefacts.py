@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.packaging.conftest import ROOT, Build
+from tests.sam_build.conftest import ROOT, Build
 from tests.template.stack import LIVE, Stack
 
 FUNCTIONS = (*LIVE, "RotationFunction", "MigrationFunction")
@@ -106,7 +106,7 @@ def test_a_layer_brings_the_authorities_of_every_region(build: Build, name: str)
 
 
 def test_the_documentation_is_in_the_artefact_itself(build: Build) -> None:
-    document = build("DocsFunction") / "docs" / "openapi.json"
+    document = build("ApidocsFunction") / "apidocs" / "openapi.json"
     assert not document.is_symlink()
     assert json.loads(document.read_text())["openapi"]
 
@@ -117,7 +117,7 @@ def test_a_changed_setting_is_changed_code(build: Build) -> None:
 
 
 def test_the_makefile_builds_for_the_runtime_of_the_template() -> None:
-    makefile = (ROOT / "packaging" / "Makefile").read_text()
+    makefile = (ROOT / "sam_build" / "Makefile").read_text()
     [version] = [line.split()[-1] for line in makefile.splitlines() if line.startswith("PYTHON_VERSION ?=")]
     template = (ROOT / "template.yaml").read_text()
     assert f"Runtime: python{version}\n" in template

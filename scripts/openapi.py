@@ -14,7 +14,7 @@ from aws_lambda_powertools.event_handler.api_gateway import Route
 from aws_lambda_powertools.event_handler.openapi.merge import OpenAPIMerge
 from aws_lambda_powertools.event_handler.openapi.models import License, Tag
 
-FUNCTIONS = ("auth", "users", "posts", "votes", "docs")
+FUNCTIONS = ("auth", "users", "posts", "votes", "apidocs")
 SECURITY_SCHEMES = {
     "password": {
         "type": "oauth2",

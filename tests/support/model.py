@@ -12,8 +12,8 @@ import hypothesis.strategies as st
 import jwt
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.data import Database
-from tests.lambdas import Answer, call
+from tests.support.data import Database
+from tests.support.lambdas import Answer, call
 
 EMAILS = ["ada@example.com", "ADA@example.com", "bob@example.com", "eve@example.com", "Zoë@exämple.com"]
 PASSWORDS = ["correct horse", "pässwörd"]

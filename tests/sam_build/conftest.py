@@ -33,7 +33,7 @@ def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
                     "make",
                     "-s",
                     "-f",
-                    "packaging/Makefile",
+                    "sam_build/Makefile",
                     f"build-{name}",
                     f"ARTIFACTS_DIR={partial}",
                 ]
