@@ -78,8 +78,10 @@ openapi-check: $(VENV)/dev ## Check that docs/openapi.json is what the handlers 
 		{ echo "This breaks clients of the last release: docs/development.md says what to do" >&2; exit 1; }
 
 .PHONY: audit
-audit: $(VENV)/uv ## Check the locks for known vulnerabilities, where OSV can be reached
-	@$(BIN)/python scripts/audit.py
+audit: $(TOOLS)/audit/done ## Check the locked versions for known vulnerabilities (needs PyPI's advisories)
+	@for lock in $(LOCKS); do \
+		$(TOOLS)/audit/bin/pip-audit --strict --disable-pip --progress-spinner off -r $$lock || exit 1; \
+	done
 
 .PHONY: openapi
 openapi: $(VENV)/dev ## Write docs/openapi.json anew from the handlers
@@ -96,15 +98,17 @@ format: $(VENV)/dev ## Format the code and mend what can be mended
 
 .PHONY: lock
 lock: $(VENV)/uv ## Lock the newest versions that pyproject.toml admits
-	rm -f requirements/{dev,local,sam,checkov,bench}.txt {layers/common,migrations}/requirements.txt
+	rm -f requirements/{dev,local,audit,sam,checkov,bench}.txt {layers/common,migrations}/requirements.txt
 	$(LOCK) --group dev -o requirements/dev.txt
 	$(LOCK) --group local -c requirements/dev.txt -o requirements/local.txt
 	$(LOCK) --group layer -c requirements/dev.txt -o layers/common/requirements.txt
 	$(LOCK) --group migrations -c requirements/dev.txt -o migrations/requirements.txt
+	$(LOCK) --group audit -o requirements/audit.txt
 	$(LOCK) --group sam -o requirements/sam.txt
 	$(LOCK) --group checkov -o requirements/checkov.txt
 	$(LOCK:3.11=3.13) --group bench -o requirements/bench.txt
 
+LOCKS := layers/common/requirements.txt migrations/requirements.txt $(sort $(wildcard requirements/*.txt))
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	--python-version 3.11 pyproject.toml
 DESCRIBE := PYTHONPATH=functions:layers/common/python $(BIN)/python scripts/openapi.py
