@@ -2,14 +2,13 @@
 
 from collections import defaultdict
 from typing import Final, NamedTuple
-from urllib.parse import urlsplit
 
 from bench import workload
 from bench.figures import Spread, spread
 from bench.progress import Progress
-from bench.proxy import CountingProxy
 from bench.runtime import Answer, Environment, FunctionError
 from bench.targets import FLOOR, NOOP, PEER, PROJECT, RESOURCES, Target, token, variables
+from tests.support.postgres_proxy import PostgresProxy
 
 BURST: Final = 10
 WARM_UP: Final = 10
@@ -104,19 +103,19 @@ def _bursts(client: _Client, kind: workload.Kind, repeats: int) -> dict[str, lis
 
 def _round_trips(client: _Client, name: str, url: str, kind: workload.Kind) -> tuple[int, float]:
     """Return the round trips of a connection and first request, and of each one after it."""
-    parts = urlsplit(url)
-    proxy = CountingProxy(str(parts.hostname), int(parts.port or 0))
     measured = client.environments.pop(name)
-    try:
-        client.start(name, parts._replace(netloc=f"{parts.username}@127.0.0.1:{proxy.port}").geturl())
-        client.send(name, kind)
-        first = proxy.round_trips
-        for _ in range(TRIPS):
+    with PostgresProxy(url).running() as proxy:
+        try:
+            client.start(name, proxy.url)
             client.send(name, kind)
-    finally:
-        # It has not started where that is what failed.
-        if proxied := client.environments.pop(name, None):
-            proxied.close()
-        client.environments[name] = measured
-        proxy.close()
-    return first, (proxy.round_trips - first) / TRIPS
+            first = proxy.round_trips
+            for _ in range(TRIPS):
+                client.send(name, kind)
+            # Before the connection is closed, which is not a part of a request.
+            later = proxy.round_trips - first
+        finally:
+            # There is no environment if its start failed.
+            if proxied := client.environments.pop(name, None):
+                proxied.close()
+            client.environments[name] = measured
+    return first, later / TRIPS

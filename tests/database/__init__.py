@@ -1,1 +1,1 @@
-"""What goes over the wire to PostgreSQL, and what becomes of it when something breaks."""
+"""What the functions send to PostgreSQL, and what happens when something breaks."""

@@ -1,4 +1,4 @@
-"""The functions, with a wire between them and PostgreSQL that can be read and broken."""
+"""The functions, with a proxy between them and PostgreSQL that records messages and injects faults."""
 
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
@@ -6,26 +6,26 @@ from typing import TYPE_CHECKING
 import pytest
 
 from tests.support.data import Database
-from tests.support.wire import Wire
+from tests.support.postgres_proxy import PostgresProxy
 
 if TYPE_CHECKING:
     from common.database import Session
 
 
 @pytest.fixture
-def wire(database: Database) -> Iterator[Wire]:
-    """Return a wire to the database of this worker."""
-    with Wire(database.url).running() as wire:
-        yield wire
+def proxy(database: Database) -> Iterator[PostgresProxy]:
+    """Return a proxy to the database of this worker."""
+    with PostgresProxy(database.url).running() as proxy:
+        yield proxy
 
 
 @pytest.fixture
-def session(wire: Wire, monkeypatch: pytest.MonkeyPatch) -> Iterator["Session"]:
-    """Return a session over the wire that the functions use; it has no connection yet."""
+def session(proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch) -> Iterator["Session"]:
+    """Return the session that the functions use. It leads through the proxy and has no connection yet."""
     # It reads the environment, which is not there yet when pytest imports this file.
     from common import database  # noqa: PLC0415
 
-    monkeypatch.setenv("DATABASE_URL", wire.url)
+    monkeypatch.setenv("DATABASE_URL", proxy.url)
     session = database.Session()
     monkeypatch.setattr(database, "_session", session)
     yield session

@@ -18,12 +18,12 @@ from common.errors import UnavailableError, UnknownOutcomeError
 from tests.support.ask import ask
 from tests.support.data import Database, connect
 from tests.support.lambdas import Context, call
-from tests.support.wire import READY, Fault, Wire, error
+from tests.support.postgres_proxy import READY, Fault, PostgresProxy, error_response
 
-LOST_QUERY = Fault(reaches_server=False, answer=lambda _: b"")
-LOST_ANSWER = Fault(answer=lambda _: b"")
+LOST_QUERY = Fault(reaches_server=False, response=lambda _: b"")
+LOST_ANSWER = Fault(response=lambda _: b"")
 CLOSED_AFTERWARDS = Fault()
-SILENCE = Fault(reaches_server=False, answer=lambda _: b"", closes=False)
+SILENCE = Fault(reaches_server=False, response=lambda _: b"", closes=False)
 NEVER_MIND = "SELECT 1"
 
 # Whatever the state that a statement fails with, the test says how often: a sequence outlives a rollback.
@@ -72,85 +72,93 @@ def assert_works(session: Session) -> None:
 
 
 @pytest.mark.parametrize("fault", [LOST_QUERY, LOST_ANSWER])
-def test_a_read_that_breaks_is_done_again(fault: Fault, session: Session, wire: Wire) -> None:
-    wire.faults = [fault]
+def test_a_read_that_breaks_is_done_again(fault: Fault, session: Session, proxy: PostgresProxy) -> None:
+    proxy.faults = [fault]
     assert_works(session)
-    assert wire.statements == [NEVER_MIND, NEVER_MIND]
-    assert wire.connections == 2
+    assert proxy.statements == [NEVER_MIND, NEVER_MIND]
+    assert proxy.connections == 2
 
 
-def test_a_read_that_breaks_twice_is_unavailable_and_the_next_one_works(session: Session, wire: Wire) -> None:
-    wire.faults = [LOST_ANSWER, LOST_ANSWER]
+def test_a_read_that_breaks_twice_is_unavailable_and_the_next_one_works(
+    session: Session, proxy: PostgresProxy
+) -> None:
+    proxy.faults = [LOST_ANSWER, LOST_ANSWER]
     with pytest.raises(UnavailableError):
         ask(session, NEVER_MIND)
-    assert len(wire.statements) == 2
+    assert len(proxy.statements) == 2
     assert_works(session)
 
 
 @pytest.mark.parametrize(("fault", "written"), [(LOST_QUERY, 0), (LOST_ANSWER, 1)])
 def test_a_write_that_breaks_is_never_sent_again(
-    fault: Fault, written: int, session: Session, wire: Wire, owner: int, database: Database
+    fault: Fault, written: int, session: Session, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
-    wire.faults = [fault]
+    proxy.faults = [fault]
     with pytest.raises(UnknownOutcomeError):
         write(session, owner)
-    assert len(wire.statements) == 1
+    assert len(proxy.statements) == 1
     assert posts(database) == written
     assert_works(session)
 
 
 @pytest.mark.usefixtures("session")
 def test_a_client_learns_that_its_write_may_have_been_done(
-    wire: Wire, owner: int, database: Database
+    proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
-    wire.faults = [LOST_ANSWER]
+    proxy.faults = [LOST_ANSWER]
     assert call("create_post", user=owner).status == 504
     assert posts(database) == 1
     assert call("create_post", user=owner).status == 201
 
 
-def test_an_answer_that_stops_in_the_middle_is_a_broken_one(session: Session, wire: Wire, owner: int) -> None:
-    wire.faults = [Fault(answer=lambda answer: answer[:-9])]
+def test_an_answer_that_stops_in_the_middle_is_a_broken_one(
+    session: Session, proxy: PostgresProxy, owner: int
+) -> None:
+    proxy.faults = [Fault(response=lambda response: response[:-9])]
     with pytest.raises(UnknownOutcomeError):
         write(session, owner)
     assert_works(session)
 
 
 def test_a_connection_that_was_closed_while_idle_is_not_used(
-    session: Session, wire: Wire, owner: int, database: Database
+    session: Session, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
-    wire.faults = [CLOSED_AFTERWARDS]
+    proxy.faults = [CLOSED_AFTERWARDS]
     assert_works(session)
-    wire.wait_until_closed()
+    proxy.wait_until_closed()
     assert write(session, owner) == [[1]]
     assert posts(database) == 1
-    assert wire.connections == 2
+    assert proxy.connections == 2
 
 
-def test_what_an_answer_nobody_could_read_leaves_behind_is_nobody_s_row(session: Session, wire: Wire) -> None:
+def test_what_an_answer_nobody_could_read_leaves_behind_is_nobody_s_row(
+    session: Session, proxy: PostgresProxy
+) -> None:
     with pytest.raises(ValueError, match="seven"):
         ask(session, "VALUES ('seven'), ('8')")
     assert_works(session)
-    assert wire.connections == 2
+    assert proxy.connections == 2
 
 
 def test_a_backend_that_was_ended_while_idle_is_not_used(
-    session: Session, wire: Wire, owner: int, database: Database
+    session: Session, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
     [[pid]] = ask(session, "SELECT pg_backend_pid()")
     database.run("SELECT pg_terminate_backend(:pid, 5000)", pid=pid)
-    wire.wait_until_closed()
+    proxy.wait_until_closed()
     assert write(session, owner) == [[1]]
     assert posts(database) == 1
 
 
-def test_a_connection_is_renewed_before_the_proxy_would_close_it(session: Session, wire: Wire) -> None:
+def test_a_connection_is_renewed_before_the_proxy_would_close_it(
+    session: Session, proxy: PostgresProxy
+) -> None:
     assert_works(session)
     assert_works(session)
-    assert wire.connections == 1
+    assert proxy.connections == 1
     session.recycle_at = 0.0
     assert_works(session)
-    assert wire.connections == 2
+    assert proxy.connections == 2
 
 
 def test_nobody_listens(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -180,33 +188,35 @@ def test_a_server_that_is_back_in_a_moment_is_waited_for(
     assert 0 < pauses[0] < 1
 
 
-def test_the_database_is_not_there(session: Session, wire: Wire, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_database_is_not_there(
+    session: Session, proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(session, "settings", session.settings._replace(name="nowhere"))
     with pytest.raises(UnavailableError, match="nowhere"):
         ask(session, NEVER_MIND, writes=True)
-    assert wire.connections == 2
-    assert wire.statements == []
+    assert proxy.connections == 2
+    assert proxy.statements == []
 
 
 @pytest.mark.usefixtures("session")
 def test_a_client_is_told_to_come_back_when_nothing_was_done(
-    session: Session, wire: Wire, owner: int, monkeypatch: pytest.MonkeyPatch
+    session: Session, proxy: PostgresProxy, owner: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = session.settings
     monkeypatch.setattr(session, "settings", settings._replace(name="nowhere"))
     answer = call("create_post", user=owner)
     assert answer.status == 503
     assert answer.headers["Retry-After"] == ["1"]
-    assert wire.statements == []
+    assert proxy.statements == []
     monkeypatch.setattr(session, "settings", settings)
     assert call("create_post", user=owner).status == 201
 
 
 def test_a_server_that_says_nothing_is_given_up(
-    session: Session, wire: Wire, monkeypatch: pytest.MonkeyPatch
+    session: Session, proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert_works(session)
-    wire.faults = [SILENCE, SILENCE]
+    proxy.faults = [SILENCE, SILENCE]
     with monkeypatch.context() as patched:
         patched.setattr(common_database, "WAIT_SECONDS", 0.05)
         with pytest.raises(UnavailableError):
@@ -214,40 +224,40 @@ def test_a_server_that_says_nothing_is_given_up(
     assert_works(session)
 
 
-def test_no_statement_is_waited_for_longer_than_there_is_time(session: Session, wire: Wire) -> None:
+def test_no_statement_is_waited_for_longer_than_there_is_time(session: Session, proxy: PostgresProxy) -> None:
     assert_works(session)  # over a connection that was made with all the time there is
-    wire.faults = [SILENCE, SILENCE]
+    proxy.faults = [SILENCE, SILENCE]
     deadline.begin(Context(milliseconds=1_200))
     begin = time.monotonic()
     with pytest.raises(UnavailableError):
         ask(session, NEVER_MIND)
     assert time.monotonic() - begin < common_database.WAIT_SECONDS / 2
-    assert len(wire.statements) == 2
+    assert len(proxy.statements) == 2
 
 
-def test_no_statement_begins_when_the_time_is_up(session: Session, wire: Wire) -> None:
+def test_no_statement_begins_when_the_time_is_up(session: Session, proxy: PostgresProxy) -> None:
     deadline.begin(Context(milliseconds=1_000))
     with pytest.raises(UnavailableError):
         ask(session, NEVER_MIND)
-    assert wire.connections == 0
+    assert proxy.connections == 0
 
 
 @pytest.mark.parametrize("state", ["40P01", "40001", "23502", "23503", "23505"])
 def test_a_statement_that_lost_a_race_is_run_again_over_the_same_connection(
-    state: str, session: Session, wire: Wire, attempts: Database
+    state: str, session: Session, proxy: PostgresProxy, attempts: Database
 ) -> None:
     assert ask(session, FAILING, state, 1, writes=True) == [[1]]
     assert attempts.value("SELECT last_value FROM attempts") == 2
-    assert wire.connections == 1
+    assert proxy.connections == 1
 
 
 @pytest.mark.parametrize("state", ["25006", "53300", "57P01", "57P02", "57P03"])
 def test_a_statement_that_came_to_the_wrong_server_is_run_again_over_another_connection(
-    state: str, session: Session, wire: Wire, attempts: Database
+    state: str, session: Session, proxy: PostgresProxy, attempts: Database
 ) -> None:
     assert ask(session, FAILING, state, 1, writes=True) == [[1]]
     assert attempts.value("SELECT last_value FROM attempts") == 2
-    assert wire.connections == 2
+    assert proxy.connections == 2
 
 
 @pytest.mark.parametrize("state", ["40P01", "25006", "23503"])
@@ -260,13 +270,13 @@ def test_a_statement_is_run_twice_and_no_more(state: str, session: Session, atte
 
 @pytest.mark.parametrize("state", ["55P03", "57014"])
 def test_a_statement_that_takes_too_long_is_not_run_again(
-    state: str, session: Session, wire: Wire, attempts: Database
+    state: str, session: Session, proxy: PostgresProxy, attempts: Database
 ) -> None:
     with pytest.raises(UnavailableError):
         ask(session, FAILING, state, 1)
     assert attempts.value("SELECT last_value FROM attempts") == 1
     assert_works(session)
-    assert wire.connections == 1
+    assert proxy.connections == 1
 
 
 @pytest.mark.parametrize("state", ["08006", "08P01"])
@@ -290,31 +300,33 @@ def test_a_mistake_of_ours_is_not_taken_for_a_fault(state: str, session: Session
 
 
 def test_a_server_that_goes_down_before_it_has_done_anything_is_left_for_another(
-    session: Session, wire: Wire, owner: int, database: Database
+    session: Session, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
-    wire.faults = [Fault(reaches_server=False, answer=lambda _: error("FATAL", "57P01"))]
+    proxy.faults = [Fault(reaches_server=False, response=lambda _: error_response("FATAL", "57P01"))]
     assert write(session, owner) == [[1]]
     assert posts(database) == 1
-    assert wire.connections == 2
+    assert proxy.connections == 2
 
 
 def test_a_server_that_goes_down_after_the_statement_has_perhaps_committed_it(
-    session: Session, wire: Wire, owner: int, database: Database
+    session: Session, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
-    wire.faults = [Fault(answer=lambda answer: answer.removesuffix(READY) + error("FATAL", "57P01"))]
+    proxy.faults = [
+        Fault(response=lambda response: response.removesuffix(READY) + error_response("FATAL", "57P01"))
+    ]
     with pytest.raises(UnknownOutcomeError):
         write(session, owner)
     assert posts(database) == 1
-    assert len(wire.statements) == 1
+    assert len(proxy.statements) == 1
     assert_works(session)
 
 
-def test_a_server_that_fails_for_a_reason_of_its_own_is_left(session: Session, wire: Wire) -> None:
-    wire.faults = [Fault(reaches_server=False, answer=lambda _: error("FATAL", "XX000"))]
+def test_a_server_that_fails_for_a_reason_of_its_own_is_left(session: Session, proxy: PostgresProxy) -> None:
+    proxy.faults = [Fault(reaches_server=False, response=lambda _: error_response("FATAL", "XX000"))]
     with pytest.raises(RefusedError):
         ask(session, NEVER_MIND)
     assert_works(session)
-    assert wire.connections == 2
+    assert proxy.connections == 2
 
 
 def test_the_old_writer_of_a_failover_is_left_for_the_new_one(
@@ -344,7 +356,7 @@ def test_a_statement_that_runs_into_the_limit_of_the_server_is_unavailable(
 
 
 def test_the_victim_of_a_deadlock_is_run_again(
-    session: Session, wire: Wire, owner: int, database: Database
+    session: Session, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
     first, gate, second = (database.add_post(owner) for _ in range(3))
     name = database.value("SELECT current_database()")
@@ -365,11 +377,11 @@ def test_the_victim_of_a_deadlock_is_run_again(
         theirs.result()
         other.run("COMMIT")
         assert mine.result() == [[first], [gate], [second]]
-    assert wire.statements == [NEVER_MIND, lock_all, lock_all]
+    assert proxy.statements == [NEVER_MIND, lock_all, lock_all]
 
 
 def test_a_vote_on_a_post_that_is_deleted_meanwhile_finds_no_post(
-    session: Session, wire: Wire, owner: int, database: Database
+    session: Session, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
     assert session.connection is None
     post_id = database.add_post(owner)
@@ -379,7 +391,7 @@ def test_a_vote_on_a_post_that_is_deleted_meanwhile_finds_no_post(
         other.run("DELETE FROM posts WHERE id = :post_id", post_id=post_id)
         other.run("COMMIT")
         assert vote.result() == [(False, False)]
-    assert len(wire.statements) == 2
+    assert len(proxy.statements) == 2
 
 
 @contextmanager

@@ -11,7 +11,7 @@ from common.database import Session
 from tests.support.ask import ask
 from tests.support.data import PASSWORD, Database
 from tests.support.lambdas import call
-from tests.support.wire import Wire
+from tests.support.postgres_proxy import PostgresProxy
 
 FORM = f"username=ada%40example.com&password={PASSWORD.replace(' ', '+')}"
 NEW_USER = {"email": "eve@example.com", "password": PASSWORD}
@@ -119,33 +119,33 @@ def test_a_request_takes_one_round_trip_and_two_around_a_password(
     status: int,
     number: int,
     names: dict[str, int],
-    wire: Wire,
+    proxy: PostgresProxy,
     session: Session,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(passwords, "COST", 4)
     monkeypatch.setattr(passwords, "NOBODY", passwords.hash_password("x"))
     ask(session, "SELECT 1")
-    assert wire.round_trips == 2
-    wire.reset()
+    assert proxy.round_trips == 2
+    proxy.reset()
     assert send(event, changes, names) == status
-    assert wire.round_trips == number
-    assert [message.kind for message in wire.messages] == list("PBES") * number
-    assert wire.connections == 0
+    assert proxy.round_trips == number
+    assert [message.kind for message in proxy.messages] == list("PBES") * number
+    assert proxy.connections == 0
 
 
 @pytest.mark.usefixtures("session")
 def test_nothing_that_is_sent_pins_a_session_of_rds_proxy(
-    names: dict[str, int], wire: Wire, monkeypatch: pytest.MonkeyPatch
+    names: dict[str, int], proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(passwords, "COST", 4)
     monkeypatch.setattr(passwords, "NOBODY", passwords.hash_password("x"))
     for event, changes, _ in REQUESTS + WITH_PASSWORD:
         send(event, changes, names)
-    startup, *messages = wire.messages
+    startup, *messages = proxy.messages
     assert {message.kind for message in messages} == set("PBES")
-    assert len(wire.statements) == len(REQUESTS) + 2 * len(WITH_PASSWORD)
-    for statement in wire.statements:
+    assert len(proxy.statements) == len(REQUESTS) + 2 * len(WITH_PASSWORD)
+    for statement in proxy.statements:
         assert not PINS.search(statement), statement
         assert len(statement) < LONGEST_STATEMENT
     # A statement or a portal with a name would outlive the request.
@@ -176,6 +176,6 @@ def test_a_statement_that_pins_would_be_seen(statement: str) -> None:
 
 @pytest.mark.parametrize("event", ["welcome", "openapi", "docs"])
 @pytest.mark.usefixtures("session")
-def test_the_documentation_needs_no_database(event: str, wire: Wire) -> None:
+def test_the_documentation_needs_no_database(event: str, proxy: PostgresProxy) -> None:
     assert call(event).status == 200
-    assert wire.connections == 0
+    assert proxy.connections == 0

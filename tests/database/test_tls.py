@@ -12,13 +12,13 @@ from common.errors import UnavailableError
 from tests.support.ask import ask
 from tests.support.certificates import Authority
 from tests.support.data import Database
-from tests.support.wire import Wire
+from tests.support.postgres_proxy import PostgresProxy
 
 SSL_REQUEST = b"\0\0\0\x08\x04\xd2\x16\x2f"
 
 
-class EncryptedWire(Wire):
-    """A wire to a server that takes TLS, or that says it does not."""
+class EncryptedProxy(PostgresProxy):
+    """A proxy that accepts TLS connections, or that refuses TLS."""
 
     def __init__(self, url: str, context: ssl.SSLContext | None) -> None:
         super().__init__(url)
@@ -54,21 +54,21 @@ def trusting(authority: Authority) -> Iterator[str]:
         yield f"?sslmode=verify-full&sslrootcert={path}"
 
 
-def session_over(wire: Wire, options: str, monkeypatch: pytest.MonkeyPatch) -> Session:
-    monkeypatch.setenv("DATABASE_URL", wire.url.replace("127.0.0.1", "localhost") + options)
+def session_over(proxy: PostgresProxy, options: str, monkeypatch: pytest.MonkeyPatch) -> Session:
+    monkeypatch.setenv("DATABASE_URL", proxy.url.replace("127.0.0.1", "localhost") + options)
     return Session()
 
 
 def test_statements_run_over_one_encrypted_connection(
     authority: Authority, trusting: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    with EncryptedWire(database.url, authority.server_context("localhost")).running() as wire:
-        session = session_over(wire, trusting, monkeypatch)
+    with EncryptedProxy(database.url, authority.server_context("localhost")).running() as proxy:
+        session = session_over(proxy, trusting, monkeypatch)
         for number in (1, 2, 3):
             assert ask(session, "SELECT $1::integer", number) == [[number]]
         session.disconnect()
-    assert wire.connections == 1
-    assert len(wire.statements) == 3
+    assert proxy.connections == 1
+    assert len(proxy.statements) == 3
 
 
 @pytest.mark.parametrize("host", ["localhost", "elsewhere"])
@@ -76,22 +76,22 @@ def test_a_server_that_cannot_prove_its_name_gets_nothing(
     host: str, authority: Authority, trusting: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signer = authority if host == "elsewhere" else Authority()
-    with EncryptedWire(database.url, signer.server_context(host)).running() as wire:
-        session = session_over(wire, trusting, monkeypatch)
+    with EncryptedProxy(database.url, signer.server_context(host)).running() as proxy:
+        session = session_over(proxy, trusting, monkeypatch)
         with pytest.raises(UnavailableError, match="CERTIFICATE_VERIFY_FAILED"):
             ask(session, "SELECT 1")
-    assert wire.messages == []
+    assert proxy.messages == []
 
 
 def test_a_server_without_tls_gets_nothing(
     trusting: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    wire = EncryptedWire(database.url, None)
-    with wire.running():
-        session = session_over(wire, trusting, monkeypatch)
+    proxy = EncryptedProxy(database.url, None)
+    with proxy.running():
+        session = session_over(proxy, trusting, monkeypatch)
         with pytest.raises(UnavailableError):
             ask(session, "SELECT 1")
-    assert wire.plain == b""
+    assert proxy.plain == b""
 
 
 def test_the_password_may_be_a_token_of_aws(
@@ -104,8 +104,8 @@ def test_the_password_may_be_a_token_of_aws(
         raise aws.AwsError("no credentials")
 
     monkeypatch.setattr(aws, "rds_auth_token", sign)
-    with EncryptedWire(database.url, authority.server_context("localhost")).running() as wire:
-        session = session_over(wire, f"{trusting}&auth=iam", monkeypatch)
+    with EncryptedProxy(database.url, authority.server_context("localhost")).running() as proxy:
+        session = session_over(proxy, f"{trusting}&auth=iam", monkeypatch)
         with pytest.raises(UnavailableError, match="no credentials"):
             ask(session, "SELECT 1")
         monkeypatch.setattr(aws, "rds_auth_token", lambda *_: "token")

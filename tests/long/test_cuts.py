@@ -1,4 +1,4 @@
-"""Connections that are cut before, during and after statements, under load and on the wire itself."""
+"""Connections that a proxy in front of PostgreSQL cuts before, during and after statements, under load."""
 
 import re
 import time
@@ -13,13 +13,13 @@ from tests.long.conftest import DATABASE
 from tests.long.system import MIXED, READS, Record, assert_kept, written_titles
 from tests.long.traffic import NOTHING_DONE, UNKNOWN, Actor, Traffic, populate
 from tests.support.data import Database
+from tests.support.postgres_proxy import Fault, PostgresProxy
 from tests.support.served import Served, served
-from tests.support.wire import Fault, Wire
 
 CUTS = {
-    "before the statement": Fault(reaches_server=False, answer=lambda _: b""),
-    "during the answer": Fault(answer=lambda answer: answer[: len(answer) // 2]),
-    "after the statement, before the answer": Fault(answer=lambda _: b""),
+    "before the statement": Fault(reaches_server=False, response=lambda _: b""),
+    "during the answer": Fault(response=lambda response: response[: len(response) // 2]),
+    "after the statement, before the answer": Fault(response=lambda _: b""),
     "after the answer": Fault(),
 }
 CLIENTS = 4
@@ -31,37 +31,37 @@ TITLE = re.compile(rb"[0-9a-f]{32}")
 @pytest.fixture(scope="module")
 def cut_system(
     cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Served, Wire, str]]:
-    """Return a gateway, the wire between it and PostgreSQL, and the URL of the database past the wire."""
+) -> Iterator[tuple[Served, PostgresProxy, str]]:
+    """Return a gateway, the proxy between it and PostgreSQL, and the URL of the database itself."""
     cluster.create_database(DATABASE)
     url = cluster.url(DATABASE)
     with (
-        Wire(url).running() as wire,
-        served(wire.url, tmp_path_factory.mktemp("gateway") / "log") as gateway,
+        PostgresProxy(url).running() as proxy,
+        served(proxy.url, tmp_path_factory.mktemp("gateway") / "log") as gateway,
     ):
-        yield gateway, wire, url
+        yield gateway, proxy, url
 
 
 @pytest.mark.parametrize("place", CUTS)
 def test_a_write_is_never_sent_twice_when_it_may_have_been_done(
-    place: str, cut_system: tuple[Served, Wire, str], key: Key
+    place: str, cut_system: tuple[Served, PostgresProxy, str], key: Key
 ) -> None:
-    gateway, wire, url = cut_system
+    gateway, proxy, url = cut_system
     with Database(url) as database:
         people = populate(database, CLIENTS, key)
     traffic = Traffic(Actor(gateway.url, person, people, MIXED) for person in people)
     traffic.start(most=30)
     traffic.join()
     before = gateway.workers()
-    wire.reset()
+    proxy.reset()
     traffic.start()
     begin = time.monotonic()
     number = 0
     while time.monotonic() < begin + SECONDS:
-        wire.faults.append(CUTS[place])
+        proxy.faults.append(CUTS[place])
         number += 1
         time.sleep(EVERY_SECONDS)
-    while wire.faults:
+    while proxy.faults:
         time.sleep(EVERY_SECONDS)
     end = time.monotonic()
     time.sleep(2)
@@ -77,7 +77,7 @@ def test_a_write_is_never_sent_twice_when_it_may_have_been_done(
     # A read that breaks is sent again; that both attempts are cut is rare, and known to the reader.
     assert record.reads[200] > 20 * record.reads[NOTHING_DONE]
     # A post that is written has one such text among its parameters, one that is edited two.
-    found = [TITLE.findall(message.payload) for message in list(wire.messages) if message.kind == "B"]
+    found = [TITLE.findall(message.payload) for message in list(proxy.messages) if message.kind == "B"]
     sent = Counter(texts[0].decode() for texts in found if len(texts) == 1)
     written = written_titles(url)
     for outcome in outcomes:

@@ -1,4 +1,4 @@
-"""A TCP proxy before PostgreSQL that reads what the client says, counts round trips and breaks things.
+"""A TCP proxy in front of PostgreSQL: records messages, counts round trips, injects faults.
 
 https://www.postgresql.org/docs/current/protocol-message-formats.html
 """
@@ -9,66 +9,80 @@ import struct
 import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from typing import NamedTuple
+from typing import NamedTuple, Self
 from urllib.parse import urlsplit
 
-READY = b"Z\0\0\0\5I"  # the end of every answer to a statement in autocommit
-TERMINATE = b"X\0\0\0\4"  # which nobody answers
+READY = b"Z\0\0\0\5I"  # ReadyForQuery: the end of every response to a statement in autocommit
+TERMINATE = b"X\0\0\0\4"  # the server does not respond to it
 
 
 class Message(NamedTuple):
-    """One message of the client; its start-up message has no kind."""
+    """One message of the client. The kind is its first letter; messages before the login have none."""
 
     kind: str
     payload: bytes
 
 
 class Fault(NamedTuple):
-    """What happens to the next statement, after which the connection is closed, or held and nothing said."""
+    """What happens to one statement.
+
+    Attributes:
+        reaches_server: whether the server runs the statement.
+        response: returns what the client receives instead of the server's response.
+        closes: whether the connection is closed afterwards; otherwise it stays open and silent.
+
+    """
 
     reaches_server: bool = True
-    answer: Callable[[bytes], bytes] = lambda answer: answer
+    response: Callable[[bytes], bytes] = lambda response: response
     closes: bool = True
 
 
-def error(severity: str, sqlstate: str, message: str = "injected") -> bytes:
-    """Return the message with which a server reports an error."""
+def error_response(severity: str, sqlstate: str, message: str = "injected") -> bytes:
+    """Return the ErrorResponse message with which a server reports an error."""
     fields = {"S": severity, "V": severity, "C": sqlstate, "M": message}
     payload = "".join(f"{key}{value}\0" for key, value in fields.items()).encode() + b"\0"
     return b"E" + struct.pack("!i", len(payload) + 4) + payload
 
 
-class Wire:
-    """The proxy; `url` leads through it, and what it has seen is counted since the last `reset`."""
+class PostgresProxy:
+    """A proxy to the server at a URL.
+
+    Attributes:
+        url: the database's URL through the proxy.
+        faults: each is applied to one statement, the first one first.
+        connections, round_trips, messages: what the proxy has seen since the last `reset`.
+
+    """
 
     def __init__(self, url: str) -> None:
         parts = urlsplit(url)
-        self._upstream = (parts.hostname, parts.port or 5432)
+        self._server = (parts.hostname, parts.port or 5432)
         self._listener = socket.create_server(("127.0.0.1", 0))
         self._threads: list[threading.Thread] = []
+        # The threads wait for this socket too: it becomes readable when the proxy stops.
         self._stop, self._stopped = socket.socketpair()
-        self.url = parts._replace(
-            netloc=f"{parts.username}@127.0.0.1:{self._listener.getsockname()[1]}"
-        ).geturl()
+        port = self._listener.getsockname()[1]
+        self.url = parts._replace(netloc=f"{parts.username}@127.0.0.1:{port}").geturl()
         self.faults: list[Fault] = []
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was seen."""
+        """Forget what was seen so far."""
         self.connections = 0
         self.round_trips = 0
         self.messages: list[Message] = []
 
     @property
     def statements(self) -> list[str]:
-        """The SQL that was sent, in order."""
+        """The SQL text of each statement, in order."""
         texts = {"P": lambda payload: payload.split(b"\0")[1], "Q": lambda payload: payload[:-1]}
         return [texts[kind](payload).decode() for kind, payload in self.messages if kind in texts]
 
     @contextmanager
-    def running(self) -> Iterator["Wire"]:
-        """Take connections; at the end, close all."""
-        self._spawn(self._accept)
+    def running(self) -> Iterator[Self]:
+        """Accept connections until the end of the block; then close all."""
+        self._start_thread(self._accept)
         try:
             yield self
         finally:
@@ -79,11 +93,11 @@ class Wire:
             self._listener.close()
 
     def wait_until_closed(self) -> None:
-        """Return when every connection has been closed from one side."""
+        """Return when every connection is closed, by either side."""
         for thread in self._threads[1:]:
             thread.join()
 
-    def _spawn(self, work: Callable[[], None]) -> None:
+    def _start_thread(self, work: Callable[[], None]) -> None:
         thread = threading.Thread(target=work)
         self._threads.append(thread)
         thread.start()
@@ -92,50 +106,51 @@ class Wire:
         while self._listener in select.select([self._listener, self._stopped], [], [])[0]:
             client, _ = self._listener.accept()
             self.connections += 1
-            self._spawn(lambda client=client: self._serve(client))  # type: ignore[misc]  # one argument, bound
+            self._start_thread(lambda client=client: self._serve(client))  # type: ignore[misc]  # one argument, bound
 
     def _serve(self, client: socket.socket) -> None:
-        with client, socket.create_connection(self._upstream) as server, suppress(ConnectionError):
-            buffer, is_asking = b"", False
+        with client, socket.create_connection(self._server) as server, suppress(ConnectionError):
+            buffer, is_request = b"", False
             while True:
                 ready = select.select([client, server, self._stopped], [], [])[0]
                 if self._stopped in ready:
                     return
                 if client in ready:
                     data = client.recv(65536)
+                    # A round trip begins when the client sends after the server has sent.
                     if data != TERMINATE:
-                        self.round_trips += bool(data) and not is_asking
-                        is_asking = True
+                        self.round_trips += bool(data) and not is_request
+                        is_request = True
                     buffer, messages = _split(buffer + data)
                     self.messages += messages
-                    is_statement = not buffer and bool(messages) and messages[-1].kind == "S"
-                    if data and is_statement and self.faults:
-                        self._break(self.faults.pop(0), data, client, server)
+                    ends_with_sync = not buffer and bool(messages) and messages[-1].kind == "S"
+                    if data and ends_with_sync and self.faults:
+                        self._inject(self.faults.pop(0), data, client, server)
                         return
                     server.sendall(data)
                 else:
                     data = server.recv(65536)
-                    is_asking = False
+                    is_request = False
                     client.sendall(data)
                 if not data:
                     return
 
-    def _break(self, fault: Fault, data: bytes, client: socket.socket, server: socket.socket) -> None:
-        answer = b""
+    def _inject(self, fault: Fault, data: bytes, client: socket.socket, server: socket.socket) -> None:
+        response = b""
         if fault.reaches_server:
             server.sendall(data)
-            while not answer.endswith(READY):
-                answer += server.recv(65536)
-        client.sendall(fault.answer(answer))
+            while not response.endswith(READY):
+                response += server.recv(65536)
+        client.sendall(fault.response(response))
         if not fault.closes:
             select.select([client, self._stopped], [], [])
 
 
 def _split(data: bytes) -> tuple[bytes, list[Message]]:
-    """Take the whole messages off the beginning of what a client has sent; return the rest, and them."""
+    """Split what a client has sent into whole messages; return the rest, and the messages."""
     messages: list[Message] = []
     while True:
-        # The first message begins with its length, all others with a letter.
+        # Messages before the login begin with their length, all others with a letter.
         start = 0 if data[:1] == b"\0" else 1
         if len(data) < start + 4:
             return data, messages
