@@ -7,18 +7,36 @@ error and exit code 1; SIGINT and SIGTERM end a command in good order, with exit
 import argparse
 import os
 import signal
+import socket
 import sys
-from dataclasses import replace
-from pathlib import Path
 from types import FrameType
 
-from local.binaries import find_binaries
-from local.data_directory import cluster_directory, reset
 from local.errors import LocalRunError
-from local.postgres import DATABASE, Cluster, running_url
+from local.gateway.errors import ListenError, TemplateError
+from local.postgres import (
+    Cluster,
+    ClusterError,
+    ClusterInUseError,
+    ClusterNotRunningError,
+    ClusterStartError,
+    ClusterUnusableError,
+    cluster_directory,
+    reset,
+    running_url,
+)
+from local.postgres.binaries import find_binaries
+from local.project import PROJECT, installed_dependencies
 from local.settings import Settings, database
 
-PROJECT = Path(__file__).resolve().parent.parent
+DATABASE = "social"
+# What to do about an error that the packages of the local run describe without knowing about this command.
+_ADVICE: dict[type[Exception], str] = {
+    ClusterInUseError: "this project is already being served: stop its `make dev` first",
+    ClusterNotRunningError: "start it with `make dev`",
+    ClusterStartError: "`make reset` starts with an empty database",
+    ClusterUnusableError: "or set DATABASE_URL to use another database",
+    ListenError: "set PORT to another",
+}
 
 
 def main() -> int:
@@ -30,8 +48,9 @@ def main() -> int:
     signal.signal(signal.SIGTERM, _interrupt)
     try:
         return command(Settings.read())
-    except LocalRunError as error:
-        sys.stderr.write(f"error: {error}\n")
+    except (LocalRunError, ClusterError, ListenError, TemplateError) as error:
+        advice = _ADVICE.get(type(error))
+        sys.stderr.write(f"error: {error}{f'; {advice}' if advice else ''}\n")
         return 1
     except KeyboardInterrupt:
         return 0
@@ -39,19 +58,30 @@ def main() -> int:
 
 def _serve(settings: Settings) -> int:
     """Serve the API, with a cluster of our own unless there is a DATABASE_URL."""
-    from local.database import migrate  # noqa: PLC0415 - the other commands do without its imports
-    from local.server import bind, serve  # noqa: PLC0415
+    from local.gateway.server import bind  # noqa: PLC0415 - the other commands do without its imports
 
     with bind(settings.port) as listener:
         if settings.database_url:
-            migrate(settings.database_url)
-            serve(PROJECT, settings, listener)
+            _serve_on(settings.database_url, settings, listener)
         else:
             with Cluster(cluster_directory(PROJECT)) as cluster:
                 cluster.create_database(DATABASE)
-                migrate(cluster.url(DATABASE))
-                serve(PROJECT, replace(settings, database_url=cluster.url(DATABASE)), listener)
+                _serve_on(cluster.url(DATABASE), settings, listener)
     return 0
+
+
+def _serve_on(database_url: str, settings: Settings, listener: socket.socket) -> None:
+    """Bring a database up to date, then serve the API on it."""
+    from local.database import migrate  # noqa: PLC0415 - the other commands do without its imports
+    from local.gateway.application import Gateway  # noqa: PLC0415
+    from local.gateway.server import serve  # noqa: PLC0415
+
+    migrate(database_url)
+    variables = {"DATABASE_URL": database_url, "JWT_KEYS": settings.jwt_keys}
+    gateway = Gateway(
+        PROJECT / "template.yaml", {"Stage": "local"}, variables, installed_dependencies(PROJECT)
+    )
+    serve(gateway, listener)
 
 
 def _reset(settings: Settings) -> int:

@@ -10,9 +10,9 @@ import pg8000.native
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 from common.settings import DatabaseSettings
-from local.console import tell
 from local.database import reason
 from local.errors import LocalRunError
+from local.gateway.console import tell
 
 USERS, POSTS, VOTES = 200, 2_000, 20_000
 CHUNK = 500

@@ -1,12 +1,17 @@
 """A small project for the local run to serve, and the means to serve it."""
 
+import sysconfig
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import httpx
 
-from local.gateway import Gateway
+from local.gateway.application import Gateway
+
+# Values for the parameters of the sample's template, and the packages that its layer installs.
+PARAMETERS = {"Stage": "local"}
+DEPENDENCIES = Path(sysconfig.get_path("purelib"))
 
 TEMPLATE = """
 AWSTemplateFormatVersion: "2010-09-09"
@@ -173,12 +178,17 @@ def write_project(directory: Path) -> Path:
     return directory
 
 
+def gateway_for(project: Path, variables: Mapping[str, str]) -> Gateway:
+    """Return a gateway for a project; it has to be closed."""
+    return Gateway(project / "template.yaml", PARAMETERS, variables, DEPENDENCIES)
+
+
 @asynccontextmanager
 async def serving(
-    project: Path, overrides: Mapping[str, str] | None = None
+    project: Path, variables: Mapping[str, str] | None = None
 ) -> AsyncIterator[httpx.AsyncClient]:
     """Serve a project, without a socket, to the client that this gives; at the end no process is left."""
-    gateway = Gateway(project, overrides or {})
+    gateway = gateway_for(project, variables or {})
     transport = httpx.ASGITransport(app=gateway)
     try:
         async with httpx.AsyncClient(transport=transport, base_url="http://test", timeout=30) as client:

@@ -14,8 +14,8 @@ from pathlib import Path
 import httpx
 import pytest
 
-from local.data_directory import cluster_directory
-from tests.local.processes import alive, until
+from local.postgres.data_directory import cluster_directory
+from tests.support.processes import alive, until
 
 ROOT = Path(__file__).parents[2]
 LAYER = Path("layers/common/python/common")
@@ -110,7 +110,7 @@ def test_data_outlives_a_restart_until_a_reset(clone: Path) -> None:
         again = run(clone, "serve")
         assert again.returncode == 1
         assert one_line(again.stderr).endswith(
-            "is in use: this project is already being served (stop its `make dev` first)"
+            "is in use; this project is already being served: stop its `make dev` first"
         )
         url = session.get(do="environment").json()["variables"]["DATABASE_URL"]
         assert url.endswith("/social")
@@ -265,7 +265,7 @@ def test_orders_without_a_database_of_ours(clone: Path, order: str) -> None:
         assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     else:
         assert result.returncode == 1
-        assert one_line(result.stderr) == "error: the database is not running: start it with `make dev`"
+        assert one_line(result.stderr) == "error: the database is not running; start it with `make dev`"
 
 
 def test_a_database_of_somebody_else_is_not_emptied(clone: Path, database: str) -> None:

@@ -8,10 +8,10 @@ from pathlib import Path
 
 import pytest
 
-import local.postgres
+import local.postgres.cluster
 from common.keys import Key, parse_keys
-from local.data_directory import temporary_directory
 from local.postgres import Cluster
+from local.postgres.data_directory import temporary_directory
 from tests.long.system import System
 from tests.support import pgbouncer
 from tests.support.data import Database
@@ -49,9 +49,9 @@ def has_pooler() -> bool:
 def cluster() -> Iterator[Cluster]:
     """Return a PostgreSQL that keeps its data, and its port, over a restart."""
     directory = temporary_directory()
-    port = local.postgres._free_port()  # noqa: SLF001  # so that a restart finds it again
+    port = local.postgres.cluster._free_port()  # noqa: SLF001  # so that a restart finds it again
     with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
-        patch.setattr(local.postgres, "_free_port", lambda: port)
+        patch.setattr(local.postgres.cluster, "_free_port", lambda: port)
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
         yield stack.enter_context(Cluster(directory))
 

@@ -9,10 +9,10 @@ import pg8000.exceptions
 
 from common.keys import Key
 from local.postgres import Cluster
-from tests.local.processes import until
 from tests.long.traffic import NOTHING_DONE, UNKNOWN, Actor, Outcome, Person, Traffic, populate
 from tests.support.data import Database, connect
 from tests.support.pgbouncer import PgBouncer
+from tests.support.processes import until
 from tests.support.served import Served
 
 PEOPLE = 6

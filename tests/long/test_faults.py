@@ -15,11 +15,11 @@ from contextlib import contextmanager
 import pg8000.native
 import pytest
 
-from tests.local.processes import until
 from tests.long.conftest import DATABASE
 from tests.long.system import Record, System, wrong_counters
 from tests.long.traffic import Client, populate
 from tests.support.data import PASSWORD, Database, connect
+from tests.support.processes import until
 
 DEADLOCKS = 20
 BACKENDS = "pid <> pg_backend_pid() AND backend_type = 'client backend'"

@@ -11,8 +11,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
-from local.account import server_account
-from local.data_directory import temporary_directory
+from local.postgres.account import server_account
+from local.postgres.data_directory import temporary_directory
 
 HOST = "127.0.0.1"
 HOW_TO_GET_IT = (

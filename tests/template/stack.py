@@ -11,7 +11,7 @@ from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]
 from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]
 from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
 
-from local.intrinsics import Resolver
+from local.gateway.intrinsics import Resolver
 
 ROOT = Path(__file__).parents[2]
 NO_VALUE = {"Ref": "AWS::NoValue"}

@@ -1,0 +1,217 @@
+"""A REST API of API Gateway as an ASGI application: routes, authorizers, integrations, its own responses."""
+
+import asyncio
+import json
+import time
+import traceback
+import uuid
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from local.gateway.api import Api, MockIntegration
+from local.gateway.authorizer import TokenAuthorizer
+from local.gateway.console import log_access, tell
+from local.gateway.errors import TemplateError
+from local.gateway.events import Request, method_arn, proxy_event
+from local.gateway.responses import (
+    GatewayError,
+    MalformedResponseError,
+    Response,
+    gateway_response,
+    proxy_response,
+)
+from local.gateway.routes import Match, Router
+from local.gateway.sources import Sources
+from local.gateway.template import load_api
+from local.runtime.environment import FunctionError, FunctionTimeoutError, Invocation
+from local.runtime.functions import Functions
+from local.runtime.pool import ThrottledError
+
+Scope = MutableMapping[str, Any]
+Message = MutableMapping[str, Any]
+Receive = Callable[[], Awaitable[Message]]
+Send = Callable[[Message], Awaitable[None]]
+
+_MOST_BODY_BYTES = 10 * 1024 * 1024
+_MOST_PAYLOAD_BYTES = 6 * 1024 * 1024
+_BODILESS_STATUSES = frozenset({204, 304})
+
+
+class _DisconnectedError(Exception):
+    """The client has gone before it had sent its request."""
+
+
+@dataclass
+class _Served:
+    """Who answered a request, for the access log."""
+
+    function: str = ""
+
+
+class Gateway:
+    """Serves the API that a SAM template declares, as it is at each request.
+
+    `parameters` are values for parameters of the template, `variables` for environment variables that its
+    functions declare. `dependencies` is the directory with the packages that its layers install. Raises
+    `TemplateError` when the template cannot be read.
+    """
+
+    def __init__(
+        self,
+        template: Path,
+        parameters: Mapping[str, str],
+        variables: Mapping[str, str],
+        dependencies: Path,
+    ) -> None:
+        self._template = template
+        self._parameters = parameters
+        self._functions = Functions(variables, dependencies)
+        self._refreshing = asyncio.Lock()
+        self._watched: list[Path] = []
+        self._deploy(load_api(template, parameters))
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        """Answer one HTTP request."""
+        start = time.perf_counter()
+        request = Request.from_scope(scope)
+        served = _Served()
+        try:
+            response = await self._answer(request, receive, served)
+        except _DisconnectedError:
+            return
+        except Exception:
+            # A fault of the gateway itself: the developer gets the trace, the client no word of it.
+            traceback.print_exc()
+            response = gateway_response(self._api.gateway_responses, "DEFAULT_5XX")
+        await _send(response, request.request_id, send)
+        log_access(
+            request.method, request.path, response.status, time.perf_counter() - start, served.function
+        )
+
+    async def end_idle(self) -> None:
+        """End idle execution environments from time to time, until cancelled."""
+        await self._functions.end_idle()
+
+    async def close(self) -> None:
+        """End every execution environment; returns when none is left."""
+        await self._functions.kill()
+
+    def _deploy(self, api: Api) -> None:
+        self._api = api
+        self._router = Router(api.routes)
+        self._functions.replace(api.functions)
+        self._authorizers = {
+            name: TokenAuthorizer(authorizer, self._call) for name, authorizer in api.authorizers.items()
+        }
+        directories = {
+            path for function in api.functions.values() for path in (function.code, *function.layers)
+        }
+        if sorted(directories) != self._watched:
+            self._watched = sorted(directories)
+            self._sources = Sources(self._watched, [self._template])
+
+    async def _refresh(self) -> None:
+        """Serve what has been edited since the last request."""
+        async with self._refreshing:
+            changed = self._sources.changes()
+            if not changed:
+                return
+            api = self._api
+            if str(self._template) in changed:
+                try:
+                    api = await asyncio.to_thread(load_api, self._template, self._parameters)
+                except TemplateError as error:
+                    tell(f"still serving the last good template: {error}")
+            self._deploy(api)
+
+    async def _answer(self, request: Request, receive: Receive, served: _Served) -> Response:
+        """Return the response to a request, the gateway's own where something stands in the way."""
+        try:
+            return await self._dispatch(request, receive, served)
+        except GatewayError as error:
+            if error.__cause__:
+                tell(f"{error.kind}: {error.__cause__}")
+            kind = error.kind
+        except ThrottledError:
+            kind = "THROTTLED"
+        except FunctionTimeoutError as error:
+            tell(f"{served.function}: {error}")
+            kind = "INTEGRATION_TIMEOUT"
+        except (FunctionError, MalformedResponseError) as error:
+            tell(f"{served.function}: {error}")
+            kind = "DEFAULT_5XX"
+        return gateway_response(self._api.gateway_responses, kind)
+
+    async def _dispatch(self, request: Request, receive: Receive, served: _Served) -> Response:
+        await self._refresh()
+        match = self._router.match(request.method, request.path)
+        if match is None:
+            raise GatewayError("MISSING_AUTHENTICATION_TOKEN")
+        integration = match.route.integration
+        if isinstance(integration, MockIntegration):
+            headers = {"Content-Type": "application/json"} | dict(integration.headers)
+            return Response(integration.status, tuple(headers.items()), integration.body.encode())
+        context = await self._authorize(request, match)
+        body = await _read_body(request, receive)
+        event = _json(
+            proxy_event(self._api.stage, request, body, match, context, self._api.binary_media_types)
+        )
+        if len(event) > _MOST_PAYLOAD_BYTES:
+            raise GatewayError("REQUEST_TOO_LARGE")
+        return await self._integrate(integration, request, event, served)
+
+    async def _authorize(self, request: Request, match: Match) -> Mapping[str, Any] | None:
+        if match.route.authorizer is None:
+            return None
+        authorizer = self._authorizers[match.route.authorizer]
+        return await authorizer.authorize(
+            request.header(authorizer.header), method_arn(self._api.stage, request)
+        )
+
+    async def _integrate(self, function: str, request: Request, event: bytes, served: _Served) -> Response:
+        served.function = function
+        answer = await self._functions.invoke(
+            function, Invocation(request.request_id, request.trace_id, event)
+        )
+        served.function = f"{function} {'cold' if answer.cold else 'warm'}"
+        if len(answer.payload) > _MOST_PAYLOAD_BYTES:
+            raise MalformedResponseError(f"a response of {len(answer.payload)} bytes is too large")
+        return proxy_response(answer.payload)
+
+    async def _call(self, function: str, event: Mapping[str, str]) -> bytes:
+        """Call an authorizer's function."""
+        answer = await self._functions.invoke(function, Invocation(str(uuid.uuid4()), "", _json(event)))
+        return answer.payload
+
+
+def _json(event: Mapping[str, Any]) -> bytes:
+    return json.dumps(event, ensure_ascii=False).encode()
+
+
+async def _read_body(request: Request, receive: Receive) -> bytes:
+    """Return the whole body, of which never more than the limit is held."""
+    declared = request.header("Content-Length")
+    if declared.isdecimal() and int(declared) > _MOST_BODY_BYTES:
+        raise GatewayError("REQUEST_TOO_LARGE")
+    body = bytearray()
+    while True:
+        message = await receive()
+        if message["type"] == "http.disconnect":
+            raise _DisconnectedError
+        body += message.get("body", b"")
+        if len(body) > _MOST_BODY_BYTES:
+            raise GatewayError("REQUEST_TOO_LARGE")
+        if not message.get("more_body"):
+            return bytes(body)
+
+
+async def _send(response: Response, request_id: str, send: Send) -> None:
+    headers = [*response.headers, ("x-amzn-RequestId", request_id)]
+    body = b"" if response.status in _BODILESS_STATUSES else response.body
+    if response.status not in _BODILESS_STATUSES:
+        headers.append(("Content-Length", str(len(body))))
+    encoded = [(name.lower().encode("latin-1"), value.encode()) for name, value in headers]
+    await send({"type": "http.response.start", "status": response.status, "headers": encoded})
+    await send({"type": "http.response.body", "body": body})

@@ -1,0 +1,87 @@
+"""Reads the OpenAPI document, with Amazon's extensions, that a REST API is deployed from."""
+
+import re
+from collections.abc import Mapping
+from typing import Any
+
+from local.gateway.api import Authorizer, GatewayResponse, MockIntegration, Route
+
+_DEFAULT_TTL = 300
+_FUNCTION = re.compile(r":function:([^:/]+)")
+_INTEGRATION = "x-amazon-apigateway-integration"
+
+
+def read_routes(body: Mapping[str, Any]) -> tuple[Route, ...]:
+    """Return the methods of the API; ANY is the method of one that answers all."""
+    authorizers = read_authorizers(body)
+    return tuple(
+        Route(
+            method="ANY" if method == "x-amazon-apigateway-any-method" else method.upper(),
+            resource=path,
+            integration=_integration(operation[_INTEGRATION]),
+            authorizer=next(
+                (name for need in operation.get("security", []) for name in need if name in authorizers), None
+            ),
+        )
+        for path, methods in body["paths"].items()
+        for method, operation in methods.items()
+        if isinstance(operation, dict) and _INTEGRATION in operation
+    )
+
+
+def read_authorizers(body: Mapping[str, Any]) -> dict[str, Authorizer]:
+    """Return the Lambda authorizers of the API by the name that its methods call them."""
+    # OpenAPI 3 and 2 keep them in different places, and the translator writes either.
+    schemes = body.get("components", {}).get("securitySchemes", {}) or body.get("securityDefinitions", {})
+    authorizers = {}
+    for name, scheme in schemes.items():
+        authorizer = scheme.get("x-amazon-apigateway-authorizer", {})
+        function = _FUNCTION.search(authorizer.get("authorizerUri", ""))
+        if function:
+            authorizers[name] = Authorizer(
+                function=function[1],
+                header=scheme["name"],
+                pattern=authorizer.get("identityValidationExpression", ""),
+                ttl=float(authorizer.get("authorizerResultTtlInSeconds", _DEFAULT_TTL)),
+            )
+    return authorizers
+
+
+def read_gateway_responses(body: Mapping[str, Any]) -> dict[str, GatewayResponse]:
+    """Return the gateway responses that the API overrides, by their type."""
+    return {
+        kind: GatewayResponse(
+            status=int(response["statusCode"]) if "statusCode" in response else None,
+            headers=_headers(response.get("responseParameters", {})),
+            templates=response.get("responseTemplates", {}),
+        )
+        for kind, response in body.get("x-amazon-apigateway-gateway-responses", {}).items()
+    }
+
+
+def read_binary_media_types(body: Mapping[str, Any]) -> frozenset[str]:
+    """Return the media types that the API takes for binary, in lower case."""
+    declared = body.get("x-amazon-apigateway-binary-media-types", [])
+    return frozenset(media_type.lower() for media_type in declared)
+
+
+def _integration(declared: Mapping[str, Any]) -> MockIntegration | str:
+    if declared["type"] == "mock":
+        response = declared["responses"]["default"]
+        return MockIntegration(
+            status=int(response["statusCode"]),
+            headers=_headers(response.get("responseParameters", {})),
+            body=response.get("responseTemplates", {}).get("application/json", ""),
+        )
+    function = _FUNCTION.search(declared.get("uri", ""))
+    # An integration that is neither has no function to call, which is a fault of the gateway's configuration.
+    return function[1] if function else ""
+
+
+def _headers(parameters: Mapping[str, str]) -> dict[str, str]:
+    """Return the headers with a literal value, which stands in single quotes."""
+    return {
+        name.rpartition(".header.")[2]: value[1:-1]
+        for name, value in parameters.items()
+        if ".header." in name and value.startswith("'") and value.endswith("'")
+    }

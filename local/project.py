@@ -1,0 +1,16 @@
+"""Where this project keeps what the local run needs."""
+
+import sysconfig
+from pathlib import Path
+
+PROJECT = Path(__file__).resolve().parent.parent
+
+
+def installed_dependencies(project: Path) -> Path:
+    """Return the directory with the packages of the layer.
+
+    `make dev` installs the layer's lock file into a directory of its own. Until then, the packages of this
+    interpreter take its place.
+    """
+    own = project / ".local" / "layer" / "python"
+    return own if own.is_dir() else Path(sysconfig.get_path("purelib"))

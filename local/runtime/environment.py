@@ -1,0 +1,179 @@
+"""An execution environment: one process that runs one function, one request at a time."""
+
+import asyncio
+import json
+import os
+import socket
+import struct
+import subprocess
+import sys
+import uuid
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+from local.runtime.function import ACCOUNT, REGION, Function
+
+_LENGTH = struct.Struct("!I")
+_RESULT = b"+"
+_INIT_SECONDS = 30.0
+# Where functions log to, whatever this process's own sys.stderr has been made of.
+_STANDARD_ERROR = 2
+_WORKER = Path(__file__).with_name("worker.py")
+
+
+class FunctionError(Exception):
+    """The function could not be loaded, raised, or ended its process."""
+
+
+class FunctionTimeoutError(FunctionError):
+    """The function has used up its time and has been killed."""
+
+
+@dataclass(frozen=True)
+class Invocation:
+    """One request to a function: `event` is the JSON text that its handler gets, in UTF-8."""
+
+    request_id: str
+    trace_id: str
+    event: bytes
+
+    def encode(self, timeout: float) -> bytes:
+        """Return the frame's content for a worker; the handler has `timeout` seconds."""
+        ids = json.dumps({"request_id": self.request_id, "trace_id": self.trace_id, "timeout": timeout})
+        return b'%s, "event": %s}' % (ids[:-1].encode(), self.event)
+
+
+class ExecutionEnvironment:
+    """A worker process with the function loaded; made by `start`."""
+
+    def __init__(
+        self,
+        function: Function,
+        process: subprocess.Popen[bytes],
+        reader: asyncio.StreamReader,
+        writer: asyncio.StreamWriter,
+    ) -> None:
+        self._function = function
+        self._process = process
+        self._reader = reader
+        self._writer = writer
+
+    @classmethod
+    async def start(
+        cls, function: Function, overrides: Mapping[str, str], dependencies: Path
+    ) -> "ExecutionEnvironment":
+        """Start a process and return when it has loaded the function.
+
+        `overrides` are values for variables that the function declares. `dependencies` is the directory with
+        what its layers have installed. Raises `FunctionError` when the function cannot be loaded.
+        """
+        ours, theirs = socket.socketpair()
+        with theirs:
+            reader, writer = await asyncio.open_connection(sock=ours)
+            try:
+                process = _spawn(function, overrides, dependencies, theirs)
+            except OSError:
+                writer.close()
+                raise
+        environment = cls(function, process, reader, writer)
+        try:
+            async with asyncio.timeout(_INIT_SECONDS):
+                await environment._receive()
+        except BaseException as error:
+            environment.kill()
+            if isinstance(error, TimeoutError):
+                raise FunctionError(f"it was not loaded in {_INIT_SECONDS:g} s") from None
+            raise
+        return environment
+
+    @property
+    def alive(self) -> bool:
+        """Whether the process is still there; it may end by itself between two requests."""
+        return self._process.poll() is None
+
+    async def invoke(self, invocation: Invocation) -> bytes:
+        """Return the JSON text of what the handler returns.
+
+        Raises `FunctionError` when it raises or the process ends, and `FunctionTimeoutError` after the
+        function's timeout; the environment is unusable after the latter.
+        """
+        request = invocation.encode(self._function.timeout)
+        try:
+            async with asyncio.timeout(self._function.timeout):
+                self._writer.write(_LENGTH.pack(len(request)) + request)
+                await self._writer.drain()
+                return await self._receive()
+        except TimeoutError:
+            self.kill()
+            raise FunctionTimeoutError(f"it timed out after {self._function.timeout:g} s") from None
+        except asyncio.CancelledError:
+            # Its answer would be taken for the next request's.
+            self.kill()
+            raise
+
+    def kill(self) -> None:
+        """End the process as Lambda does: without notice, whatever it is doing."""
+        self._writer.close()
+        self._process.kill()
+        self._process.wait()
+        if self._process.stdin is not None:
+            self._process.stdin.close()
+
+    async def _receive(self) -> bytes:
+        try:
+            header = await self._reader.readexactly(_LENGTH.size)
+            frame = await self._reader.readexactly(*_LENGTH.unpack(header))
+        except (asyncio.IncompleteReadError, ConnectionError):
+            self.kill()
+            code = self._process.returncode
+            raise FunctionError(f"its process ended with exit code {code}") from None
+        if frame[:1] != _RESULT:
+            raise FunctionError(json.loads(frame[1:])["errorMessage"])
+        return frame[1:]
+
+
+def _spawn(
+    function: Function, overrides: Mapping[str, str], dependencies: Path, gateway: socket.socket
+) -> subprocess.Popen[bytes]:
+    order = {
+        "descriptor": gateway.fileno(),
+        "name": function.name,
+        "handler": function.handler,
+        "memory": function.memory,
+        "arn": f"arn:aws:lambda:{REGION}:{ACCOUNT}:function:{function.name}",
+        "code": str(function.code.resolve()),
+        "layers": [str((layer / "python").resolve()) for layer in function.layers],
+        "dependencies": [str(dependencies)] if function.layers else [],
+    }
+    return subprocess.Popen(  # noqa: S603 - our own interpreter and program
+        [sys.executable, "-I", "-S", "-X", "utf8", str(_WORKER), json.dumps(order)],
+        stdin=subprocess.PIPE,
+        stdout=_STANDARD_ERROR,
+        env=_variables(function, overrides),
+        pass_fds=[gateway.fileno()],
+        # Ctrl-C in the terminal is for the gateway, which lets running requests finish.
+        start_new_session=True,
+    )
+
+
+def _variables(function: Function, overrides: Mapping[str, str]) -> dict[str, str]:
+    """Return what the function declares and what the Lambda runtime adds to it, nothing of ours."""
+    declared = dict(function.environment)
+    declared.update((name, value) for name, value in overrides.items() if name in declared)
+    return declared | {
+        "AWS_DEFAULT_REGION": REGION,
+        "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
+        "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
+        "AWS_LAMBDA_FUNCTION_NAME": function.name,
+        "AWS_LAMBDA_FUNCTION_VERSION": "$LATEST",
+        "AWS_LAMBDA_INITIALIZATION_TYPE": "on-demand",
+        "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
+        "AWS_LAMBDA_LOG_STREAM_NAME": f"local/[$LATEST]{uuid.uuid4().hex}",
+        "AWS_REGION": REGION,
+        "LAMBDA_TASK_ROOT": str(function.code.resolve()),
+        "LANG": "en_US.UTF-8",
+        "PATH": os.defpath,
+        "TZ": ":UTC",
+        "_HANDLER": function.handler,
+    }

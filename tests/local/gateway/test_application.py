@@ -1,0 +1,353 @@
+"""The gateway as a client meets it, with real functions behind it."""
+
+import asyncio
+import json
+from collections.abc import AsyncIterator, Callable, Coroutine
+from pathlib import Path
+from typing import Any
+
+import httpx
+import pytest
+
+from local.gateway import application as module
+from tests.local.sample import ANSWERS, TEMPLATE, gateway_for, serving
+
+GOOD = {"Authorization": "good"}
+
+Steps = Callable[[httpx.AsyncClient], Coroutine[Any, Any, None]]
+
+
+def serve(project: Path, steps: Steps, **overrides: str) -> None:
+    async def run() -> None:
+        async with serving(project, overrides) as client:
+            await steps(client)
+
+    asyncio.run(run())
+
+
+def test_an_open_path(project: Path) -> None:
+    async def steps(client: httpx.AsyncClient) -> None:
+        for path in ("/open", "/open/"):
+            response = await client.put(path, params={"a": "1"}, content="é")
+            assert response.status_code == 200
+            event = response.json()
+            assert (event["path"], event["httpMethod"], event["body"]) == (path, "PUT", "é")
+            assert "authorizer" not in event["requestContext"]
+            assert response.headers["x-amzn-requestid"] == event["requestContext"]["requestId"]
+            assert response.headers["content-type"] == "application/json"
+
+    serve(project, steps)
+
+
+def test_overrides_reach_the_functions_that_declare_them(project: Path) -> None:
+    async def steps(client: httpx.AsyncClient) -> None:
+        variables = (await client.get("/open", params={"do": "environment"})).json()["variables"]
+        assert variables["DATABASE_URL"] == "postgresql://ours/social"
+        assert "JWT_KEYS" not in variables
+
+    serve(project, steps, DATABASE_URL="postgresql://ours/social", JWT_KEYS="{}")
+
+
+def test_a_protected_path(project: Path) -> None:
+    async def steps(client: httpx.AsyncClient) -> None:
+        response = await client.get("/things/a%2Fb", headers=GOOD)
+        event = response.json()
+        assert event["pathParameters"] == {"id": "a/b"}
+        authorizer = event["requestContext"]["authorizer"]
+        assert isinstance(authorizer.pop("integrationLatency"), int)
+        assert authorizer == {"principalId": "7", "user_id": "7", "calls": "1", "ok": "true"}
+        # Its policy is remembered and covers the other methods.
+        response = await client.post("/things", headers=GOOD)
+        assert response.json()["requestContext"]["authorizer"]["calls"] == "1"
+        response = await client.post("/things", headers={"Authorization": "good too"})
+        assert response.json()["requestContext"]["authorizer"]["calls"] == "2"
+
+    serve(project, steps)
+
+
+@pytest.mark.parametrize(
+    "headers", [{}, {"Authorization": ""}, {"Authorization": "bad"}, {"Authorization": "nobody"}]
+)
+def test_a_protected_path_without_a_token_that_counts(project: Path, headers: dict[str, str]) -> None:
+    async def steps(client: httpx.AsyncClient) -> None:
+        response = await client.get("/things/7", headers=headers)
+        assert response.status_code == 401
+        assert response.json() == {"detail": "Who are you?"}
+        assert response.headers["www-authenticate"] == "Bearer"
+
+    serve(project, steps)
+
+
+@pytest.mark.parametrize("token", ["broken", "nonsense"])
+def test_an_authorizer_at_fault(project: Path, token: str, capsys: pytest.CaptureFixture[str]) -> None:
+    async def steps(client: httpx.AsyncClient) -> None:
+        response = await client.get("/things/7", headers={"Authorization": token})
+        assert response.status_code == 500
+        assert response.json() == {"detail": "Our fault"}
+
+    serve(project, steps)
+    assert "AUTHORIZER_CONFIGURATION_ERROR: " in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [("GET", "/nope"), ("PATCH", "/things"), ("HEAD", "/things"), ("GET", "//"), ("GET", "/open//")],
+)
+def test_what_is_not_declared(project: Path, method: str, path: str) -> None:
+    async def steps(client: httpx.AsyncClient) -> None:
+        # The client would take two slashes for the start of a host.
+        response = await client.send(httpx.Request(method, httpx.URL("http://test", raw_path=path.encode())))
+        assert response.status_code == 404
+        assert response.content in {b'{"detail": "Not Found"}', b""}  # nothing on HEAD
+        assert response.headers["access-control-allow-origin"] == "https://example.com"
+
+    serve(project, steps)
+
+
+def test_a_preflight_needs_no_token_and_no_function(project: Path) -> None:
+    async def steps(client: httpx.AsyncClient) -> None:
+        response = await client.options("/things", headers={"Origin": "https://example.com"})
+        assert response.status_code == 200
+        assert response.headers["access-control-allow-origin"] == "https://example.com"
+        assert response.headers["access-control-allow-methods"] == "GET,POST"
+        assert response.headers["access-control-max-age"] == "600"
+        assert response.headers["content-type"] == "application/json"
+
+    serve(project, steps)
+
+
+@pytest.mark.parametrize(
+    ("query", "status", "logged"),
+    [
+        ({"do": "raise"}, 502, "Echo: the handler is broken"),
+        ({"do": "exit"}, 502, "Echo: its process ended with exit code 3"),
+        ({"do": "large"}, 502, "bytes is too large"),
+        ({"do": "unspeakable"}, 502, "not JSON serializable"),
+        ({"do": "sleep", "seconds": "30"}, 504, "Echo: it timed out after 1 s"),
+    ],
+)
+def test_a_function_at_fault(
+    project: Path, query: dict[str, str], status: int, logged: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def steps(client: httpx.AsyncClient) -> None:
+        response = await client.get("/open", params=query)
+        assert response.status_code == status
+        assert response.json() == {"detail": "Our fault"}
+        assert (await client.get("/open")).status_code == 200  # the next request is none the worse
+
+    serve(project, steps)
+    assert logged in capsys.readouterr().err
+
+
+def test_answers_of_another_shape(project: Path) -> None:
+    async def steps(client: httpx.AsyncClient) -> None:
+        for answer in ("nonsense", {"statusCode": 99}, {"statusCode": 200, "headers": {"a": "1\n2"}}):
+            response = await client.post("/open", params={"do": "answer"}, json=answer)
+            assert response.status_code == 502
+            assert response.json() == {"detail": "Our fault"}
+
+    serve(project, steps)
+
+
+def test_text_beyond_ascii_and_half_a_character(project: Path) -> None:
+    handler = project / "functions/echo/handler.py"
+    handler.write_text("def handler(*_): return {'statusCode': 200, 'body': 'é\\U0001f600\\ud800'}\n")
+
+    async def steps(client: httpx.AsyncClient) -> None:
+        assert (await client.get("/open")).content == "é😀?".encode()
+
+    serve(project, steps)
+
+
+def test_several_headers_of_one_name_and_an_empty_body(project: Path) -> None:
+    async def steps(client: httpx.AsyncClient) -> None:
+        answer = {"statusCode": 204, "multiValueHeaders": {"Set-Cookie": ["a=1", "b=2"]}, "body": "ignored"}
+        response = await client.post("/open", params={"do": "answer"}, json=answer)
+        assert response.status_code == 204
+        assert response.headers.get_list("set-cookie") == ["a=1", "b=2"]
+        assert response.content == b""
+        assert "content-length" not in response.headers
+
+    serve(project, steps)
+
+
+def test_a_function_that_cannot_be_loaded_is_mended_by_the_next_edit(
+    project: Path, capfd: pytest.CaptureFixture[str]
+) -> None:
+    handler = project / "functions/echo/handler.py"
+    good = handler.read_text()
+    handler.write_text("import missing")
+
+    async def steps(client: httpx.AsyncClient) -> None:
+        for _ in range(2):
+            response = await client.get("/open")
+            assert response.status_code == 502
+            assert response.json() == {"detail": "Our fault"}
+        handler.write_text(good)
+        assert (await client.get("/open")).status_code == 200
+
+    serve(project, steps)
+    lines = capfd.readouterr().err.splitlines()
+    assert "Echo cannot be loaded: ModuleNotFoundError: No module named 'missing'" in lines
+
+
+def test_a_body_that_is_too_large(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MOST_BODY_BYTES", 1000)
+    monkeypatch.setattr(module, "_MOST_PAYLOAD_BYTES", 10_000)
+    read = 0
+
+    async def chunks(number: int) -> AsyncIterator[bytes]:
+        nonlocal read
+        for _ in range(number):
+            read += 1
+            yield b"x" * 100
+
+    async def steps(client: httpx.AsyncClient) -> None:
+        assert (await client.post("/open", content=b"x" * 1000)).status_code == 200
+        response = await client.post("/open", content=b"x" * 1001)
+        assert response.status_code == 413
+        assert response.json() == {"detail": "Request Too Long"}
+        assert (await client.post("/open", content=chunks(10))).status_code == 200
+        assert (await client.post("/open", content=chunks(1000))).status_code == 413
+        assert read < 30  # the rest was not asked for
+        # It is the event that counts, in UTF-8: these are one byte each in the body, and two and six in JSON.
+        monkeypatch.setattr(module, "_MOST_PAYLOAD_BYTES", 5000)
+        assert (await client.post("/open", content=b"\n" * 1000)).status_code == 200
+        assert (await client.post("/open", content=b"\0" * 1000)).status_code == 413
+
+    serve(project, steps)
+
+
+def test_a_client_that_leaves(project: Path) -> None:
+    async def run() -> None:
+        gateway = gateway_for(project, {})
+        sent: list[Any] = []
+
+        async def receive() -> dict[str, Any]:
+            return {"type": "http.disconnect"}
+
+        async def send(message: Any) -> None:  # noqa: ANN401 - as ASGI has it
+            sent.append(message)
+
+        scope: dict[str, Any] = {
+            "type": "http",
+            "method": "POST",
+            "raw_path": b"/open",
+            "query_string": b"",
+            "headers": [],
+            "client": None,
+            "server": None,
+        }
+        await gateway(scope, receive, send)
+        await gateway.close()
+        assert not sent
+
+    asyncio.run(run())
+
+
+def test_more_requests_than_environments(project: Path) -> None:
+    async def steps(client: httpx.AsyncClient) -> None:
+        responses = await asyncio.gather(
+            *(client.get("/open", params={"do": "environment"}) for _ in range(40))
+        )
+        assert {response.status_code for response in responses} == {200}
+        assert len({response.json()["pid"] for response in responses}) <= 10
+
+    serve(project, steps)
+
+
+def test_a_fault_of_the_gateway_itself(
+    project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.delattr(module, "proxy_event")
+
+    async def steps(client: httpx.AsyncClient) -> None:
+        response = await client.get("/open")
+        assert response.status_code == 502
+        assert response.json() == {"detail": "Our fault"}
+
+    serve(project, steps)
+    assert "NameError" in capsys.readouterr().err
+
+
+def test_an_edit_is_served_from_the_next_request_on(project: Path) -> None:
+    handler, layer = project / "functions/echo/handler.py", project / "layers/common/python/common/answers.py"
+
+    async def steps(client: httpx.AsyncClient) -> None:
+        for number in range(3):
+            handler.write_text(f"def handler(*_): return {{'statusCode': 200, 'body': '{number}'}}\n")
+            assert (await client.get("/open")).text == str(number)
+        handler.write_text("from common.answers import ok\ndef handler(*_): return ok(1)\n")
+        assert (await client.get("/open")).text == "1"
+        layer.write_text(ANSWERS.replace("json.dumps(value)", "'edited'"))
+        assert (await client.get("/open")).text == "edited"
+
+    serve(project, steps)
+
+
+def test_an_edit_lets_running_requests_finish(project: Path) -> None:
+    handler = project / "functions/echo/handler.py"
+
+    async def steps(client: httpx.AsyncClient) -> None:
+        await client.get("/open")
+        running = asyncio.create_task(client.get("/open", params={"do": "sleep", "seconds": "0.3"}))
+        await asyncio.sleep(0.1)
+        handler.write_text("def handler(*_): return {'statusCode': 200, 'body': 'new'}\n")
+        assert (await client.get("/open")).text == "new"
+        assert (await running).json() == "slept"
+
+    serve(project, steps)
+
+
+def test_an_edited_authorizer_is_asked_anew(project: Path) -> None:
+    keeper = project / "functions/gate/keeper.py"
+
+    async def steps(client: httpx.AsyncClient) -> None:
+        assert (await client.get("/things/7", headers=GOOD)).status_code == 200
+        keeper.write_text(keeper.read_text().replace('"Allow" if', '"Deny" if'))
+        assert (await client.get("/things/7", headers=GOOD)).status_code == 401
+
+    serve(project, steps)
+
+
+def test_an_edited_template_is_served_and_a_broken_one_is_not(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    template = project / "template.yaml"
+
+    async def steps(client: httpx.AsyncClient) -> None:
+        assert (await client.get("/renamed")).status_code == 404
+        template.write_text(TEMPLATE.replace("Path: /open", "Path: /renamed"))
+        assert (await client.get("/renamed")).status_code == 200
+        assert (await client.get("/open")).status_code == 404
+        template.write_text("broken: [")
+        assert (await client.get("/renamed")).status_code == 200
+        template.write_text(TEMPLATE)
+        assert (await client.get("/open")).status_code == 200
+
+    serve(project, steps)
+    assert "still serving the last good template: cannot read" in capsys.readouterr().err
+
+
+def test_each_request_is_one_line_of_the_access_log(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def steps(client: httpx.AsyncClient) -> None:
+        await client.get("/open?secret=1")
+        await client.get("/open")
+        await client.get("/nope")
+
+    serve(project, steps)
+    lines = capsys.readouterr().err.splitlines()
+    assert [line.split(" ms ")[1] for line in lines] == ["Echo cold", "Echo warm", "gateway"]
+    assert lines[0].startswith("GET /open 200 ")
+    assert lines[2].startswith("GET /nope 404 ")
+
+
+def test_an_event_is_whole_json(project: Path) -> None:
+    async def steps(client: httpx.AsyncClient) -> None:
+        body = bytes(range(256))
+        response = await client.post("/open", content=body, headers={b"X-Odd": b"caf\xe9"})
+        assert json.loads(response.text)["body"] == body.decode(errors="replace")
+
+    serve(project, steps)

@@ -1,0 +1,23 @@
+"""The lines of the access log."""
+
+import sys
+
+import pytest
+
+from local.gateway.console import log_access
+
+
+def test_a_line_for_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+    log_access("GET", "/posts", 200, 0.0123, "PostsFunction cold")
+    log_access("GET", "/nope", 404, 0.0, "")
+    assert capsys.readouterr().err == "GET /posts 200 12 ms PostsFunction cold\nGET /nope 404 0 ms gateway\n"
+
+
+@pytest.mark.parametrize(("status", "colour"), [(201, 32), (404, 33), (502, 31)])
+def test_a_terminal_gets_colours(
+    status: int, colour: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    log_access("GET", "/posts", status, 1, "PostsFunction warm")
+    line = f"GET /posts \x1b[{colour}m{status}\x1b[0m 1000 ms PostsFunction warm\n"
+    assert capsys.readouterr().err == line

@@ -1,0 +1,55 @@
+"""Which route a method and path lead to."""
+
+import pytest
+
+from local.gateway.api import Route
+from local.gateway.routes import Router
+
+ROUTER = Router(
+    Route(method, resource, resource, None)
+    for method, resource in [
+        ("GET", "/"),
+        ("GET", "/posts"),
+        ("ANY", "/posts/{id}"),
+        ("GET", "/posts/latest"),
+        ("GET", "/files/{path+}"),
+    ]
+)
+
+
+@pytest.mark.parametrize(
+    ("path", "resource", "parameters"),
+    [
+        ("/", "/", {}),
+        ("/posts", "/posts", {}),
+        ("/posts/", "/posts", {}),
+        ("/p%6Fsts", "/posts", {}),
+        ("/posts/7", "/posts/{id}", {"id": "7"}),
+        ("/posts/7/", "/posts/{id}", {"id": "7"}),
+        ("/posts/latest", "/posts/latest", {}),
+        ("/posts/a%2Fb%20c", "/posts/{id}", {"id": "a/b c"}),
+        ("/posts/%zz%ff", "/posts/{id}", {"id": "%zz\ufffd"}),
+        ("/posts/%00", "/posts/{id}", {"id": "\0"}),
+        ("/posts/..", "/posts/{id}", {"id": ".."}),
+        ("/files/a/b%20c", "/files/{path+}", {"path": "a/b c"}),
+    ],
+)
+def test_a_path_that_is_declared(path: str, resource: str, parameters: dict[str, str]) -> None:
+    match = ROUTER.match("GET", path)
+    assert match is not None
+    assert match.route.resource == resource
+    assert match.parameters == parameters
+
+
+@pytest.mark.parametrize(
+    "path",
+    ["//", "///", "//posts", "/posts//", "/nope", "/posts/7/more", "/POSTS", "/files", "*", "", "/posts?"],
+)
+def test_a_path_that_is_not_declared(path: str) -> None:
+    assert ROUTER.match("GET", path) is None
+
+
+def test_methods() -> None:
+    assert ROUTER.match("POST", "/posts") is None
+    assert ROUTER.match("HEAD", "/posts") is None
+    assert ROUTER.match("DELETE", "/posts/7") is not None

@@ -1,0 +1,115 @@
+"""What the gateway learns from a SAM template."""
+
+from pathlib import Path
+
+import pytest
+
+from local.gateway.api import Authorizer, GatewayResponse, MockIntegration, Route
+from local.gateway.errors import TemplateError
+from local.gateway.template import load_api
+from tests.local.sample import PARAMETERS
+
+
+def test_routes_name_the_function_behind_its_alias_and_their_authorizer(project: Path) -> None:
+    routes = [
+        route for route in load_api(project / "template.yaml", PARAMETERS).routes if route.method != "OPTIONS"
+    ]
+    assert sorted(routes, key=lambda route: route.resource) == [
+        Route("ANY", "/open", "Echo", None),
+        Route("POST", "/things", "Echo", "Bearer"),
+        Route("GET", "/things/{id}", "Echo", "Bearer"),
+    ]
+
+
+def test_a_preflight_is_answered_by_the_gateway_alone(project: Path) -> None:
+    preflights = [
+        route for route in load_api(project / "template.yaml", PARAMETERS).routes if route.method == "OPTIONS"
+    ]
+    assert {route.resource for route in preflights} == {"/open", "/things", "/things/{id}"}
+    assert {route.authorizer for route in preflights} == {None}
+    headers = {
+        "Access-Control-Allow-Origin": "https://example.com",
+        "Access-Control-Allow-Methods": "GET,POST",
+        "Access-Control-Max-Age": "600",
+    }
+    assert preflights[0].integration == MockIntegration(200, headers, "{}\n")
+
+
+def test_functions(project: Path) -> None:
+    functions = load_api(project / "template.yaml", PARAMETERS).functions
+    assert functions.keys() == {"Echo", "Gatekeeper"}  # Unused has a condition that does not hold
+    echo = functions["Echo"]
+    assert echo.handler == "echo.handler.handler"
+    assert echo.code == project / "functions"
+    assert echo.layers == (project / "layers/common",)
+    assert (echo.timeout, echo.memory) == (1, 256)
+
+
+def test_environments_hold_parameters_for_a_local_stage_and_only_text(project: Path) -> None:
+    functions = load_api(project / "template.yaml", PARAMETERS).functions
+    shared = {"STAGE": "local", "DATABASE_URL": "postgresql://app@/social"}
+    assert functions["Echo"].environment == shared
+    assert functions["Gatekeeper"].environment == shared | {"JWT_KEYS": "", "LIMIT": "5"}
+
+
+def test_authorizer(project: Path) -> None:
+    api = load_api(project / "template.yaml", PARAMETERS)
+    assert api.authorizers == {"Bearer": Authorizer("Gatekeeper", "Authorization", "", 60)}
+    assert api.stage == "local"
+
+
+def test_gateway_responses(project: Path) -> None:
+    responses = load_api(project / "template.yaml", PARAMETERS).gateway_responses
+    assert responses["MISSING_AUTHENTICATION_TOKEN"] == GatewayResponse(
+        404,
+        {"Access-Control-Allow-Origin": "https://example.com"},
+        {"application/json": '{"detail": "Not Found"}'},
+    )
+    assert responses["DEFAULT_4XX"].status is None
+
+
+def test_binary_media_types(project: Path) -> None:
+    assert load_api(project / "template.yaml", PARAMETERS).binary_media_types == {"multipart/form-data"}
+    text = (project / "template.yaml").read_text()
+    (project / "template.yaml").write_text(
+        text.replace("      BinaryMediaTypes: [multipart~1form-data]\n", "")
+    )
+    assert load_api(project / "template.yaml", PARAMETERS).binary_media_types == set()
+
+
+def test_the_product_s_template_is_read_too() -> None:
+    api = load_api(Path(__file__).parents[3] / "template.yaml", PARAMETERS)
+    assert Route("POST", "/login", "AuthFunction", None) in api.routes
+    names = {route.integration for route in api.routes if isinstance(route.integration, str)}
+    names |= {authorizer.function for authorizer in api.authorizers.values()}
+    called = [api.functions[name] for name in names]
+    assert all((function.code / function.handler.split(".")[0]).is_dir() for function in called)
+    assert all(
+        (layer / "python").is_dir() for function in api.functions.values() for layer in function.layers
+    )
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [", "cannot read"),
+        ("Resources: 5", "not a valid SAM template"),
+        ("just text", "not a valid SAM template"),
+        ("Resources: {T: {Type: AWS::SNS::Topic}}", "declares no REST API"),
+        (
+            "Resources: {F: {Type: AWS::Serverless::Function, Properties: {Handler: a.b}}}",
+            "not a valid SAM template",
+        ),
+    ],
+)
+def test_a_template_that_cannot_be_used_is_one_line(tmp_path: Path, text: str, message: str) -> None:
+    template = tmp_path / "template.yaml"
+    template.write_text(text)
+    with pytest.raises(TemplateError, match=message) as caught:
+        load_api(template, PARAMETERS)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_template_that_is_missing(tmp_path: Path) -> None:
+    with pytest.raises(TemplateError, match=r"cannot read .*No such file"):
+        load_api(tmp_path / "template.yaml", {})

@@ -1,0 +1,289 @@
+"""The clusters that the local run and the tests start."""
+
+import os
+import signal
+import socket
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from shutil import rmtree
+from tempfile import mkdtemp
+
+import pytest
+
+from local.postgres import Cluster, binaries, data_directory, running_url, throwaway_cluster
+from local.postgres.account import Account, server_account
+from local.postgres.binaries import find_binaries, reachable_binaries
+from local.postgres.data_directory import claim, cluster_directory, reset
+from local.postgres.errors import (
+    ClusterError,
+    ClusterInUseError,
+    ClusterNotRunningError,
+    ClusterStartError,
+    ClusterUnusableError,
+)
+from tests.support.processes import alive, until
+
+ROOT = Path(__file__).parents[3]
+
+
+@pytest.fixture
+def empty() -> Iterator[Path]:
+    """Give a place that the server's account can reach, which a test's own directory is not for root's."""
+    path = Path(mkdtemp(prefix="cluster-"))
+    yield path
+    rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture(scope="module")
+def initialised() -> Iterator[Path]:
+    path = Path(mkdtemp(prefix="cluster-"))
+    with Cluster(path):
+        pass
+    yield path
+    rmtree(path)
+
+
+@pytest.fixture
+def directory(empty: Path, initialised: Path) -> Path:
+    """Give a cluster's directory without the time that it takes to make one."""
+    subprocess.run(["cp", "-a", initialised / "data", empty], check=True)
+    return empty
+
+
+def accepts(url: str) -> bool:
+    port = int(url.rpartition(":")[2].partition("/")[0])
+    with socket.socket() as client:
+        return client.connect_ex(("127.0.0.1", port)) == 0
+
+
+def test_data_outlives_the_server(empty: Path) -> None:
+    with Cluster(empty) as cluster:
+        cluster.create_database("kept")
+        cluster.execute("CREATE TABLE t AS SELECT 'é' AS word", "kept")
+        first = cluster.url("kept")
+        assert accepts(first)
+    assert not accepts(first)
+    with Cluster(empty) as cluster:
+        cluster.create_database("kept")
+        assert cluster.execute("SELECT word FROM t", "kept") == "é"
+
+
+def test_text_is_utf_8_and_cases_beyond_ascii_are_known(directory: Path) -> None:
+    with Cluster(directory) as cluster:
+        assert cluster.execute("SHOW server_encoding") == "UTF8"
+        assert cluster.execute("SELECT lower('É')") == "é"
+        assert cluster.execute("SHOW timezone") == "UTC"
+
+
+def test_the_server_listens_on_the_loopback_interface_alone(directory: Path) -> None:
+    with Cluster(directory) as cluster:
+        assert cluster.execute("SHOW listen_addresses") == "127.0.0.1"
+        assert cluster.execute("SHOW unix_socket_directories") == ""
+
+
+def test_variables_for_libpq_steer_nothing(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("PGDATABASE", "elsewhere")
+    monkeypatch.setenv("PGDATA", "/nowhere")
+    monkeypatch.setenv("PGOPTIONS", "-c nonsense=1")
+    with Cluster(directory) as cluster:
+        assert cluster.execute("SELECT 1") == "1"
+
+
+def test_what_the_server_refuses_is_one_line(directory: Path) -> None:
+    with (
+        Cluster(directory) as cluster,
+        pytest.raises(ClusterError, match='relation "absent" does not exist') as caught,
+    ):
+        cluster.execute("SELECT * FROM absent")
+    assert "\n" not in str(caught.value)
+
+
+def test_two_clusters_at_a_time() -> None:
+    with throwaway_cluster() as one, throwaway_cluster() as other:
+        assert one.url("postgres") != other.url("postgres")
+
+
+def test_a_throwaway_cluster_is_fast_and_leaves_nothing() -> None:
+    with throwaway_cluster() as cluster:
+        assert cluster.execute("SHOW fsync") == "off"
+        data = Path(cluster.execute("SHOW data_directory"))
+        assert data.parent.exists()
+    assert not data.parent.exists()
+
+
+def test_a_directory_serves_one_at_a_time(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(data_directory, "_LOCK_SECONDS", 0.1)
+    with Cluster(directory):
+        with pytest.raises(ClusterInUseError, match="is in use"):
+            Cluster(directory).start()
+        with pytest.raises(ClusterInUseError, match="is in use"):
+            reset(directory)
+    with Cluster(directory):
+        pass
+
+
+def test_a_directory_of_another_user_is_refused(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
+    with pytest.raises(ClusterUnusableError, match="belongs to another user"):
+        claim(directory)
+
+
+def test_reset_deletes_everything(directory: Path) -> None:
+    with Cluster(directory):
+        pass
+    reset(directory)
+    assert not directory.exists()
+    reset(directory)
+
+
+def test_an_initdb_that_was_cut_short_is_done_again(empty: Path) -> None:
+    (empty / "data.partial" / "base").mkdir(parents=True)
+    with Cluster(empty) as cluster:
+        assert cluster.execute("SELECT 1") == "1"
+    assert not (empty / "data.partial").exists()
+
+
+def test_why_a_server_does_not_start_is_told(directory: Path) -> None:
+    with Cluster(directory):
+        pass
+    (directory / "data" / "PG_VERSION").write_text("9.6\n")
+    with pytest.raises(ClusterStartError, match=r"did not start: .*incompatible"):
+        Cluster(directory).start()
+    with claim(directory):  # it has let go of the directory
+        pass
+
+
+@pytest.mark.parametrize(
+    "killed", [("starter",), ("supervisor", "starter"), ("starter", "supervisor", "server")]
+)
+def test_a_killed_session_does_not_stop_the_next(directory: Path, killed: tuple[str, ...]) -> None:
+    with abandoned(directory) as pids:
+        for name in killed:
+            os.kill(pids[name], signal.SIGKILL)
+    with Cluster(directory) as cluster:
+        assert cluster.execute("SELECT 1") == "1"
+        assert not alive(pids["server"])
+
+
+def test_a_lock_file_whose_number_another_process_has_now(directory: Path) -> None:
+    lock_file = directory / "data" / "postmaster.pid"
+    with Cluster(directory):
+        _, *rest = lock_file.read_text().splitlines()
+    lock_file.write_text("\n".join([str(os.getppid()), *rest]))
+    with Cluster(directory) as cluster:
+        assert cluster.execute("SELECT 1") == "1"
+
+
+def test_a_throwaway_cluster_goes_with_a_killed_session(empty: Path) -> None:
+    with abandoned(empty, throwaway=True) as pids:
+        assert empty.exists()
+    until(lambda: not (alive(pids["supervisor"]) or alive(pids["server"])))
+    assert not empty.exists()
+
+
+def test_a_supervisor_that_is_asked_to_end_takes_its_server_along(directory: Path) -> None:
+    with abandoned(directory) as pids:
+        os.kill(pids["supervisor"], signal.SIGTERM)
+        until(lambda: not alive(pids["server"]))
+
+
+def test_the_url_of_a_running_cluster(directory: Path) -> None:
+    with pytest.raises(ClusterNotRunningError, match="not running"):
+        running_url(directory, "postgres")
+    with Cluster(directory) as cluster:
+        assert running_url(directory, "postgres") == cluster.url("postgres")
+    with pytest.raises(ClusterNotRunningError, match="not running"):
+        running_url(directory, "postgres")
+
+
+def test_root_lends_the_server_another_account(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    account = server_account()
+    assert account.user not in {None, 0}
+    assert account.extra_groups == []
+    monkeypatch.setattr("local.postgres.account._CANDIDATES", ("no-such-account",))
+    with pytest.raises(ClusterUnusableError, match="no-such-account"):
+        server_account()
+
+
+def test_another_user_keeps_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert server_account() == Account(None, None)
+    assert server_account().extra_groups is None
+    assert cluster_directory(tmp_path) == tmp_path / ".local" / "postgres"
+
+
+def test_each_clone_has_a_directory_of_its_own_for_root(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    one, other = cluster_directory(tmp_path / "a" / "clone"), cluster_directory(tmp_path / "b" / "clone")
+    assert one != other
+    assert one == cluster_directory(tmp_path / "b" / ".." / "a" / "clone")
+    assert one.parent == Path("/var/tmp")
+
+
+def test_binaries_that_the_account_cannot_reach_are_copied_once(
+    empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    runs = binaries._runs  # noqa: SLF001 - the test stands in for an account that sees only the empty
+    monkeypatch.setattr(
+        binaries,
+        "_runs",
+        lambda path, account, cwd: path.is_relative_to(empty) and runs(path, account, cwd),
+    )
+    empty.chmod(0o755)
+    found = find_binaries()
+    copy = reachable_binaries(found, server_account(), empty)
+    assert copy.is_relative_to(empty)
+    made = copy.stat().st_ino
+    assert reachable_binaries(found, server_account(), empty).stat().st_ino == made
+    monkeypatch.setattr(binaries, "_runs", lambda *_: False)
+    with pytest.raises(ClusterUnusableError, match="does not run on this machine"):
+        reachable_binaries(found, server_account(), empty)
+    with pytest.raises(ClusterUnusableError, match="cannot be run"):
+        reachable_binaries(tmp_path, server_account(), empty)
+
+
+def test_the_system_s_binaries_stand_in_for_the_wheel_s(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(binaries, "_wheel_directory", lambda: None)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    for name in ("initdb", "postgres", "psql"):
+        (tmp_path / name).write_text("#!/bin/sh\n")
+        (tmp_path / name).chmod(0o755)
+    (tmp_path / "pg_config").write_text(f"#!/bin/sh\necho {tmp_path}\n")
+    (tmp_path / "pg_config").chmod(0o755)
+    assert find_binaries() == tmp_path
+
+
+def test_no_binaries_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(binaries, "_wheel_directory", lambda: None)
+    monkeypatch.setattr("shutil.which", lambda *_, **__: None)
+    with pytest.raises(ClusterUnusableError, match="no PostgreSQL found"):
+        find_binaries()
+
+
+@contextmanager
+def abandoned(directory: Path, *, throwaway: bool = False) -> Iterator[dict[str, int]]:
+    """Start a cluster from a process that never stops it; give the ids of all that runs then."""
+    program = f"""
+import sys, time
+from pathlib import Path
+from local.postgres import Cluster
+cluster = Cluster(Path({str(directory)!r}), throwaway={throwaway})
+cluster.start()
+print(cluster._supervisor.pid, (cluster._data / "postmaster.pid").read_text().split()[0], flush=True)
+time.sleep(60)
+"""
+    with subprocess.Popen(
+        [sys.executable, "-c", program], cwd=ROOT, stdout=subprocess.PIPE, text=True
+    ) as starter:
+        assert starter.stdout
+        supervisor, server = map(int, starter.stdout.readline().split())
+        yield {"starter": starter.pid, "supervisor": supervisor, "server": server}
+        starter.kill()
