@@ -1,17 +1,8 @@
-"""Reads template.yaml as AWS would: through the translator that SAM deploys with, offline."""
+"""The REST API that a SAM template declares."""
 
-import json
-import logging
 from collections.abc import Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
-
-from samtranslator.model.exceptions import InvalidDocumentException  # type: ignore[import-untyped]
-from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]
-from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]
-from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
-from yaml import YAMLError
 
 from local.gateway.api import API_ID, Api
 from local.gateway.errors import TemplateError
@@ -22,12 +13,12 @@ from local.gateway.openapi import (
     read_gateway_responses,
     read_routes,
 )
+from local.gateway.translation import Template, as_text, parameter_values, read_template, translate
 from local.runtime.function import ACCOUNT, REGION, Function
 
 # Lambda's, in seconds and megabytes.
 _DEFAULT_TIMEOUT = 3
 _DEFAULT_MEMORY = 128
-_PLACEHOLDER = "s3://local/code"
 _PSEUDO_PARAMETERS = {
     "AWS::AccountId": ACCOUNT,
     "AWS::Partition": "aws",
@@ -35,8 +26,6 @@ _PSEUDO_PARAMETERS = {
     "AWS::StackName": "local",
     "AWS::URLSuffix": "amazonaws.com",
 }
-# The translator has nothing to say that a developer of the template could act on.
-logging.getLogger("samtranslator").addHandler(logging.NullHandler())
 
 
 def load_api(template: Path, overrides: Mapping[str, str]) -> Api:
@@ -44,46 +33,18 @@ def load_api(template: Path, overrides: Mapping[str, str]) -> Api:
 
     Raises `TemplateError` when the template cannot be read or declares no REST API.
     """
+    declared = read_template(template)
+    parameters = parameter_values(declared, overrides) | _PSEUDO_PARAMETERS
     try:
-        # Through JSON, so that what YAML anchors share is no longer shared: the translator edits in place.
-        declared = json.loads(json.dumps(yaml_parse(template.read_text("utf-8")), default=str))
-        parameters = _parameters(declared, overrides)
-        return _read(_translate(declared, parameters), declared, parameters, template)
+        return _read(translate(declared, parameters, REGION), declared, parameters, template)
     except TemplateError:
         raise
-    except (OSError, ValueError, YAMLError) as error:
-        raise TemplateError(f"cannot read {template}: {' '.join(str(error).split())}") from error
-    except InvalidDocumentException as error:
-        causes = "; ".join(cause.message for cause in error.causes)
-        raise TemplateError(f"{template} is not a valid SAM template: {causes}") from error
     except Exception as error:
-        # Nothing says what else the translator raises when a template is not of the shape it expects.
+        # The translator does not document what it raises for a template of an unexpected shape.
         raise TemplateError(f"{template} is not a valid SAM template: {error!r}") from error
 
 
-def _parameters(document: Mapping[str, Any], overrides: Mapping[str, str]) -> dict[str, Any]:
-    declared = document.get("Parameters") or {}
-    values = {name: parameter.get("Default", "") for name, parameter in declared.items()}
-    return values | dict(overrides) | _PSEUDO_PARAMETERS
-
-
-def _translate(document: Mapping[str, Any], parameters: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the CloudFormation template that SAM would deploy."""
-    copy = json.loads(json.dumps(document))
-    blocks = [resource.get("Properties") or {} for resource in copy["Resources"].values()]
-    for properties in [*blocks, *copy.get("Globals", {}).values()]:
-        # Deploying uploads the code first; the translator accepts only where it was uploaded to.
-        for key in {"CodeUri", "ContentUri"} & properties.keys():
-            properties[key] = _PLACEHOLDER
-    # The region is all that the translator asks of an AWS session.
-    translator = Translator(None, Parser(), boto_session=SimpleNamespace(region_name=REGION))
-    translated: dict[str, Any] = translator.translate(copy, dict(parameters), get_managed_policy_map=dict)
-    return translated
-
-
-def _read(
-    translated: Mapping[str, Any], declared: Mapping[str, Any], parameters: Mapping[str, Any], template: Path
-) -> Api:
+def _read(translated: Template, declared: Template, parameters: Mapping[str, str], template: Path) -> Api:
     resources = translated["Resources"]
     references = dict(parameters) | {name: name for name in [*declared["Resources"], *resources]}
     attributes: dict[str, str] = {}
@@ -129,7 +90,7 @@ def _of_type(resources: Mapping[str, Any], kind: str) -> dict[str, Any]:
 
 
 def _function(
-    name: str, properties: Mapping[str, Any], declared: Mapping[str, Any], resolver: Resolver, project: Path
+    name: str, properties: Mapping[str, Any], declared: Template, resolver: Resolver, project: Path
 ) -> Function:
     """Read a function; where its code and layers lie, the translation no longer knows."""
     shared = declared.get("Globals", {}).get("Function", {})
@@ -143,14 +104,10 @@ def _function(
         layers=tuple(project / content for layer in layers if (content := _content(declared, layer))),
         timeout=float(properties.get("Timeout") or _DEFAULT_TIMEOUT),
         memory=int(properties.get("MemorySize") or _DEFAULT_MEMORY),
-        environment={key: _text(value) for key, value in variables.items()},
+        environment={key: as_text(value) for key, value in variables.items()},
     )
 
 
-def _content(declared: Mapping[str, Any], layer: str) -> str:
+def _content(declared: Template, layer: str) -> str:
     content: str = declared["Resources"].get(layer, {}).get("Properties", {}).get("ContentUri", "")
     return content
-
-
-def _text(value: object) -> str:
-    return value if isinstance(value, str) else json.dumps(value)

@@ -1,17 +1,12 @@
 """The stack that template.yaml becomes with the parameters of a stage, without an account to deploy it to."""
 
-import json
 import tomllib
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
-from samtranslator.parser.parser import Parser  # type: ignore[import-untyped]
-from samtranslator.translator.translator import Translator  # type: ignore[import-untyped]
-from samtranslator.yaml_helper import yaml_parse  # type: ignore[import-untyped]
-
 from local.gateway.intrinsics import Resolver
+from local.gateway.translation import parameter_values, read_template, translate
 
 ROOT = Path(__file__).parents[2]
 NO_VALUE = {"Ref": "AWS::NoValue"}
@@ -38,17 +33,9 @@ class Stack:
     """The resources of one stage, as CloudFormation would make them."""
 
     def __init__(self, stage: str, **changes: str) -> None:
-        declared = json.loads(json.dumps(yaml_parse((ROOT / "template.yaml").read_text()), default=str))
-        defaults = {
-            name: str(parameter.get("Default", "")) for name, parameter in declared["Parameters"].items()
-        }
-        self.parameters = {**defaults, **overrides(stage), **changes}
-        for resource in declared["Resources"].values():
-            for code in {"CodeUri", "ContentUri"} & resource.get("Properties", {}).keys():
-                resource["Properties"][code] = "s3://bucket/code"
-        declared["Globals"]["Function"]["CodeUri"] = "s3://bucket/code"
-        translator = Translator(None, Parser(), boto_session=SimpleNamespace(region_name="eu-central-1"))
-        translated = translator.translate(declared, dict(self.parameters), get_managed_policy_map=dict)
+        declared = read_template(ROOT / "template.yaml")
+        self.parameters = parameter_values(declared, {**overrides(stage), **changes})
+        translated = translate(declared, self.parameters, "eu-central-1")
         self._resolver = Resolver(self.parameters, {}, translated["Conditions"])
         self.resources: dict[str, Resource] = {
             name: self._chosen(resource)
