@@ -70,7 +70,7 @@ def _cases(connection: Any, size: Size) -> Iterator[tuple[str, str]]:
     os.environ.setdefault("STAGE", "local")
     os.environ.setdefault("DATABASE_URL", "postgresql://nobody@localhost/none")
     queries = importlib.import_module("posts.queries")
-    start = importlib.import_module("posts.paging").START
+    start = importlib.import_module("posts.paging").FIRST_PAGE
 
     def after(post: int, key: str) -> tuple[str, int]:
         ((row,),) = connection.run("SELECT to_json(posts) FROM posts WHERE id = :post", post=post)

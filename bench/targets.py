@@ -13,7 +13,7 @@ from bench import stage
 from bench.stage import BUILD, Package
 from bench.workload import SESSION
 from common.keys import Key
-from common.tokens import Bearer, sign
+from common.tokens import Principal, sign
 
 NOOP: Final = "no-op"
 FLOOR: Final = "floor"
@@ -85,7 +85,7 @@ def token(target: str) -> str:
     if target == PEER:
         claims = {"user_id": 1, "exp": int(time.time()) + LIFETIME_SECONDS}
         return jwt.encode(claims, KEY.secret, algorithm="HS256")
-    return sign(Bearer(1, SESSION), KEY, lifetime=LIFETIME_SECONDS)
+    return sign(Principal(1, SESSION), KEY, lifetime=LIFETIME_SECONDS)
 
 
 def _other(name: str) -> Target:

@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 
-from common.keys import KEY_BYTES, parse_keys
+from common.keys import MIN_KEY_BYTES, parse_keys
 from common.settings import DatabaseSettings, SettingsError, database_settings
 from local.errors import LocalRunError
 
@@ -60,7 +60,7 @@ def _database_url(text: str) -> str:
 
 def _jwt_keys(text: str) -> str:
     if not text:
-        return json.dumps({"local": secrets.token_urlsafe(KEY_BYTES)})
+        return json.dumps({"local": secrets.token_urlsafe(MIN_KEY_BYTES)})
     with _in_one_line("JWT_KEYS has a key that is not Unicode"):
         parse_keys(text)
     return text

@@ -8,21 +8,21 @@ Imports `posts.queries` as a function would and prints a module with the same qu
 import importlib
 import sys
 
-from common.database import Query
+from common.database import Statement
 
 
 def main(package: str) -> None:
     """Print the compiled form of `package`.queries."""
     module = importlib.import_module(f"{package}.queries")
-    queries = {name: value for name, value in vars(module).items() if isinstance(value, Query)}
-    rows = sorted({query.row.__name__ for query in queries.values()})
+    statements = {name: value for name, value in vars(module).items() if isinstance(value, Statement)}
+    rows = sorted({each.row_type.__name__ for each in statements.values()})
     lines = [
         f'"""Compiled by sam_build/compile_queries.py from {package}/queries.py."""',
-        "from common.database import Query",
+        "from common.database import Statement",
         f"from {package}.rows import {', '.join(rows)}",
         *(
-            f"{name} = Query({q.row.__name__}, {q.sql!r}, {q.parameters!r}, writes={q.writes})"
-            for name, q in queries.items()
+            f"{name} = Statement({s.row_type.__name__}, {s.sql!r}, {s.parameters!r}, writes={s.writes})"
+            for name, s in statements.items()
         ),
     ]
     sys.stdout.write("\n".join(lines) + "\n")

@@ -99,7 +99,7 @@ def worker_database() -> Iterator[Database]:
 
     with Database(os.environ["DATABASE_URL"]) as connected:
         yield connected
-    database._session.disconnect()  # noqa: SLF001  # the functions' own connection has no other owner
+    database._connection.disconnect()  # noqa: SLF001  # the functions' own connection has no other owner
 
 
 @pytest.fixture
@@ -110,5 +110,5 @@ def database(worker_database: Database) -> Database:
     from tests.support.lambdas import Context  # noqa: PLC0415
 
     worker_database.empty()
-    deadline.begin(Context())
+    deadline.start(Context())
     return worker_database

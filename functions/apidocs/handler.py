@@ -11,11 +11,11 @@ from aws_lambda_powertools.event_handler.openapi import swagger_ui
 from common import api
 from common.schemas import Message
 
-HTML = "text/html; charset=utf-8"
+HTML_CONTENT_TYPE = "text/html; charset=utf-8"
 # Neither is private, and both change only when the API is deployed anew.
-CACHED = {"Cache-Control": "public, max-age=300"}
+CACHE_HEADERS = {"Cache-Control": "public, max-age=300"}
 
-DOCUMENT = Path(__file__).with_name("openapi.json")
+OPENAPI_DOCUMENT = Path(__file__).with_name("openapi.json")
 SWAGGER_UI = Path(swagger_ui.__file__).parent
 
 app = api.resolver()
@@ -24,31 +24,33 @@ app = api.resolver()
 def _document(own_path: str) -> dict[str, Any]:
     """Return the document with its paths below the gateway's stage, where the request was for `own_path`."""
     stage = app.current_event.request_context.path.rstrip("/").removesuffix(own_path)
-    document: dict[str, Any] = json.loads(DOCUMENT.read_text())
+    document: dict[str, Any] = json.loads(OPENAPI_DOCUMENT.read_text())
     document["servers"] = [{"url": stage or "/"}]
     document["components"]["securitySchemes"]["password"]["flows"]["password"]["tokenUrl"] = f"{stage}/login"
     return document
 
 
-@app.get("/", responses=api.answers(Message, 200))
+@app.get("/", responses=api.responses(Message, 200))
 def welcome() -> Message:
     """Say where to look."""
     return Message(message="Welcome. The API is explained at /docs and described in /openapi.json.")
 
 
-@app.get("/openapi.json", responses=api.answers(dict[str, Any], 200))
+@app.get("/openapi.json", responses=api.responses(dict[str, Any], 200))
 def openapi() -> Response[dict[str, Any]]:
     """Describe the API."""
-    return Response(HTTPStatus.OK, content_type=api.JSON, body=_document("/openapi.json"), headers=CACHED)
+    return Response(
+        HTTPStatus.OK, content_type=api.JSON, body=_document("/openapi.json"), headers=CACHE_HEADERS
+    )
 
 
 @app.get("/docs", include_in_schema=False)
-def page() -> Response[Any]:
+def docs_page() -> Response[Any]:
     """Show the page that explores the API; it loads nothing from elsewhere."""
     document = _document("/docs")
     # The page's own link to the document.
     if app.current_event.query_string_parameters.get("format") == "json":
-        return Response(HTTPStatus.OK, content_type=api.JSON, body=document, headers=CACHED)
+        return Response(HTTPStatus.OK, content_type=api.JSON, body=document, headers=CACHE_HEADERS)
     html = swagger_ui.generate_swagger_html(
         spec=json.dumps(document).replace("</", "<\\/"),
         swagger_js=(SWAGGER_UI / "swagger-ui-bundle.min.js").read_text(),
@@ -57,7 +59,7 @@ def page() -> Response[Any]:
         oauth2_config=None,
         persist_authorization=True,
     )
-    return Response(HTTPStatus.OK, content_type=HTML, body=html, headers=CACHED)
+    return Response(HTTPStatus.OK, content_type=HTML_CONTENT_TYPE, body=html, headers=CACHE_HEADERS)
 
 
 handler = api.handler(app)

@@ -20,10 +20,10 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-output.html
     """
     try:
-        bearer = verify(_bearer_token(event["authorizationToken"]), ring)
+        principal = verify(_bearer_token(event["authorizationToken"]), ring)
     except InvalidTokenError:
         return _policy("Deny", event["methodArn"], "anonymous")
-    context = {"user_id": str(bearer.user_id), "session_id": bearer.session_id}
+    context = {"user_id": str(principal.user_id), "session_id": principal.session_id}
     return _policy("Allow", event["methodArn"], context["user_id"]) | {"context": context}
 
 

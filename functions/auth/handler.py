@@ -8,42 +8,42 @@ from aws_lambda_powertools.event_handler.exceptions import ForbiddenError, Unaut
 from aws_lambda_powertools.event_handler.openapi.params import Form
 
 from auth import queries, refresh_tokens
-from auth.lifetime import LIFETIME_SECONDS
 from auth.rows import SessionRow
 from auth.schemas import Refresh, Token
+from auth.settings import TOKEN_LIFETIME_SECONDS
 from common import api
-from common.addresses import as_stored
-from common.credentials import prove_with_email
-from common.identity import UNAUTHORIZED, current_session, current_user, rows_for_user
+from common.authentication import authenticate_by_email
+from common.emails import normalize_if_valid
+from common.identity import UNAUTHORIZED, current_session_id, current_user_id, rows_or_unauthorized
 from common.keys import Key, KeyRing
 from common.schemas import Text
-from common.tokens import Bearer, sign
+from common.tokens import Principal, sign
 
 app = api.resolver()
 ring = KeyRing()
 
 
 def _token(session: SessionRow, key: Key, refresh_token: str) -> Token:
-    bearer = Bearer(session.user_id, str(session.id))
-    access_token = sign(bearer, key, lifetime=LIFETIME_SECONDS)
-    return Token(access_token=access_token, expires_in=LIFETIME_SECONDS, refresh_token=refresh_token)
+    principal = Principal(session.user_id, str(session.id))
+    access_token = sign(principal, key, lifetime=TOKEN_LIFETIME_SECONDS)
+    return Token(access_token=access_token, expires_in=TOKEN_LIFETIME_SECONDS, refresh_token=refresh_token)
 
 
-@app.post("/login", responses=api.answers(Token, 200, 403, 422, 429))
+@app.post("/login", responses=api.responses(Token, 200, 403, 422, 429))
 def log_in(username: Annotated[Text, Form()], password: Annotated[Text, Form()]) -> Token:
     """Log in with the e-mail as the username."""
     key = ring.newest()  # before anything is written that is of no use without
-    user = prove_with_email(as_stored(username), password)
+    user = authenticate_by_email(normalize_if_valid(username), password)
     token = refresh_tokens.generate()
     sessions = queries.open_session(
-        user_id=user.user_id, seen_hash=user.hashed, token_hash=refresh_tokens.digest(token)
+        user_id=user.user_id, verified_hash=user.password_hash, token_hash=refresh_tokens.digest(token)
     )
     if not sessions:  # the password was changed while this one was being checked
         raise ForbiddenError("Invalid Credentials")
     return _token(sessions[0], key, token)
 
 
-@app.post("/auth/refresh", responses=api.answers(Token, 200, 401, 422))
+@app.post("/auth/refresh", responses=api.responses(Token, 200, 401, 422))
 def refresh(presented: Refresh) -> Token:
     """Trade a refresh token, once, for a new access token and the next refresh token."""
     key = ring.newest()
@@ -56,17 +56,19 @@ def refresh(presented: Refresh) -> Token:
     return _token(sessions[0], key, token)
 
 
-@app.post("/auth/logout", status_code=HTTPStatus.NO_CONTENT, responses=api.answers(None, 204, 401))
+@app.post("/auth/logout", status_code=HTTPStatus.NO_CONTENT, responses=api.responses(None, 204, 401))
 def log_out() -> Response[None]:
     """End this session: its refresh tokens are of no more use, its access token is until it expires."""
-    rows_for_user(queries.end_session(user_id=current_user(app), session_id=current_session(app)))
+    rows_or_unauthorized(
+        queries.end_session(user_id=current_user_id(app), session_id=current_session_id(app))
+    )
     return Response(HTTPStatus.NO_CONTENT)
 
 
-@app.post("/auth/logout-all", status_code=HTTPStatus.NO_CONTENT, responses=api.answers(None, 204, 401))
+@app.post("/auth/logout-all", status_code=HTTPStatus.NO_CONTENT, responses=api.responses(None, 204, 401))
 def log_out_everywhere() -> Response[None]:
     """End all sessions of the user."""
-    rows_for_user(queries.end_sessions(user_id=current_user(app)))
+    rows_or_unauthorized(queries.end_sessions(user_id=current_user_id(app)))
     return Response(HTTPStatus.NO_CONTENT)
 
 

@@ -8,18 +8,18 @@ from sqlalchemy.dialects.postgresql import insert
 
 from auth.rows import SessionRow, UserRow
 from common.models import RefreshToken, Session, User
-from common.queries import SWEPT_AT_ONCE, digest_of, forgiven
-from common.query import query
+from common.queries import SWEEP_LIMIT, clear_login_failures, sha256
+from common.statement import statement
 
 MONTH_AGO: ColumnElement[Any] = literal_column("now() - interval '30 days'")
 # A used token is good for this long again: the answer to its first use may have been lost on the way.
 GRACE_AGO: ColumnElement[Any] = literal_column("now() - interval '30 seconds'")
 
 
-@query(SessionRow)
-def open_session(*, user_id: int, seen_hash: str, token_hash: str) -> Select[*tuple[Any, ...]]:
+@statement(SessionRow)
+def open_session(*, user_id: int, verified_hash: str, token_hash: str) -> Select[*tuple[Any, ...]]:
     """Open a session of a user whose password hash is still the one seen; no row when it is not."""
-    user = select(User.id, digest_of(User.password)).where(User.id == user_id, User.password == seen_hash)
+    user = select(User.id, sha256(User.password)).where(User.id == user_id, User.password == verified_hash)
     session = (
         insert(Session)
         .from_select(["user_id", "password_digest"], user)
@@ -32,12 +32,12 @@ def open_session(*, user_id: int, seen_hash: str, token_hash: str) -> Select[*tu
     return (
         select(session.c.id, session.c.user_id)
         .add_cte(token.cte("token"))
-        .add_cte(forgiven(user_id).cte("forgiven"))
+        .add_cte(clear_login_failures(user_id).cte("cleared_failures"))
         .add_cte(abandoned.cte("abandoned"))
     )
 
 
-@query(SessionRow)
+@statement(SessionRow)
 def renew_session(*, token_hash: str, next_hash: str) -> Select[*tuple[Any, ...]]:
     """Trade a refresh token for the next; no row when it is unusable.
 
@@ -50,7 +50,7 @@ def renew_session(*, token_hash: str, next_hash: str) -> Select[*tuple[Any, ...]
     unused = or_(presented.c.used_at.is_(None), presented.c.used_at > GRACE_AGO)
     # One from before there were digests stays good: to refuse it would log out all users with the deployment,
     # and it was there to be seen, and ended, by whoever has changed the password since.
-    is_good = or_(Session.password_digest.is_(None), Session.password_digest == digest_of(User.password))
+    is_good = or_(Session.password_digest.is_(None), Session.password_digest == sha256(User.password))
     # Session and password are compared as they were together at one moment. The update sees the newest
     # session but perhaps an older password: compared there, the one that changes it would be refused.
     usable = (
@@ -77,7 +77,7 @@ def renew_session(*, token_hash: str, next_hash: str) -> Select[*tuple[Any, ...]
     # returns, so that two renewals of a session, which wait for one another there, want no token at once.
     left_at = func.coalesce(RefreshToken.used_at, RefreshToken.created_at)
     old = select(RefreshToken.hash).join(session, session.c.id == RefreshToken.session_id)
-    old = old.where(left_at < MONTH_AGO).limit(SWEPT_AT_ONCE)
+    old = old.where(left_at < MONTH_AGO).limit(SWEEP_LIMIT)
     return (
         select(session.c.id, session.c.user_id)
         .add_cte(used.cte("used"))
@@ -87,14 +87,14 @@ def renew_session(*, token_hash: str, next_hash: str) -> Select[*tuple[Any, ...]
     )
 
 
-@query(UserRow)
+@statement(UserRow)
 def end_session(*, user_id: int, session_id: UUID) -> Select[int]:
     """End a session of a user; no row when the user has gone."""
     ended = delete(Session).where(Session.id == session_id, Session.user_id == user_id)
     return select(User.id).where(User.id == user_id).add_cte(ended.cte("ended"))
 
 
-@query(UserRow)
+@statement(UserRow)
 def end_sessions(*, user_id: int) -> Select[int]:
     """End all sessions of a user; no row when the user has gone."""
     ended = delete(Session).where(Session.user_id == user_id)

@@ -12,12 +12,12 @@ from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any, Final
 
-from auth.lifetime import LIFETIME_SECONDS
+from auth.settings import TOKEN_LIFETIME_SECONDS
 from common import aws
-from common.keys import FRESH_SECONDS, KEY_BYTES, Key, parse_keys
+from common.keys import CACHE_SECONDS, MIN_KEY_BYTES, Key, parse_keys
 
 # Functions go on signing with a key until they look for a new one; twice that, for clocks and slow starts.
-MARGIN_SECONDS: Final = 2 * FRESH_SECONDS
+MARGIN_SECONDS: Final = 2 * CACHE_SECONDS
 # A key's id says when it was made, in UTC.
 KID_FORMAT: Final = "%Y%m%dT%H%M%SZ"
 
@@ -37,7 +37,7 @@ def handler(event: dict[str, Any], _context: object) -> None:
         return
     match step:
         case "createSecret":
-            _create(arn, version, is_made="AWSPENDING" in stages.get(version, []))
+            _create(arn, version, version_exists="AWSPENDING" in stages.get(version, []))
         case "setSecret":
             pass  # nobody but the functions, who read the secret, has the keys
         case "testSecret":
@@ -56,7 +56,7 @@ def handler(event: dict[str, Any], _context: object) -> None:
             raise RotationError(f"no such step: {step}")
 
 
-def renewed(ring: Sequence[Key], *, now: float, lifetime: int) -> list[Key]:
+def renewed_ring(ring: Sequence[Key], *, now: float, lifetime: int) -> list[Key]:
     """Return the ring with a new key at its end, and without the keys that no valid token is signed with.
 
     `now` is a Unix time; tokens live `lifetime` seconds.
@@ -65,7 +65,7 @@ def renewed(ring: Sequence[Key], *, now: float, lifetime: int) -> list[Key]:
     end = now - lifetime - MARGIN_SECONDS
     kept = [key for key, successor in pairwise(ring) if _made_at(successor) > end]
     kid = datetime.fromtimestamp(now, UTC).strftime(KID_FORMAT)
-    return [*kept, ring[-1], Key(kid, secrets.token_urlsafe(KEY_BYTES))]
+    return [*kept, ring[-1], Key(kid, secrets.token_urlsafe(MIN_KEY_BYTES))]
 
 
 def _made_at(key: Key) -> float:
@@ -76,10 +76,10 @@ def _made_at(key: Key) -> float:
         return float("inf")
 
 
-def _create(arn: str, version: str, *, is_made: bool) -> None:
-    if is_made and _has_value(arn, version):
+def _create(arn: str, version: str, *, version_exists: bool) -> None:
+    if version_exists and _has_value(arn, version):
         return
-    ring = renewed(parse_keys(aws.secret_value(arn)), now=time.time(), lifetime=LIFETIME_SECONDS)
+    ring = renewed_ring(parse_keys(aws.secret_value(arn)), now=time.time(), lifetime=TOKEN_LIFETIME_SECONDS)
     aws.secrets_manager(
         "PutSecretValue",
         arn,

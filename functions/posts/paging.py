@@ -7,7 +7,7 @@ from urllib.parse import urlencode
 
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
-from common.schemas import LARGEST_INTEGER, SMALLEST_INTEGER
+from common.schemas import MAX_INTEGER, MIN_INTEGER
 from posts.rows import PostRow
 
 Sort = Literal["new", "old", "top"]
@@ -20,17 +20,17 @@ class Cursor(NamedTuple):
     after_id: int
 
 
-START: dict[Sort, Cursor] = {
-    "new": Cursor(datetime.max.replace(tzinfo=UTC).isoformat(), LARGEST_INTEGER),
-    "old": Cursor(datetime.min.replace(tzinfo=UTC).isoformat(), SMALLEST_INTEGER),
-    "top": Cursor(str(LARGEST_INTEGER), LARGEST_INTEGER),
+FIRST_PAGE: dict[Sort, Cursor] = {
+    "new": Cursor(datetime.max.replace(tzinfo=UTC).isoformat(), MAX_INTEGER),
+    "old": Cursor(datetime.min.replace(tzinfo=UTC).isoformat(), MIN_INTEGER),
+    "top": Cursor(str(MAX_INTEGER), MAX_INTEGER),
 }
 
 
-def position_of(row: PostRow, sort: Sort) -> Cursor:
+def cursor_after(row: PostRow, sort: Sort) -> Cursor:
     """Return the position after a post."""
-    moment = row.created_at.astimezone(UTC).isoformat()
-    return Cursor(str(row.vote_count) if sort == "top" else moment, row.id)
+    created_at = row.created_at.astimezone(UTC).isoformat()
+    return Cursor(str(row.vote_count) if sort == "top" else created_at, row.id)
 
 
 def encode(cursor: Cursor, sort: Sort) -> str:
@@ -43,7 +43,7 @@ def decode(text: str, sort: Sort) -> Cursor:
     """Return the cursor of a text; ValueError when `encode` did not make it for that sort."""
     padding = "=" * (-len(text) % 4)
     _, after, after_id = base64.urlsafe_b64decode(text + padding).decode().split(" ")
-    value = str(_integer(after)) if sort == "top" else _moment(after).isoformat()
+    value = str(_integer(after)) if sort == "top" else _utc_time(after).isoformat()
     cursor = Cursor(value, _integer(after_id))
     if encode(cursor, sort) != text:
         raise ValueError("not a cursor of this list")
@@ -52,19 +52,19 @@ def decode(text: str, sort: Sort) -> Cursor:
 
 def _integer(text: str) -> int:
     value = int(text)
-    if not 0 <= value <= LARGEST_INTEGER:
+    if not 0 <= value <= MAX_INTEGER:
         raise ValueError("not an integer that a post has")
     return value
 
 
-def _moment(text: str) -> datetime:
+def _utc_time(text: str) -> datetime:
     value = datetime.fromisoformat(text)
     if value.utcoffset() != timedelta(0):
         raise ValueError("not a time in UTC")
     return value
 
 
-def link_to_next(event: APIGatewayProxyEvent, cursor: str) -> str:
+def next_link(event: APIGatewayProxyEvent, cursor: str) -> str:
     """Return the Link header (RFC 8288) from the list that was asked for to the page at a cursor."""
     query = {**event.query_string_parameters, "cursor": cursor}
     query.pop("skip", None)

@@ -5,13 +5,11 @@ from typing import Annotated
 from aws_lambda_powertools.event_handler.openapi.params import Header, Query
 from pydantic import Field
 
-from common.schemas import LARGEST_INTEGER, STORABLE, Text
+from common.schemas import MAX_INTEGER, STORABLE, Text
 from posts.paging import Sort
 
 Limit = Annotated[int, Query(ge=1, le=100, description="How many posts a page has at most")]
-Skip = Annotated[
-    int, Query(ge=0, le=LARGEST_INTEGER, description="How many posts to pass over; slow when many")
-]
+Skip = Annotated[int, Query(ge=0, le=MAX_INTEGER, description="How many posts to pass over; slow when many")]
 Search = Annotated[Text, Query(description="A part of the title, letter for letter")]
 SortBy = Annotated[Sort, Query(description="The newest first, the oldest, or the one with most votes")]
 Published = Annotated[bool, Query(description="Whether to list posts, or else one's own drafts")]

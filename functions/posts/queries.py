@@ -35,30 +35,38 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import InstrumentedAttribute, aliased
 from sqlalchemy.sql.elements import SQLCoreOperations
 
-from common.database import Query
+from common.database import Statement
 from common.models import IdempotencyKey, Post, PostRank, User
-from common.queries import SWEPT_AT_ONCE
-from common.query import query
-from posts.rows import OnceRow, PostRow
+from common.queries import SWEEP_LIMIT
+from common.statement import statement
+from posts.rows import IdempotentPostRow, PostRow
 
-COLUMNS = (Post.id, Post.title, Post.content, Post.published, Post.created_at, Post.vote_count, Post.owner_id)
+POST_COLUMNS = (
+    Post.id,
+    Post.title,
+    Post.content,
+    Post.published,
+    Post.created_at,
+    Post.vote_count,
+    Post.owner_id,
+)
 ZERO: ColumnElement[int] = literal_column("0")
 ONE: ColumnElement[int] = literal_column("1")
 THREE: ColumnElement[int] = literal_column("3")
 DAY_AGO: ColumnElement[datetime] = literal_column("now() - interval '1 day'")
 # Posts that a search looks through, in 1 ms, before it asks the index.
-LOOKED_THROUGH: ColumnElement[int] = literal_column("2000")
+SCAN_LIMIT: ColumnElement[int] = literal_column("2000")
 
-Posts = Select[*tuple[Any, ...]]
+PostSelect = Select[*tuple[Any, ...]]
 
 
-def _beside(user_id: int, posts: FromClause, found: ColumnElement[bool] | None = None) -> Posts:
+def _for_viewer(user_id: int, posts: FromClause, found: ColumnElement[bool] | None = None) -> PostSelect:
     user = aliased(User)
     owner = aliased(User)
     return (
         select(
             (posts.c.id.is_not(None) if found is None else found).label("found"),
-            *(posts.c[column.key] for column in COLUMNS),
+            *(posts.c[column.key] for column in POST_COLUMNS),
             owner.email.label("owner_email"),
             owner.created_at.label("owner_created_at"),
         )
@@ -72,55 +80,55 @@ def _beside(user_id: int, posts: FromClause, found: ColumnElement[bool] | None =
 class Order(NamedTuple):
     """The order of a list: by a key of the posts, then by id, so that no two stand in the same place.
 
-    `posts` selects them all, `place` says where each stands, `key` what the key is called among COLUMNS.
+    `posts` selects them all, `place` says where each stands, `key` what the key is called among POST_COLUMNS.
     """
 
-    posts: Posts
-    place: tuple[InstrumentedAttribute[Any], InstrumentedAttribute[int]]
-    key: str
-    descends: bool
+    source: PostSelect
+    sort_columns: tuple[InstrumentedAttribute[Any], InstrumentedAttribute[int]]
+    sort_key: str
+    descending: bool
 
-    def after(self, value: str, ident: int) -> Posts:
+    def after(self, value: str, ident: int) -> PostSelect:
         """Return the posts that stand after a position, in order."""
-        position = tuple_(*self.place)
-        start = tuple_(cast(value, self.place[0].type), ident)
-        beyond = self.posts.where(position < start if self.descends else position > start)
-        return beyond.order_by(*map(self._direction, self.place))
+        position = tuple_(*self.sort_columns)
+        start = tuple_(cast(value, self.sort_columns[0].type), ident)
+        beyond = self.source.where(position < start if self.descending else position > start)
+        return beyond.order_by(*map(self._direction, self.sort_columns))
 
-    def of(self, posts: FromClause) -> tuple[Any, Any]:
+    def order_by(self, posts: FromClause) -> tuple[Any, Any]:
         """Return the ORDER BY of posts that were selected before."""
-        return self._direction(posts.c[self.key]), self._direction(posts.c.id)
+        return self._direction(posts.c[self.sort_key]), self._direction(posts.c.id)
 
     def _direction(self, column: SQLCoreOperations[Any]) -> Any:  # noqa: ANN401  # SQLAlchemy's types differ
-        return desc(column) if self.descends else asc(column)
+        return desc(column) if self.descending else asc(column)
 
 
-NEW = Order(select(*COLUMNS), (Post.created_at, Post.id), "created_at", descends=True)
-OLD = Order(select(*COLUMNS), (Post.created_at, Post.id), "created_at", descends=False)
-TOP = Order(select(*COLUMNS), (Post.vote_count, Post.id), "vote_count", descends=True)
+NEWEST = Order(select(*POST_COLUMNS), (Post.created_at, Post.id), "created_at", descending=True)
+OLDEST = Order(select(*POST_COLUMNS), (Post.created_at, Post.id), "created_at", descending=False)
+TOP = Order(select(*POST_COLUMNS), (Post.vote_count, Post.id), "vote_count", descending=True)
 # From the table of ranks, which has the index that would slow down every vote if posts had it.
-RANKED = Order(
-    select(*COLUMNS).join(PostRank, PostRank.post_id == Post.id),
+TOP_RANKED = Order(
+    select(*POST_COLUMNS).join(PostRank, PostRank.post_id == Post.id),
     (PostRank.vote_count, PostRank.post_id),
     "vote_count",
-    descends=True,
+    descending=True,
 )
 
 
-def _enough(skip: int, limit: int) -> ColumnElement[int]:
+def _rows_needed(skip: int, limit: int) -> ColumnElement[int]:
     return cast(skip, BigInteger) + limit + ONE
 
 
-def _page(order: Order, parts: list[Posts], limit: int, skip: int) -> Subquery:
+def _page(order: Order, parts: list[PostSelect], limit: int, skip: int) -> Subquery:
     every = union_all(*parts).subquery() if len(parts) > 1 else parts[0].subquery()
-    return select(every).order_by(*order.of(every)).limit(limit + ONE).offset(skip).subquery()
+    return select(every).order_by(*order.order_by(every)).limit(limit + ONE).offset(skip).subquery()
 
 
 def _contains(title: SQLColumnExpression[str], term: str) -> ColumnElement[bool]:
     return func.strpos(title, term) > ZERO
 
 
-def _has_runs(term: str) -> ColumnElement[bool]:
+def _has_ngrams(term: str) -> ColumnElement[bool]:
     # The index holds every run of one to three characters of a title. A title that contains the term has all
     # the term's runs of three, or the whole of a shorter term; whether they stand together is left to ask.
     size = func.least(func.length(term), THREE)
@@ -136,18 +144,18 @@ def _drafts(viewer: int) -> ColumnElement[bool]:
 # drafts come from an index each, so that nobody's drafts slow down what others read.
 
 
-def _feed(order: Order) -> Query[..., PostRow]:
+def _feed(order: Order) -> Statement[..., PostRow]:
     """Return the statement that lists all that the viewer may see."""
 
-    def feed(*, viewer: int, limit: int, skip: int, after: str, after_id: int) -> Posts:
-        every = order.after(after, after_id).limit(_enough(skip, limit))
+    def feed(*, viewer: int, limit: int, skip: int, after: str, after_id: int) -> PostSelect:
+        every = order.after(after, after_id).limit(_rows_needed(skip, limit))
         page = _page(order, [every.where(Post.published), every.where(_drafts(viewer))], limit, skip)
-        return _beside(viewer, page).order_by(*order.of(page))
+        return _for_viewer(viewer, page).order_by(*order.order_by(page))
 
-    return query(PostRow)(feed)
+    return statement(PostRow)(feed)
 
 
-def _search(order: Order, unranked: Order) -> Query[..., PostRow]:
+def _search(order: Order, unranked: Order) -> Statement[..., PostRow]:
     """Return the statement that lists what the viewer may see whose title contains a term, not an empty one.
 
     A term that many titles contain is found by looking through the first posts; to fetch all of them by their
@@ -156,83 +164,89 @@ def _search(order: Order, unranked: Order) -> Query[..., PostRow]:
     What is found by other means than the order needs no rank: `unranked` is the order by posts alone.
     """
 
-    def search(*, viewer: int, term: str, limit: int, skip: int, after: str, after_id: int) -> Posts:
-        enough = _enough(skip, limit)
-        first = order.after(after, after_id).where(Post.published).limit(enough + LOOKED_THROUGH).subquery()
+    def search(*, viewer: int, term: str, limit: int, skip: int, after: str, after_id: int) -> PostSelect:
+        rows_needed = _rows_needed(skip, limit)
+        first = order.after(after, after_id).where(Post.published).limit(rows_needed + SCAN_LIMIT).subquery()
         looked_through = select(first).where(_contains(first.c.title, term))
-        soon = looked_through.order_by(*order.of(first)).limit(enough).cte("soon")
-        suffices = select(func.count()).select_from(soon).scalar_subquery() >= enough
+        scanned = looked_through.order_by(*order.order_by(first)).limit(rows_needed).cte("scanned")
+        scan_suffices = select(func.count()).select_from(scanned).scalar_subquery() >= rows_needed
         every = unranked.after(after, after_id)
         # The offset keeps the order, which another index has, from the planner: it would walk through that.
-        matching = every.where(Post.published, _contains(Post.title, term), _has_runs(term))
+        matching = every.where(Post.published, _contains(Post.title, term), _has_ngrams(term))
         indexed = matching.order_by(None).offset(ZERO).subquery()
-        rest = select(indexed).where(~suffices).order_by(*order.of(indexed)).limit(enough)
-        drafts = every.where(_drafts(viewer), _contains(Post.title, term)).limit(enough)
-        page = _page(order, [select(soon).where(suffices), rest, drafts], limit, skip)
-        return _beside(viewer, page).order_by(*order.of(page))
+        rest = select(indexed).where(~scan_suffices).order_by(*order.order_by(indexed)).limit(rows_needed)
+        drafts = every.where(_drafts(viewer), _contains(Post.title, term)).limit(rows_needed)
+        page = _page(order, [select(scanned).where(scan_suffices), rest, drafts], limit, skip)
+        return _for_viewer(viewer, page).order_by(*order.order_by(page))
 
-    return query(PostRow)(search)
+    return statement(PostRow)(search)
 
 
-def _own_drafts(order: Order) -> Query[..., PostRow]:
+def _own_drafts(order: Order) -> Statement[..., PostRow]:
     """Return the statement that lists the viewer's drafts."""
 
-    def own_drafts(*, viewer: int, term: str, limit: int, skip: int, after: str, after_id: int) -> Posts:
+    def own_drafts(*, viewer: int, term: str, limit: int, skip: int, after: str, after_id: int) -> PostSelect:
         every = order.after(after, after_id).where(_drafts(viewer), _contains(Post.title, term))
-        page = _page(order, [every.limit(_enough(skip, limit))], limit, skip)
-        return _beside(viewer, page).order_by(*order.of(page))
+        page = _page(order, [every.limit(_rows_needed(skip, limit))], limit, skip)
+        return _for_viewer(viewer, page).order_by(*order.order_by(page))
 
-    return query(PostRow)(own_drafts)
+    return statement(PostRow)(own_drafts)
 
 
-def _author(order: Order) -> Query[..., PostRow]:
+def _author(order: Order) -> Statement[..., PostRow]:
     """Return the statement that lists an author's posts; `found` is null when there is no such author."""
 
     def author_posts(
         *, viewer: int, author: int, term: str, limit: int, skip: int, after: str, after_id: int
-    ) -> Posts:
+    ) -> PostSelect:
         own = order.after(after, after_id).where(Post.owner_id == author, _contains(Post.title, term))
-        every = own.limit(_enough(skip, limit))
+        every = own.limit(_rows_needed(skip, limit))
         page = _page(order, [every.where(Post.published), every.where(_drafts(viewer))], limit, skip)
         found = case((exists(select(User.id).where(User.id == author)), page.c.id.is_not(None)))
-        return _beside(viewer, page, found).order_by(*order.of(page))
+        return _for_viewer(viewer, page, found).order_by(*order.order_by(page))
 
-    return query(PostRow)(author_posts)
-
-
-feed_new, feed_old, feed_top = _feed(NEW), _feed(OLD), _feed(RANKED)
-search_new, search_old, search_top = _search(NEW, NEW), _search(OLD, OLD), _search(RANKED, TOP)
-drafts_new, drafts_old, drafts_top = _own_drafts(NEW), _own_drafts(OLD), _own_drafts(TOP)
-author_new, author_old, author_top = _author(NEW), _author(OLD), _author(TOP)
+    return statement(PostRow)(author_posts)
 
 
-def _or_foreign(own: FromClause, post_id: int, editor: int) -> FromClause:
-    foreign = select(*COLUMNS).where(Post.id == post_id, Post.owner_id != editor, Post.published)
+feed_new, feed_old, feed_top = _feed(NEWEST), _feed(OLDEST), _feed(TOP_RANKED)
+search_new, search_old, search_top = (
+    _search(NEWEST, NEWEST),
+    _search(OLDEST, OLDEST),
+    _search(TOP_RANKED, TOP),
+)
+drafts_new, drafts_old, drafts_top = _own_drafts(NEWEST), _own_drafts(OLDEST), _own_drafts(TOP)
+author_new, author_old, author_top = _author(NEWEST), _author(OLDEST), _author(TOP)
+
+
+def _or_someone_elses(own: FromClause, post_id: int, editor: int) -> FromClause:
+    foreign = select(*POST_COLUMNS).where(Post.id == post_id, Post.owner_id != editor, Post.published)
     return union_all(select(own), foreign).subquery()
 
 
-@query(PostRow)
-def read(*, post_id: int, viewer: int) -> Posts:
+@statement(PostRow)
+def read(*, post_id: int, viewer: int) -> PostSelect:
     """Find a post that the viewer may see."""
     visible = or_(Post.published, Post.owner_id == viewer)
-    return _beside(viewer, select(*COLUMNS).where(Post.id == post_id, visible).subquery())
+    return _for_viewer(viewer, select(*POST_COLUMNS).where(Post.id == post_id, visible).subquery())
 
 
-@query(PostRow)
-def create(*, owner: int, title: str, content: str, published: bool) -> Posts:
+@statement(PostRow)
+def create(*, owner: int, title: str, content: str, published: bool) -> PostSelect:
     """Add a post."""
     written: tuple[Any, ...] = (title, content, published)
     values = select(User.id, *written).where(User.id == owner)
     created = (
-        insert(Post).from_select(["owner_id", "title", "content", "published"], values).returning(*COLUMNS)
+        insert(Post)
+        .from_select(["owner_id", "title", "content", "published"], values)
+        .returning(*POST_COLUMNS)
     )
-    return _beside(owner, created.cte("created"))
+    return _for_viewer(owner, created.cte("created"))
 
 
-@query(OnceRow)
+@statement(IdempotentPostRow)
 def create_once(
     *, owner: int, title: str, content: str, published: bool, key: str, fingerprint: str
-) -> Posts:
+) -> PostSelect:
     """Add a post unless the owner used the key in the last day; then return what that made.
 
     Of two simultaneous uses of a key, one finds it taken only when it has written its post: it then writes a
@@ -260,36 +274,36 @@ def create_once(
         .returning(Post.id, Post.created_at, Post.owner_id)
         .cte("created")
     )
-    kept = insert(IdempotencyKey).from_select(
+    stored = insert(IdempotencyKey).from_select(
         ["user_id", "post_id", "created_at", "key", "fingerprint"],
         select(created.c.owner_id, created.c.id, created.c.created_at, *names),
     )
-    kept = kept.on_conflict_do_update(
+    stored = stored.on_conflict_do_update(
         index_elements=[IdempotencyKey.user_id, IdempotencyKey.key],
         set_={
-            "post_id": case((IdempotencyKey.created_at > DAY_AGO, null()), else_=kept.excluded.post_id),
-            "created_at": kept.excluded.created_at,
-            "fingerprint": kept.excluded.fingerprint,
+            "post_id": case((IdempotencyKey.created_at > DAY_AGO, null()), else_=stored.excluded.post_id),
+            "created_at": stored.excluded.created_at,
+            "fingerprint": stored.excluded.fingerprint,
         },
     )
-    kept_key = kept.returning(IdempotencyKey.key).cte("kept")
+    stored_key = stored.returning(IdempotencyKey.key).cte("stored_key")
     # Only who has their own key may take others, and none that is taken: two requests with old keys would
     # else wait for each other. Their own may be an old one, and no row can be written twice. In a CTE, which
     # is run once: run again, it would find the next ones.
-    old = (
+    expired = (
         select(IdempotencyKey.key)
         .where(
             IdempotencyKey.user_id == owner,
             IdempotencyKey.key != key,
             IdempotencyKey.created_at <= DAY_AGO,
-            exists(select(kept_key.c.key)),
+            exists(select(stored_key.c.key)),
         )
-        .limit(SWEPT_AT_ONCE)
+        .limit(SWEEP_LIMIT)
         .with_for_update(skip_locked=True)
-        .cte("old")
+        .cte("expired")
     )
     swept = delete(IdempotencyKey).where(
-        IdempotencyKey.user_id == owner, IdempotencyKey.key.in_(select(old.c.key))
+        IdempotencyKey.user_id == owner, IdempotencyKey.key.in_(select(expired.c.key))
     )
     made = union_all(
         select(created.c.id, created.c.created_at, *names[1:]),
@@ -299,7 +313,7 @@ def create_once(
         select(
             made.c.id,
             made.c.created_at,
-            (made.c.fingerprint == fingerprint).label("is_same"),
+            (made.c.fingerprint == fingerprint).label("same_request"),
             User.email.label("owner_email"),
             User.created_at.label("owner_created_at"),
         )
@@ -310,23 +324,26 @@ def create_once(
     )
 
 
-@query(PostRow)
-def change(*, post_id: int, editor: int, title: str, content: str, published: bool) -> Posts:
+@statement(PostRow)
+def change(*, post_id: int, editor: int, title: str, content: str, published: bool) -> PostSelect:
     """Change a post of the editor's; of somebody else's post, return what it is."""
     changed = (
         update(Post)
         .where(Post.id == post_id, Post.owner_id == editor)
         .values(title=title, content=content, published=published)
-        .returning(*COLUMNS)
+        .returning(*POST_COLUMNS)
         .cte("changed")
     )
-    return _beside(editor, _or_foreign(changed, post_id, editor))
+    return _for_viewer(editor, _or_someone_elses(changed, post_id, editor))
 
 
-@query(PostRow)
-def remove(*, post_id: int, editor: int) -> Posts:
+@statement(PostRow)
+def remove(*, post_id: int, editor: int) -> PostSelect:
     """Delete a post of the editor's and return what it was; of somebody else's post, return what it is."""
     removed = (
-        delete(Post).where(Post.id == post_id, Post.owner_id == editor).returning(*COLUMNS).cte("removed")
+        delete(Post)
+        .where(Post.id == post_id, Post.owner_id == editor)
+        .returning(*POST_COLUMNS)
+        .cte("removed")
     )
-    return _beside(editor, _or_foreign(removed, post_id, editor))
+    return _for_viewer(editor, _or_someone_elses(removed, post_id, editor))

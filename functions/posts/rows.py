@@ -22,11 +22,11 @@ class PostRow(NamedTuple):
     owner_created_at: datetime
 
 
-class OnceRow(NamedTuple):
-    """What an idempotency key stands for; `is_same` when the request is the one that it first came with."""
+class IdempotentPostRow(NamedTuple):
+    """The post that an idempotency key created; `same_request` says whether it came with the same body."""
 
     id: int
     created_at: datetime
-    is_same: bool
+    same_request: bool
     owner_email: str
     owner_created_at: datetime

@@ -7,16 +7,16 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, Field, RootModel
 
 from common.schemas import STORABLE, Text, UserOut
-from posts.rows import OnceRow, PostRow
+from posts.rows import IdempotentPostRow, PostRow
 
 # Search indexes every run of three characters of a title: its length has to have an end.
-LONGEST_TITLE = 1_000
+MAX_TITLE_LENGTH = 1_000
 
 
 class PostCreate(BaseModel):
     """What an owner writes, new or changed."""
 
-    title: Annotated[str, Field(max_length=LONGEST_TITLE), STORABLE]
+    title: Annotated[str, Field(max_length=MAX_TITLE_LENGTH), STORABLE]
     content: Text
     published: bool = True
 
@@ -37,7 +37,7 @@ class Post(BaseModel):
         return cls.model_validate(_fields(row))
 
     @classmethod
-    def once(cls, row: OnceRow, owner: int, post: PostCreate) -> Self:
+    def once(cls, row: IdempotentPostRow, owner: int, post: PostCreate) -> Self:
         """Return the post that a request with an idempotency key made, the first time it came."""
         by = UserOut(id=owner, email=row.owner_email, created_at=row.owner_created_at)
         return cls(id=row.id, created_at=row.created_at, owner=by, **post.model_dump())

@@ -9,68 +9,72 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
 from common.models import Session, User
-from common.queries import digest_of, forgiven
-from common.query import query
-from users.rows import AccountRow, EmailRow, UserRow
+from common.queries import clear_login_failures, sha256
+from common.statement import statement
+from users.rows import AccountRow, EmailChangeRow, UserRow
 
-COLUMNS = (User.id, User.email, User.created_at)
-ACCOUNT = (*COLUMNS, User.phone_number)
+USER_COLUMNS = (User.id, User.email, User.created_at)
+ACCOUNT_COLUMNS = (*USER_COLUMNS, User.phone_number)
 
 
-@query(UserRow)
+@statement(UserRow)
 def create(*, email: str, password: str) -> ReturningInsert[*tuple[Any, ...]]:
     """Add a user; no row when the address is taken, in any letter case."""
-    return insert(User).values(email=email, password=password).on_conflict_do_nothing().returning(*COLUMNS)
+    return (
+        insert(User).values(email=email, password=password).on_conflict_do_nothing().returning(*USER_COLUMNS)
+    )
 
 
-@query(UserRow)
+@statement(UserRow)
 def read(*, user_id: int) -> Select[*tuple[Any, ...]]:
     """Find a user."""
-    return select(*COLUMNS).where(User.id == user_id)
+    return select(*USER_COLUMNS).where(User.id == user_id)
 
 
-@query(AccountRow)
+@statement(AccountRow)
 def account(*, user_id: int) -> Select[*tuple[Any, ...]]:
     """Find a user's own account."""
-    return select(*ACCOUNT).where(User.id == user_id)
+    return select(*ACCOUNT_COLUMNS).where(User.id == user_id)
 
 
-@query(AccountRow)
+@statement(AccountRow)
 def change_phone_number(*, user_id: int, phone_number: str | None) -> ReturningUpdate[*tuple[Any, ...]]:
     """Change a user's phone number; no row when the account is gone."""
-    return update(User).where(User.id == user_id).values(phone_number=phone_number).returning(*ACCOUNT)
+    return (
+        update(User).where(User.id == user_id).values(phone_number=phone_number).returning(*ACCOUNT_COLUMNS)
+    )
 
 
-@query(EmailRow)
+@statement(EmailChangeRow)
 def change_email(
-    *, user_id: int, seen_hash: str, email: str, phone_number: str | None, keeps_phone_number: bool
+    *, user_id: int, verified_hash: str, email: str, phone_number: str | None, keep_phone_number: bool
 ) -> Select[*tuple[Any, ...]]:
     """Change a user's address, and phone number unless it is kept; no row when the user has gone.
 
     Nothing changes when the address is taken, or the password hash not the one seen any more.
     """
     other = aliased(User)
-    keeps: Any = keeps_phone_number
+    keeps: Any = keep_phone_number
     taken = exists(select(other.id).where(func.lower(other.email) == func.lower(email), other.id != user_id))
     changed = (
         update(User)
-        .where(User.id == user_id, User.password == seen_hash, ~taken)
+        .where(User.id == user_id, User.password == verified_hash, ~taken)
         .values(email=email, phone_number=case((keeps, User.phone_number), else_=phone_number))
-        .returning(*ACCOUNT)
+        .returning(*ACCOUNT_COLUMNS)
         .cte("changed")
     )
     return (
-        select(taken.label("is_taken"), *changed.c)
+        select(taken.label("email_taken"), *changed.c)
         .select_from(User)
         .outerjoin(changed, true())
         .where(User.id == user_id)
-        .add_cte(forgiven(user_id).cte("forgiven"))
+        .add_cte(clear_login_failures(user_id).cte("cleared_failures"))
     )
 
 
-@query(UserRow)
+@statement(UserRow)
 def change_password(
-    *, user_id: int, seen_hash: str, password: str, session_id: UUID
+    *, user_id: int, verified_hash: str, password: str, session_id: UUID
 ) -> Select[*tuple[Any, ...]]:
     """Change a user's password and end their other sessions; no row when the hash is not the one seen.
 
@@ -79,29 +83,32 @@ def change_password(
     new_hash: Any = password
     changed = (
         update(User)
-        .where(User.id == user_id, User.password == seen_hash)
+        .where(User.id == user_id, User.password == verified_hash)
         .values(password=password)
-        .returning(*COLUMNS)
+        .returning(*USER_COLUMNS)
         .cte("changed")
     )
     ended = delete(Session).where(Session.user_id == changed.c.id, Session.id != session_id)
     kept = (
         update(Session)
         .where(Session.user_id == changed.c.id, Session.id == session_id)
-        .values(password_digest=digest_of(new_hash))
+        .values(password_digest=sha256(new_hash))
     )
     return (
         select(*changed.c)
-        .add_cte(kept.cte("kept"))
-        .add_cte(ended.cte("ended"))
-        .add_cte(forgiven(user_id).cte("forgiven"))
+        .add_cte(kept.cte("kept_session"))
+        .add_cte(ended.cte("ended_sessions"))
+        .add_cte(clear_login_failures(user_id).cte("cleared_failures"))
     )
 
 
-@query(UserRow)
-def remove(*, user_id: int, seen_hash: str) -> Select[*tuple[Any, ...]]:
+@statement(UserRow)
+def remove(*, user_id: int, verified_hash: str) -> Select[*tuple[Any, ...]]:
     """Delete a user with all posts, votes and sessions; no row when the hash is not the one seen."""
     removed = (
-        delete(User).where(User.id == user_id, User.password == seen_hash).returning(*COLUMNS).cte("removed")
+        delete(User)
+        .where(User.id == user_id, User.password == verified_hash)
+        .returning(*USER_COLUMNS)
+        .cte("removed")
     )
-    return select(*removed.c).add_cte(forgiven(user_id).cte("forgiven"))
+    return select(*removed.c).add_cte(clear_login_failures(user_id).cte("cleared_failures"))

@@ -21,10 +21,10 @@ class AccountRow(NamedTuple):
     phone_number: str | None
 
 
-class EmailRow(NamedTuple):
-    """An account whose address has changed; when it has not, only `is_taken` is not None."""
+class EmailChangeRow(NamedTuple):
+    """An account whose address has changed; when it has not, only `email_taken` is not None."""
 
-    is_taken: bool
+    email_taken: bool
     id: int
     email: str
     created_at: datetime

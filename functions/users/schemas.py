@@ -5,32 +5,34 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from common.addresses import normalized
-from common.passwords import MOST_BYTES
+from common.emails import normalize
+from common.passwords import MAX_PASSWORD_BYTES
 from common.schemas import STORABLE, UserOut
 
 
-def _address(value: str) -> str:
+def _valid_email(value: str) -> str:
     try:
-        return normalized(value)
+        return normalize(value)
     except ValueError:
         raise PydanticCustomError("value_error", "value is not a valid email address") from None
 
 
-def _hashable(value: str) -> str:
-    if len(value.encode()) > MOST_BYTES:
+def _short_enough_for_bcrypt(value: str) -> str:
+    if len(value.encode()) > MAX_PASSWORD_BYTES:
         raise PydanticCustomError(
-            "string_too_long", "String should have at most {most} bytes in UTF-8", {"most": MOST_BYTES}
+            "string_too_long",
+            "String should have at most {maximum} bytes in UTF-8",
+            {"maximum": MAX_PASSWORD_BYTES},
         )
     return value
 
 
-Email = Annotated[str, Field(json_schema_extra={"format": "email"}), AfterValidator(_address)]
+Email = Annotated[str, Field(json_schema_extra={"format": "email"}), AfterValidator(_valid_email)]
 NewPassword = Annotated[
     str,
     Field(min_length=1, json_schema_extra={"format": "password"}),
     STORABLE,
-    AfterValidator(_hashable),
+    AfterValidator(_short_enough_for_bcrypt),
 ]
 # No bounds: it is compared with what is stored, not stored.
 CurrentPassword = Annotated[str, Field(json_schema_extra={"format": "password"}), STORABLE]

@@ -5,7 +5,7 @@ from http import HTTPStatus
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError, ServiceError
 
 from common import api
-from common.identity import current_user, rows_for_user
+from common.identity import current_user_id, rows_or_unauthorized
 from common.schemas import Message
 from votes import queries
 from votes.schemas import Ballot
@@ -16,19 +16,19 @@ app = api.resolver()
 @app.post(
     "/vote",
     status_code=HTTPStatus.CREATED,
-    responses=api.answers(Message, 201, 401, 404, 409, 422),
+    responses=api.responses(Message, 201, 401, 404, 409, 422),
 )
 def vote(ballot: Ballot) -> Message:
     """Cast a vote (dir = 1) or take it back (any lower dir)."""
-    voter = current_user(app)
+    voter = current_user_id(app)
     casts = ballot.dir == 1
     statement = queries.cast if casts else queries.retract
-    found, done = rows_for_user(statement(voter=voter, post_id=ballot.post_id))[0]
-    if not found:
+    post_exists, changed = rows_or_unauthorized(statement(voter=voter, post_id=ballot.post_id))[0]
+    if not post_exists:
         raise NotFoundError("There is no such post")
-    if casts and not done:
+    if casts and not changed:
         raise ServiceError(HTTPStatus.CONFLICT, "You have voted on this post already")
-    if not done:
+    if not changed:
         raise NotFoundError("You have not voted on this post")
     return Message(message="Vote cast" if casts else "Vote taken back")
 

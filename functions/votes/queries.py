@@ -8,7 +8,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 
 from common.models import Post, User, Vote
-from common.query import query
+from common.statement import statement
 from votes.rows import VoteRow
 
 
@@ -16,31 +16,33 @@ def _visible(voter: int, post_id: int) -> CTE:
     return select(Post.id).where(Post.id == post_id, or_(Post.published, Post.owner_id == voter)).cte("post")
 
 
-def _outcome(voter: int, post: CTE, done: CTE) -> Select[bool, bool]:
+def _outcome(voter: int, post: CTE, changed: CTE) -> Select[bool, bool]:
     user = aliased(User)
-    found = exists(select(post.c.id)).label("found")
+    post_exists = exists(select(post.c.id)).label("post_exists")
     return (
-        select(found, exists(select(done.c.post_id)).label("done")).select_from(user).where(user.id == voter)
+        select(post_exists, exists(select(changed.c.post_id)).label("changed"))
+        .select_from(user)
+        .where(user.id == voter)
     )
 
 
-@query(VoteRow)
+@statement(VoteRow)
 def cast(*, voter: int, post_id: int) -> Select[bool, bool]:
     """Vote on a post that the voter may see; not done when there is a vote already."""
     post = _visible(voter, post_id)
     vote = select(User.id, post.c.id).where(User.id == voter)
-    done = (
+    changed = (
         insert(Vote)
         .from_select(["user_id", "post_id"], vote)
         .on_conflict_do_nothing()
         .returning(Vote.post_id)
     )
-    return _outcome(voter, post, done.cte("done"))
+    return _outcome(voter, post, changed.cte("changed"))
 
 
-@query(VoteRow)
+@statement(VoteRow)
 def retract(*, voter: int, post_id: int) -> Select[bool, bool]:
     """Take a vote back; not done when there is none."""
     post = _visible(voter, post_id)
-    done = delete(Vote).where(Vote.user_id == voter, Vote.post_id == post.c.id).returning(Vote.post_id)
-    return _outcome(voter, post, done.cte("done"))
+    changed = delete(Vote).where(Vote.user_id == voter, Vote.post_id == post.c.id).returning(Vote.post_id)
+    return _outcome(voter, post, changed.cte("changed"))

@@ -6,5 +6,5 @@ from typing import NamedTuple
 class VoteRow(NamedTuple):
     """Whether there is such a post for the voter, and whether anything was done."""
 
-    found: bool
-    done: bool
+    post_exists: bool
+    changed: bool

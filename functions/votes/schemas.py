@@ -4,11 +4,11 @@ from typing import Annotated
 
 from pydantic import BaseModel, Field
 
-from common.schemas import LARGEST_INTEGER, SMALLEST_INTEGER
+from common.schemas import MAX_INTEGER, MIN_INTEGER
 
 
 class Ballot(BaseModel):
     """A vote on a post: `dir` 1 casts it, any lower number takes it back."""
 
-    post_id: Annotated[int, Field(ge=SMALLEST_INTEGER, le=LARGEST_INTEGER)]
+    post_id: Annotated[int, Field(ge=MIN_INTEGER, le=MAX_INTEGER)]
     dir: Annotated[int, Field(le=1)]

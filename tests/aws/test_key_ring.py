@@ -51,7 +51,7 @@ def test_the_ring_is_fetched_when_the_function_starts_and_kept(ring_of: Secret) 
 def test_the_ring_is_fetched_anew_once_it_is_five_minutes_old(ring_of: Secret, clock: Clock) -> None:
     ring = KeyRing()
     ring_of.put(dict([OLD, NEW]))
-    clock.now += keys.FRESH_SECONDS - 1
+    clock.now += keys.CACHE_SECONDS - 1
     assert ring.newest() == OLD
     clock.now += 1
     assert ring.newest() == NEW
@@ -60,7 +60,7 @@ def test_the_ring_is_fetched_anew_once_it_is_five_minutes_old(ring_of: Secret, c
 def test_a_key_that_was_taken_out_is_refused_after_five_minutes(ring_of: Secret, clock: Clock) -> None:
     ring = KeyRing()
     ring_of.put(dict([NEW]))
-    clock.now += keys.FRESH_SECONDS
+    clock.now += keys.CACHE_SECONDS
     with pytest.raises(UnknownKeyError):
         ring.find("old")
 
@@ -68,7 +68,7 @@ def test_a_key_that_was_taken_out_is_refused_after_five_minutes(ring_of: Secret,
 def test_a_key_that_is_not_in_the_ring_is_looked_for_at_once(ring_of: Secret, clock: Clock) -> None:
     ring = KeyRing()
     ring_of.put(dict([OLD, NEW]))
-    clock.now += keys.RETRY_SECONDS
+    clock.now += keys.MIN_REFETCH_SECONDS
     assert ring.find("new") == NEW
 
 
@@ -88,7 +88,7 @@ def test_made_up_key_ids_do_not_make_us_ask_more_than_once_a_second(
         with pytest.raises(UnknownKeyError):
             ring.find("made up")
     assert asked == []
-    clock.now += keys.RETRY_SECONDS
+    clock.now += keys.MIN_REFETCH_SECONDS
     for _ in range(10):
         with pytest.raises(UnknownKeyError):
             ring.find("made up")
@@ -108,7 +108,7 @@ def test_a_ring_that_cannot_be_had_is_kept_as_it_was(
         ring_of.put(broken)
     else:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:1")
-    clock.now += keys.FRESH_SECONDS
+    clock.now += keys.CACHE_SECONDS
     with caplog.at_level(logging.WARNING):
         assert ring.newest() == OLD
     assert "cannot refresh the keys" in caplog.text

@@ -68,7 +68,9 @@ def url(server: ThreadingHTTPServer) -> str:
 @pytest.fixture(autouse=True)
 def _no_credentials_kept(monkeypatch: pytest.MonkeyPatch) -> None:
     """Begin as a new execution environment does."""
-    monkeypatch.setattr(aws, "_Cache", type("_Cache", (), {"credentials": None, "good_until": 0.0}))
+    monkeypatch.setattr(
+        aws, "_CredentialsCache", type("_CredentialsCache", (), {"credentials": None, "refresh_at": 0.0})
+    )
 
 
 def test_a_secret_is_read(secret: Secret) -> None:
@@ -111,7 +113,7 @@ def test_without_an_endpoint_it_is_aws_that_is_asked(
         asked.append(url)
         return {"SecretString": "words"}
 
-    monkeypatch.setattr(aws, "_exchange", exchange)
+    monkeypatch.setattr(aws, "_request_json", exchange)
     assert secret_value(ARN.replace(":aws:", f":{partition}:")) == "words"
     assert asked == [address]
 

@@ -6,9 +6,9 @@ from datetime import UTC, datetime
 
 import pytest
 
-from auth.rotation import RotationError, handler, renewed
+from auth.rotation import RotationError, handler, renewed_ring
 from common import aws
-from common.keys import FRESH_SECONDS, Key
+from common.keys import CACHE_SECONDS, Key
 from tests.aws.conftest import Secret
 from tests.support.lambdas import Context
 
@@ -122,9 +122,9 @@ def test_a_step_that_there_is_not_is_an_error(rotation: Rotation) -> None:
 def test_a_key_stays_until_no_token_that_it_signed_can_be_valid() -> None:
     lifetime = 1_800
     # What has signed until its successor was made is kept for a token's life, and a margin, after that.
-    edge = lifetime + 2 * FRESH_SECONDS
+    edge = lifetime + 2 * CACHE_SECONDS
     ring = [key(9 * DAY), key(edge + 1), key(edge), key(edge - 1), key(60)]
-    *kept, newest = renewed(ring, now=NOW, lifetime=lifetime)
+    *kept, newest = renewed_ring(ring, now=NOW, lifetime=lifetime)
     assert kept == ring[2:]
     assert newest.kid == key(0).kid
     assert len(newest.secret.encode()) >= 32
@@ -132,10 +132,10 @@ def test_a_key_stays_until_no_token_that_it_signed_can_be_valid() -> None:
 
 def test_a_key_whose_age_is_unknown_keeps_the_one_before_it() -> None:
     ring = [Key("first", "f" * 32), Key("second", "s" * 32)]
-    assert renewed(ring, now=NOW, lifetime=1_800)[:-1] == ring
+    assert renewed_ring(ring, now=NOW, lifetime=1_800)[:-1] == ring
 
 
 def test_no_two_new_keys_are_alike() -> None:
     ring = [key(60)]
-    secrets = {renewed(ring, now=NOW, lifetime=1_800)[-1].secret for _ in range(50)}
+    secrets = {renewed_ring(ring, now=NOW, lifetime=1_800)[-1].secret for _ in range(50)}
     assert len(secrets) == 50

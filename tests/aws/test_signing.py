@@ -8,7 +8,7 @@ import botocore.awsrequest  # type: ignore[import-untyped]
 import botocore.credentials  # type: ignore[import-untyped]
 import pytest
 
-from common.signing import Credentials, Scope, moment, rds_auth_token, sign_headers
+from common.signing import Credentials, Scope, amz_date, rds_auth_token, sign_headers
 
 NOW = datetime(2026, 11, 22, 8, 5, 9, tzinfo=UTC)
 KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -18,12 +18,12 @@ USER = Credentials(KEY, SECRET, "")
 
 @pytest.fixture(autouse=True)
 def _now(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let botocore sign at our moment."""
+    """Let botocore sign at our amz_date."""
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: NOW.replace(tzinfo=None))
 
 
 def scope(service: str) -> Scope:
-    return Scope(service, "eu-central-1", moment(NOW.timestamp()))
+    return Scope(service, "eu-central-1", amz_date(NOW.timestamp()))
 
 
 def of_botocore(credentials: Credentials) -> botocore.credentials.Credentials:

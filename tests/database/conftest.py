@@ -9,7 +9,7 @@ from tests.support.data import Database
 from tests.support.postgres_proxy import PostgresProxy
 
 if TYPE_CHECKING:
-    from common.database import Session
+    from common.database import ManagedConnection
 
 
 @pytest.fixture
@@ -20,13 +20,13 @@ def proxy(database: Database) -> Iterator[PostgresProxy]:
 
 
 @pytest.fixture
-def session(proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch) -> Iterator["Session"]:
+def session(proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch) -> Iterator["ManagedConnection"]:
     """Return the session that the functions use. It leads through the proxy and has no connection yet."""
     # It reads the environment, which is not there yet when pytest imports this file.
     from common import database  # noqa: PLC0415
 
     monkeypatch.setenv("DATABASE_URL", proxy.url)
-    session = database.Session()
-    monkeypatch.setattr(database, "_session", session)
+    session = database.ManagedConnection()
+    monkeypatch.setattr(database, "_connection", session)
     yield session
     session.disconnect()

@@ -12,8 +12,8 @@ import pytest
 import votes.queries
 from common import database as common_database
 from common import deadline
-from common.connection import RefusedError
-from common.database import Session
+from common.connection import PostgresError
+from common.database import ManagedConnection
 from common.errors import UnavailableError, UnknownOutcomeError
 from tests.support.ask import ask
 from tests.support.data import Database, connect
@@ -56,7 +56,7 @@ def owner(database: Database) -> int:
     return database.add_user()
 
 
-def write(session: Session, owner: int) -> list[list[int]]:
+def write(session: ManagedConnection, owner: int) -> list[list[int]]:
     sql = "INSERT INTO posts (title, content, owner_id) VALUES ('t', 'c', $1::integer) RETURNING 1"
     return ask(session, sql, owner, writes=True)
 
@@ -66,13 +66,15 @@ def posts(database: Database) -> int:
     return number
 
 
-def assert_works(session: Session) -> None:
+def assert_works(session: ManagedConnection) -> None:
     """Make sure that the next request finds a working session, in the same process."""
     assert ask(session, NEVER_MIND) == [[1]]
 
 
 @pytest.mark.parametrize("fault", [LOST_QUERY, LOST_ANSWER])
-def test_a_read_that_breaks_is_done_again(fault: Fault, session: Session, proxy: PostgresProxy) -> None:
+def test_a_read_that_breaks_is_done_again(
+    fault: Fault, session: ManagedConnection, proxy: PostgresProxy
+) -> None:
     proxy.faults = [fault]
     assert_works(session)
     assert proxy.statements == [NEVER_MIND, NEVER_MIND]
@@ -80,7 +82,7 @@ def test_a_read_that_breaks_is_done_again(fault: Fault, session: Session, proxy:
 
 
 def test_a_read_that_breaks_twice_is_unavailable_and_the_next_one_works(
-    session: Session, proxy: PostgresProxy
+    session: ManagedConnection, proxy: PostgresProxy
 ) -> None:
     proxy.faults = [LOST_ANSWER, LOST_ANSWER]
     with pytest.raises(UnavailableError):
@@ -91,7 +93,12 @@ def test_a_read_that_breaks_twice_is_unavailable_and_the_next_one_works(
 
 @pytest.mark.parametrize(("fault", "written"), [(LOST_QUERY, 0), (LOST_ANSWER, 1)])
 def test_a_write_that_breaks_is_never_sent_again(
-    fault: Fault, written: int, session: Session, proxy: PostgresProxy, owner: int, database: Database
+    fault: Fault,
+    written: int,
+    session: ManagedConnection,
+    proxy: PostgresProxy,
+    owner: int,
+    database: Database,
 ) -> None:
     proxy.faults = [fault]
     with pytest.raises(UnknownOutcomeError):
@@ -112,7 +119,7 @@ def test_a_client_learns_that_its_write_may_have_been_done(
 
 
 def test_an_answer_that_stops_in_the_middle_is_a_broken_one(
-    session: Session, proxy: PostgresProxy, owner: int
+    session: ManagedConnection, proxy: PostgresProxy, owner: int
 ) -> None:
     proxy.faults = [Fault(response=lambda response: response[:-9])]
     with pytest.raises(UnknownOutcomeError):
@@ -121,7 +128,7 @@ def test_an_answer_that_stops_in_the_middle_is_a_broken_one(
 
 
 def test_a_connection_that_was_closed_while_idle_is_not_used(
-    session: Session, proxy: PostgresProxy, owner: int, database: Database
+    session: ManagedConnection, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
     proxy.faults = [CLOSED_AFTERWARDS]
     assert_works(session)
@@ -132,7 +139,7 @@ def test_a_connection_that_was_closed_while_idle_is_not_used(
 
 
 def test_what_an_answer_nobody_could_read_leaves_behind_is_nobody_s_row(
-    session: Session, proxy: PostgresProxy
+    session: ManagedConnection, proxy: PostgresProxy
 ) -> None:
     with pytest.raises(ValueError, match="seven"):
         ask(session, "VALUES ('seven'), ('8')")
@@ -141,7 +148,7 @@ def test_what_an_answer_nobody_could_read_leaves_behind_is_nobody_s_row(
 
 
 def test_a_backend_that_was_ended_while_idle_is_not_used(
-    session: Session, proxy: PostgresProxy, owner: int, database: Database
+    session: ManagedConnection, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
     [[pid]] = ask(session, "SELECT pg_backend_pid()")
     database.run("SELECT pg_terminate_backend(:pid, 5000)", pid=pid)
@@ -151,17 +158,17 @@ def test_a_backend_that_was_ended_while_idle_is_not_used(
 
 
 def test_a_connection_is_renewed_before_the_proxy_would_close_it(
-    session: Session, proxy: PostgresProxy
+    session: ManagedConnection, proxy: PostgresProxy
 ) -> None:
     assert_works(session)
     assert_works(session)
     assert proxy.connections == 1
-    session.recycle_at = 0.0
+    session.reconnect_at = 0.0
     assert_works(session)
     assert proxy.connections == 2
 
 
-def test_nobody_listens(session: Session, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_nobody_listens(session: ManagedConnection, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     monkeypatch.setattr(session, "settings", session.settings._replace(port=port))
@@ -170,7 +177,7 @@ def test_nobody_listens(session: Session, monkeypatch: pytest.MonkeyPatch) -> No
 
 
 def test_a_server_that_is_back_in_a_moment_is_waited_for(
-    session: Session, monkeypatch: pytest.MonkeyPatch
+    session: ManagedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses = []
     settings = session.settings
@@ -189,7 +196,7 @@ def test_a_server_that_is_back_in_a_moment_is_waited_for(
 
 
 def test_the_database_is_not_there(
-    session: Session, proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch
+    session: ManagedConnection, proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "settings", session.settings._replace(name="nowhere"))
     with pytest.raises(UnavailableError, match="nowhere"):
@@ -200,7 +207,7 @@ def test_the_database_is_not_there(
 
 @pytest.mark.usefixtures("session")
 def test_a_client_is_told_to_come_back_when_nothing_was_done(
-    session: Session, proxy: PostgresProxy, owner: int, monkeypatch: pytest.MonkeyPatch
+    session: ManagedConnection, proxy: PostgresProxy, owner: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = session.settings
     monkeypatch.setattr(session, "settings", settings._replace(name="nowhere"))
@@ -213,30 +220,32 @@ def test_a_client_is_told_to_come_back_when_nothing_was_done(
 
 
 def test_a_server_that_says_nothing_is_given_up(
-    session: Session, proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch
+    session: ManagedConnection, proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert_works(session)
     proxy.faults = [SILENCE, SILENCE]
     with monkeypatch.context() as patched:
-        patched.setattr(common_database, "WAIT_SECONDS", 0.05)
+        patched.setattr(common_database, "STATEMENT_TIMEOUT_SECONDS", 0.05)
         with pytest.raises(UnavailableError):
             ask(session, NEVER_MIND)
     assert_works(session)
 
 
-def test_no_statement_is_waited_for_longer_than_there_is_time(session: Session, proxy: PostgresProxy) -> None:
+def test_no_statement_is_waited_for_longer_than_there_is_time(
+    session: ManagedConnection, proxy: PostgresProxy
+) -> None:
     assert_works(session)  # over a connection that was made with all the time there is
     proxy.faults = [SILENCE, SILENCE]
-    deadline.begin(Context(milliseconds=1_200))
+    deadline.start(Context(milliseconds=1_200))
     begin = time.monotonic()
     with pytest.raises(UnavailableError):
         ask(session, NEVER_MIND)
-    assert time.monotonic() - begin < common_database.WAIT_SECONDS / 2
+    assert time.monotonic() - begin < common_database.STATEMENT_TIMEOUT_SECONDS / 2
     assert len(proxy.statements) == 2
 
 
-def test_no_statement_begins_when_the_time_is_up(session: Session, proxy: PostgresProxy) -> None:
-    deadline.begin(Context(milliseconds=1_000))
+def test_no_statement_begins_when_the_time_is_up(session: ManagedConnection, proxy: PostgresProxy) -> None:
+    deadline.start(Context(milliseconds=1_000))
     with pytest.raises(UnavailableError):
         ask(session, NEVER_MIND)
     assert proxy.connections == 0
@@ -244,7 +253,7 @@ def test_no_statement_begins_when_the_time_is_up(session: Session, proxy: Postgr
 
 @pytest.mark.parametrize("state", ["40P01", "40001", "23502", "23503", "23505"])
 def test_a_statement_that_lost_a_race_is_run_again_over_the_same_connection(
-    state: str, session: Session, proxy: PostgresProxy, attempts: Database
+    state: str, session: ManagedConnection, proxy: PostgresProxy, attempts: Database
 ) -> None:
     assert ask(session, FAILING, state, 1, writes=True) == [[1]]
     assert attempts.value("SELECT last_value FROM attempts") == 2
@@ -253,7 +262,7 @@ def test_a_statement_that_lost_a_race_is_run_again_over_the_same_connection(
 
 @pytest.mark.parametrize("state", ["25006", "53300", "57P01", "57P02", "57P03"])
 def test_a_statement_that_came_to_the_wrong_server_is_run_again_over_another_connection(
-    state: str, session: Session, proxy: PostgresProxy, attempts: Database
+    state: str, session: ManagedConnection, proxy: PostgresProxy, attempts: Database
 ) -> None:
     assert ask(session, FAILING, state, 1, writes=True) == [[1]]
     assert attempts.value("SELECT last_value FROM attempts") == 2
@@ -261,7 +270,9 @@ def test_a_statement_that_came_to_the_wrong_server_is_run_again_over_another_con
 
 
 @pytest.mark.parametrize("state", ["40P01", "25006", "23503"])
-def test_a_statement_is_run_twice_and_no_more(state: str, session: Session, attempts: Database) -> None:
+def test_a_statement_is_run_twice_and_no_more(
+    state: str, session: ManagedConnection, attempts: Database
+) -> None:
     with pytest.raises(UnavailableError):
         ask(session, FAILING, state, 9, writes=True)
     assert attempts.value("SELECT last_value FROM attempts") == 2
@@ -270,7 +281,7 @@ def test_a_statement_is_run_twice_and_no_more(state: str, session: Session, atte
 
 @pytest.mark.parametrize("state", ["55P03", "57014"])
 def test_a_statement_that_takes_too_long_is_not_run_again(
-    state: str, session: Session, proxy: PostgresProxy, attempts: Database
+    state: str, session: ManagedConnection, proxy: PostgresProxy, attempts: Database
 ) -> None:
     with pytest.raises(UnavailableError):
         ask(session, FAILING, state, 1)
@@ -281,7 +292,7 @@ def test_a_statement_that_takes_too_long_is_not_run_again(
 
 @pytest.mark.parametrize("state", ["08006", "08P01"])
 def test_a_pooler_that_lost_its_server_has_done_nobody_knows_what(
-    state: str, session: Session, attempts: Database
+    state: str, session: ManagedConnection, attempts: Database
 ) -> None:
     with pytest.raises(UnknownOutcomeError):
         ask(session, FAILING, state, 1, writes=True)
@@ -291,8 +302,10 @@ def test_a_pooler_that_lost_its_server_has_done_nobody_knows_what(
 
 
 @pytest.mark.parametrize("state", ["42P01", "22003", "23514"])
-def test_a_mistake_of_ours_is_not_taken_for_a_fault(state: str, session: Session, attempts: Database) -> None:
-    with pytest.raises(RefusedError) as refused:
+def test_a_mistake_of_ours_is_not_taken_for_a_fault(
+    state: str, session: ManagedConnection, attempts: Database
+) -> None:
+    with pytest.raises(PostgresError) as refused:
         ask(session, FAILING, state, 1, writes=True)
     assert refused.value.sqlstate == state
     assert attempts.value("SELECT last_value FROM attempts") == 1
@@ -300,7 +313,7 @@ def test_a_mistake_of_ours_is_not_taken_for_a_fault(state: str, session: Session
 
 
 def test_a_server_that_goes_down_before_it_has_done_anything_is_left_for_another(
-    session: Session, proxy: PostgresProxy, owner: int, database: Database
+    session: ManagedConnection, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
     proxy.faults = [Fault(reaches_server=False, response=lambda _: error_response("FATAL", "57P01"))]
     assert write(session, owner) == [[1]]
@@ -309,7 +322,7 @@ def test_a_server_that_goes_down_before_it_has_done_anything_is_left_for_another
 
 
 def test_a_server_that_goes_down_after_the_statement_has_perhaps_committed_it(
-    session: Session, proxy: PostgresProxy, owner: int, database: Database
+    session: ManagedConnection, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
     proxy.faults = [
         Fault(response=lambda response: response.removesuffix(READY) + error_response("FATAL", "57P01"))
@@ -321,16 +334,18 @@ def test_a_server_that_goes_down_after_the_statement_has_perhaps_committed_it(
     assert_works(session)
 
 
-def test_a_server_that_fails_for_a_reason_of_its_own_is_left(session: Session, proxy: PostgresProxy) -> None:
+def test_a_server_that_fails_for_a_reason_of_its_own_is_left(
+    session: ManagedConnection, proxy: PostgresProxy
+) -> None:
     proxy.faults = [Fault(reaches_server=False, response=lambda _: error_response("FATAL", "XX000"))]
-    with pytest.raises(RefusedError):
+    with pytest.raises(PostgresError):
         ask(session, NEVER_MIND)
     assert_works(session)
     assert proxy.connections == 2
 
 
 def test_the_old_writer_of_a_failover_is_left_for_the_new_one(
-    session: Session, owner: int, database: Database
+    session: ManagedConnection, owner: int, database: Database
 ) -> None:
     name = database.value("SELECT current_database()")
     database.run(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
@@ -343,7 +358,7 @@ def test_the_old_writer_of_a_failover_is_left_for_the_new_one(
 
 
 def test_a_statement_that_runs_into_the_limit_of_the_server_is_unavailable(
-    session: Session, database: Database
+    session: ManagedConnection, database: Database
 ) -> None:
     name = database.value("SELECT current_database()")
     database.run(f"ALTER DATABASE {name} SET statement_timeout = '20ms'")
@@ -356,7 +371,7 @@ def test_a_statement_that_runs_into_the_limit_of_the_server_is_unavailable(
 
 
 def test_the_victim_of_a_deadlock_is_run_again(
-    session: Session, proxy: PostgresProxy, owner: int, database: Database
+    session: ManagedConnection, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
     first, gate, second = (database.add_post(owner) for _ in range(3))
     name = database.value("SELECT current_database()")
@@ -381,7 +396,7 @@ def test_the_victim_of_a_deadlock_is_run_again(
 
 
 def test_a_vote_on_a_post_that_is_deleted_meanwhile_finds_no_post(
-    session: Session, proxy: PostgresProxy, owner: int, database: Database
+    session: ManagedConnection, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
     assert session.connection is None
     post_id = database.add_post(owner)

@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.database import Session
+from common.database import ManagedConnection
 from tests.support.ask import ask
 from tests.support.data import Database
 
@@ -15,7 +15,7 @@ def test_every_test_begins_with_empty_tables(repetition: int, database: Database
 
 
 def test_the_functions_use_the_database_of_this_worker(database: Database) -> None:
-    session = Session()
+    session = ManagedConnection()
     sql = "SELECT oid FROM pg_database WHERE datname = current_database()"
     oids = ask(session, sql)
     session.disconnect()

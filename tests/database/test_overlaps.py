@@ -11,7 +11,7 @@ import pytest
 import auth.queries
 import posts.queries
 import users.queries
-from common.database import Query, Session
+from common.database import ManagedConnection, Statement
 from tests.support.ask import ask
 from tests.support.data import PASSWORD_HASH, Database, connect
 
@@ -19,9 +19,9 @@ NEW_HASH = "another hash"
 
 
 @contextmanager
-def under_way(query: Query[..., Any], **values: object) -> Iterator[None]:
+def under_way(query: Statement[..., Any], **values: object) -> Iterator[None]:
     """Run a statement over a connection of its own, and commit it at the end."""
-    session = Session()
+    session = ManagedConnection()
     try:
         ask(session, "BEGIN")
         session.run(query, [values[name] for name in query.parameters])
@@ -44,13 +44,13 @@ def here(ada: int) -> UUID:
 
 
 def log_in(user: int, token: str) -> UUID:
-    [opened] = auth.queries.open_session(user_id=user, seen_hash=PASSWORD_HASH, token_hash=token)
+    [opened] = auth.queries.open_session(user_id=user, verified_hash=PASSWORD_HASH, token_hash=token)
     return opened.id
 
 
 def change_password(user: int, session: UUID) -> None:
     assert users.queries.change_password(
-        user_id=user, seen_hash=PASSWORD_HASH, password=NEW_HASH, session_id=session
+        user_id=user, verified_hash=PASSWORD_HASH, password=NEW_HASH, session_id=session
     )
 
 
@@ -66,7 +66,7 @@ def uses(database: Database) -> int:
 def test_a_login_that_ends_after_its_password_was_changed_opens_nothing_that_lasts(
     ada: int, here: UUID, database: Database
 ) -> None:
-    login = {"user_id": ada, "seen_hash": PASSWORD_HASH, "token_hash": "late"}
+    login = {"user_id": ada, "verified_hash": PASSWORD_HASH, "token_hash": "late"}
     with under_way(auth.queries.open_session, **login):
         change_password(ada, here)
     assert not renews("late")
@@ -77,7 +77,7 @@ def test_a_login_that_ends_after_its_password_was_changed_opens_nothing_that_las
 def test_a_login_that_does_not_see_its_password_being_changed_opens_nothing_that_lasts(
     ada: int, here: UUID, database: Database
 ) -> None:
-    change = {"user_id": ada, "seen_hash": PASSWORD_HASH, "password": NEW_HASH, "session_id": here}
+    change = {"user_id": ada, "verified_hash": PASSWORD_HASH, "password": NEW_HASH, "session_id": here}
     with under_way(users.queries.change_password, **change):
         log_in(ada, "late")
     assert not renews("late")
@@ -90,7 +90,7 @@ def test_a_refresh_that_waits_for_a_change_of_the_password_goes_on_where_it_was_
     token: str, ada: int, here: UUID, database: Database
 ) -> None:
     log_in(ada, "elsewhere")
-    change = {"user_id": ada, "seen_hash": PASSWORD_HASH, "password": NEW_HASH, "session_id": here}
+    change = {"user_id": ada, "verified_hash": PASSWORD_HASH, "password": NEW_HASH, "session_id": here}
     with ThreadPoolExecutor(1) as pool:
         with under_way(users.queries.change_password, **change):
             renewed = pool.submit(renews, token)

@@ -7,7 +7,7 @@ import pytest
 
 from auth.refresh_tokens import digest
 from common import passwords
-from common.database import Session
+from common.database import ManagedConnection
 from tests.support.ask import ask
 from tests.support.data import PASSWORD, Database
 from tests.support.lambdas import call
@@ -120,11 +120,11 @@ def test_a_request_takes_one_round_trip_and_two_around_a_password(
     number: int,
     names: dict[str, int],
     proxy: PostgresProxy,
-    session: Session,
+    session: ManagedConnection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(passwords, "COST", 4)
-    monkeypatch.setattr(passwords, "NOBODY", passwords.hash_password("x"))
+    monkeypatch.setattr(passwords, "BCRYPT_COST", 4)
+    monkeypatch.setattr(passwords, "DUMMY_HASH", passwords.hash_password("x"))
     ask(session, "SELECT 1")
     assert proxy.round_trips == 2
     proxy.reset()
@@ -138,8 +138,8 @@ def test_a_request_takes_one_round_trip_and_two_around_a_password(
 def test_nothing_that_is_sent_pins_a_session_of_rds_proxy(
     names: dict[str, int], proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(passwords, "COST", 4)
-    monkeypatch.setattr(passwords, "NOBODY", passwords.hash_password("x"))
+    monkeypatch.setattr(passwords, "BCRYPT_COST", 4)
+    monkeypatch.setattr(passwords, "DUMMY_HASH", passwords.hash_password("x"))
     for event, changes, _ in REQUESTS + WITH_PASSWORD:
         send(event, changes, names)
     startup, *messages = proxy.messages

@@ -29,7 +29,7 @@ STORM = {"cast": 45, "retract": 25, "edit": 15, "post": 15, "remove": 10, "leave
 @pytest.fixture(autouse=True)
 def _session_of_each_thread() -> Iterator[None]:
     """Let the queries run over a connection of their thread's."""
-    deadline.begin(Context(milliseconds=60_000))
+    deadline.start(Context(milliseconds=60_000))
     with sessions_of_threads():
         yield
 
@@ -126,7 +126,7 @@ def test_the_counter_is_exact_after_a_storm_of_votes_retractions_edits_and_delet
 
 def leave(user: int) -> None:
     """Delete an account and, by cascade, its posts and its votes."""
-    ask(common_database._session, "DELETE FROM users WHERE id = $1::integer", user, writes=True)  # noqa: SLF001  # no function deletes an account
+    ask(common_database._connection, "DELETE FROM users WHERE id = $1::integer", user, writes=True)  # noqa: SLF001  # no function deletes an account
 
 
 def test_accounts_that_voted_on_the_same_posts_can_be_deleted_at_once(database: Database) -> None:

@@ -7,7 +7,7 @@ from collections.abc import Iterator
 import pytest
 
 from common import aws
-from common.database import Session
+from common.database import ManagedConnection
 from common.errors import UnavailableError
 from tests.support.ask import ask
 from tests.support.certificates import Authority
@@ -54,9 +54,9 @@ def trusting(authority: Authority) -> Iterator[str]:
         yield f"?sslmode=verify-full&sslrootcert={path}"
 
 
-def session_over(proxy: PostgresProxy, options: str, monkeypatch: pytest.MonkeyPatch) -> Session:
+def session_over(proxy: PostgresProxy, options: str, monkeypatch: pytest.MonkeyPatch) -> ManagedConnection:
     monkeypatch.setenv("DATABASE_URL", proxy.url.replace("127.0.0.1", "localhost") + options)
-    return Session()
+    return ManagedConnection()
 
 
 def test_statements_run_over_one_encrypted_connection(

@@ -46,5 +46,5 @@ def deleted_user(database: Database) -> int:
 @pytest.fixture
 def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
     """Hash new passwords at the least cost that bcrypt knows."""
-    monkeypatch.setattr(passwords, "COST", 4)
-    monkeypatch.setattr(passwords, "NOBODY", PASSWORD_HASH)
+    monkeypatch.setattr(passwords, "BCRYPT_COST", 4)
+    monkeypatch.setattr(passwords, "DUMMY_HASH", PASSWORD_HASH)

@@ -150,13 +150,13 @@ def test_a_deleted_user_is_unauthorized(name: str, body: object, deleted_user: i
 
 def do_meanwhile(monkeypatch: pytest.MonkeyPatch, database: Database, sql: str) -> None:
     """Let somebody do something between the check of a password and what the check is for."""
-    from common import credentials  # noqa: PLC0415  # reads the environment
+    from common import authentication  # noqa: PLC0415  # reads the environment
 
     def verify(_password: str, _hashed: str | None) -> bool:
         database.run(sql)
         return True
 
-    monkeypatch.setattr(credentials, "verify_password", verify)
+    monkeypatch.setattr(authentication, "verify_password", verify)
 
 
 CHANGE_PASSWORD = "UPDATE users SET password = 'another'"
@@ -203,13 +203,13 @@ def test_of_two_who_want_one_address_at_once_one_gets_it(database: Database) -> 
     def change(user: int) -> bool:
         [row] = queries.change_email(
             user_id=user,
-            seen_hash=hashed,
+            verified_hash=hashed,
             email="wanted@example.com",
             phone_number=None,
-            keeps_phone_number=True,
+            keep_phone_number=True,
         )
-        assert row.is_taken == (row.email is None)
-        return not row.is_taken
+        assert row.email_taken == (row.email is None)
+        return not row.email_taken
 
     with ThreadPoolExecutor(8) as pool:
         assert sum(pool.map(change, users)) == 1
@@ -222,7 +222,7 @@ def test_of_two_changes_of_a_password_at_once_one_is_made(ada: int, database: Da
 
     def change(number: int) -> int:
         rows = queries.change_password(
-            user_id=ada, seen_hash=seen, password=f"hash {number}", session_id=UUID(str(session))
+            user_id=ada, verified_hash=seen, password=f"hash {number}", session_id=UUID(str(session))
         )
         return len(rows)
 
@@ -237,7 +237,7 @@ def test_an_account_is_deleted_once_beside_changes_and_votes(ada: int, bob: int,
 
     def act(number: int) -> int:
         if number % 2:
-            return len(queries.remove(user_id=ada, seen_hash=seen))
+            return len(queries.remove(user_id=ada, verified_hash=seen))
         votes.queries.cast(voter=ada, post_id=post)
         queries.change_phone_number(user_id=ada, phone_number=str(number))
         return 0

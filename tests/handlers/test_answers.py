@@ -109,7 +109,7 @@ def test_a_slash_at_the_end_changes_nothing(event: str, path: str, slash: str, s
 
 
 def test_a_read_that_cannot_be_done_is_unavailable(ada: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(posts.queries, "read", raising(UnavailableError("refused", may_pass=True)))
+    monkeypatch.setattr(posts.queries, "read", raising(UnavailableError("refused", retryable=True)))
     answer = call("read_post", user=ada)
     assert answer.status == 503
     assert answer.json() == {"detail": "Unavailable, nothing was changed"}

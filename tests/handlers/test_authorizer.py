@@ -8,10 +8,10 @@ import pytest
 
 from auth.authorizer import handler
 from common.keys import Key, KeyRing
-from common.tokens import Bearer, sign
+from common.tokens import Principal, sign
 from tests.support.lambdas import Context, load
 
-BEARER = Bearer(7, "5f0c64a2-6d1e-4a3b-9c56-0f4a5b1f8a11")
+BEARER = Principal(7, "5f0c64a2-6d1e-4a3b-9c56-0f4a5b1f8a11")
 STAGE = "arn:aws:execute-api:eu-central-1:123456789012:k3x9w2v7qd/prod"
 
 

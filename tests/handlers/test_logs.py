@@ -7,8 +7,8 @@ from typing import Any
 import pytest
 
 import posts.queries
+from common.api import log
 from common.errors import UnavailableError
-from common.logs import log
 from tests.handlers.test_answers import raising
 from tests.support.data import Database
 from tests.support.lambdas import call, load
@@ -68,7 +68,7 @@ def test_a_statement_that_is_refused_is_logged_by_its_sqlstate_and_who_sent_it(
     finally:
         database.run("ALTER TABLE ballots RENAME TO votes")
     [line] = output.lines()
-    assert line["error"] == "RefusedError"
+    assert line["error"] == "PostgresError"
     assert line["sqlstate"] == "42P01"
     assert [place for place in line["places"] if "/votes/handler.py:" in place]
     assert "ballots" not in json.dumps(line)
@@ -78,7 +78,7 @@ def test_a_fault_of_the_database_is_logged_and_counted(
     ada: int, output: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
-        posts.queries, "read", raising(UnavailableError("connection refused", may_pass=False))
+        posts.queries, "read", raising(UnavailableError("connection refused", retryable=False))
     )
     assert call("read_post", user=ada).status == 503
     logged, metric = output.lines()

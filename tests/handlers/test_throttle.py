@@ -113,8 +113,8 @@ def test_attempts_sweep_old_failures_of_others(database: Database) -> None:
 def test_attempts_side_by_side_do_not_slip_past_the_limit_together(database: Database) -> None:
     begin = time.monotonic()
     with ThreadPoolExecutor(8) as pool:
-        rows = list(pool.map(lambda _: queries.attempt_with_email(email="ada@example.com")[0], range(40)))
-    admitted = sum(row.admitted for row in rows)
+        rows = list(pool.map(lambda _: queries.attempt_by_email(email="ada@example.com")[0], range(40)))
+    admitted = sum(row.allowed for row in rows)
     # One more may have passed for every second that a slow machine took.
     assert FREE <= admitted <= FREE + time.monotonic() - begin
     assert database.value("SELECT failures FROM login_failures") == admitted

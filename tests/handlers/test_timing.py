@@ -36,8 +36,8 @@ def log_in(email: str) -> int:
 def test_a_login_works_as_much_for_nobody_as_for_somebody(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(passwords, "COST", COST)
-    monkeypatch.setattr(passwords, "NOBODY", passwords.hash_password("nobody's"))
+    monkeypatch.setattr(passwords, "BCRYPT_COST", COST)
+    monkeypatch.setattr(passwords, "DUMMY_HASH", passwords.hash_password("nobody's"))
     database.run("UPDATE users SET password = :hashed", hashed=passwords.hash_password(PASSWORD))
     known, unknown = "ada@example.com", "eve@example.com"
     slower: Counter[str] = Counter()

@@ -12,8 +12,8 @@ from tests.support.model import Api
 def test_the_api_agrees_with_a_model_of_it_for_long(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(passwords, "COST", 4)
-    monkeypatch.setattr(passwords, "NOBODY", PASSWORD_HASH)
+    monkeypatch.setattr(passwords, "BCRYPT_COST", 4)
+    monkeypatch.setattr(passwords, "DUMMY_HASH", PASSWORD_HASH)
     settings = hypothesis.settings(
         max_examples=400, stateful_step_count=60, suppress_health_check=list(hypothesis.HealthCheck)
     )

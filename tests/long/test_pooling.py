@@ -68,7 +68,7 @@ def test_nobody_gets_a_row_of_somebody_else_s(
     pooled: PgBouncer, people: list[Person], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", pooled.url())
-    deadline.begin(Context(milliseconds=300_000))
+    deadline.start(Context(milliseconds=300_000))
 
     def is_right(number: int) -> bool:
         person = people[number * 7 % len(people)]

@@ -16,7 +16,7 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 from common.keys import Key
-from common.tokens import Bearer, sign
+from common.tokens import Principal, sign
 from tests.support.data import PASSWORD, Database
 
 PATIENCE_SECONDS = 30.0
@@ -90,7 +90,7 @@ def populate(database: Database, number: int, key: Key) -> list[Person]:
     for _ in range(number):
         email = f"{uuid.uuid4().hex}@example.com"
         user = database.add_user(email)
-        token = sign(Bearer(user, str(uuid.uuid4())), key, lifetime=3600)
+        token = sign(Principal(user, str(uuid.uuid4())), key, lifetime=3600)
         people.append(Person(user, email, token, database.add_post(user, f"of {email}")))
     return people
 

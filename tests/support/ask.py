@@ -2,7 +2,7 @@
 
 from typing import NamedTuple
 
-from common.database import Query, Session
+from common.database import ManagedConnection, Statement
 
 
 class NumberRow(NamedTuple):
@@ -11,7 +11,7 @@ class NumberRow(NamedTuple):
     number: int
 
 
-def ask(session: Session, sql: str, *values: object, writes: bool = False) -> list[list[int]]:
+def ask(session: ManagedConnection, sql: str, *values: object, writes: bool = False) -> list[list[int]]:
     """Run a statement whose rows are each of one number, or that has none."""
-    query: Query[..., NumberRow] = Query(NumberRow, sql, (), writes=writes)
+    query: Statement[..., NumberRow] = Statement(NumberRow, sql, (), writes=writes)
     return session.run(query, values)

@@ -8,17 +8,17 @@ from typing import Any
 import pytest
 
 from common import database
-from common.database import Query, Session
+from common.database import ManagedConnection, Statement
 
 
 class SessionOfThread(threading.local):
     """Runs statements over the thread's own session, which is made when the thread first uses it."""
 
-    def __init__(self, made: list[Session]) -> None:
-        self._session = Session()
+    def __init__(self, made: list[ManagedConnection]) -> None:
+        self._session = ManagedConnection()
         made.append(self._session)
 
-    def run(self, query: Query[..., Any], values: Sequence[object]) -> list[list[Any]]:
+    def run(self, query: Statement[..., Any], values: Sequence[object]) -> list[list[Any]]:
         """Run a statement."""
         return self._session.run(query, values)
 
@@ -26,9 +26,9 @@ class SessionOfThread(threading.local):
 @contextmanager
 def sessions_of_threads() -> Iterator[None]:
     """Let the functions use the session of their thread; at the end, disconnect all."""
-    made: list[Session] = []
+    made: list[ManagedConnection] = []
     with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(database, "_session", SessionOfThread(made))
+        patch.setattr(database, "_connection", SessionOfThread(made))
         yield
     for session in made:
         session.disconnect()

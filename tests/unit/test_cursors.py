@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posts.paging import START, Cursor, Sort, decode, encode, position_of
+from posts.paging import FIRST_PAGE, Cursor, Sort, cursor_after, decode, encode
 from posts.rows import PostRow
 
 IDS = st.integers(0, 2**31 - 1)
@@ -49,8 +49,8 @@ def test_a_cursor_of_a_list_is_none_of_another(made: tuple[Cursor, Sort], other:
 def test_a_moment_of_another_zone_is_the_same_moment() -> None:
     moment = datetime(2026, 11, 22, 12, tzinfo=timezone(timedelta(hours=9)))
     row = PostRow(True, 7, "t", "c", True, moment, 3, 1, "ada@example.com", moment)  # noqa: FBT003  # a row
-    assert position_of(row, "old") == Cursor(moment.astimezone(UTC).isoformat(), 7)
-    assert position_of(row, "top") == Cursor("3", 7)
+    assert cursor_after(row, "old") == Cursor(moment.astimezone(UTC).isoformat(), 7)
+    assert cursor_after(row, "top") == Cursor("3", 7)
 
 
 @given(
@@ -90,7 +90,7 @@ def test_what_nearly_is_a_cursor_is_a_value_error(content: str) -> None:
 
 @pytest.mark.parametrize("change", ["{}=", "{}==", " {}", "{}\n", "{}A"])
 def test_a_cursor_with_something_added_is_a_value_error(change: str) -> None:
-    assert is_refused(change.format(encode(START["new"], "new")))
+    assert is_refused(change.format(encode(FIRST_PAGE["new"], "new")))
 
 
 @pytest.mark.parametrize(

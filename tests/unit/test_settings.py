@@ -2,7 +2,7 @@
 
 import pytest
 
-from common.settings import DatabaseSettings, SettingsError, database_settings, required, whole_number
+from common.settings import DatabaseSettings, SettingsError, database_settings, env_int, env_str
 
 URL = "postgresql://app:secret@db.example.com:6543/social"
 
@@ -21,29 +21,29 @@ def settings(monkeypatch: pytest.MonkeyPatch, url: str, *, stage: str = "prod") 
 
 def test_a_value_that_is_set_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CORS_ORIGIN", "https://app.example.com")
-    assert required("CORS_ORIGIN") == "https://app.example.com"
+    assert env_str("CORS_ORIGIN") == "https://app.example.com"
 
 
 def test_a_value_that_is_unset_or_empty_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CORS_ORIGIN", "")
     with pytest.raises(SettingsError, match=r"^CORS_ORIGIN is not set: "):
-        required("CORS_ORIGIN")
+        env_str("CORS_ORIGIN")
     monkeypatch.delenv("CORS_ORIGIN")
     with pytest.raises(SettingsError, match=r"^CORS_ORIGIN is not set: "):
-        required("CORS_ORIGIN")
+        env_str("CORS_ORIGIN")
 
 
 @pytest.mark.parametrize("value", ["60", "61", "600", "0061"])
 def test_a_number_within_its_bounds_is_returned(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN_LIFETIME", value)
-    assert whole_number("TOKEN_LIFETIME", least=60, most=600) == int(value)
+    assert env_int("TOKEN_LIFETIME", minimum=60, maximum=600) == int(value)
 
 
 @pytest.mark.parametrize("value", ["59", "601", "-60", "60.0", "1e2", "an hour", " 60", "0x60", "²"])
 def test_what_is_no_number_within_its_bounds_is_named(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN_LIFETIME", value)
     with pytest.raises(SettingsError, match=r"^TOKEN_LIFETIME is not a whole number from 60 to 600$"):
-        whole_number("TOKEN_LIFETIME", least=60, most=600)
+        env_int("TOKEN_LIFETIME", minimum=60, maximum=600)
 
 
 def test_a_url_says_everything(monkeypatch: pytest.MonkeyPatch) -> None:

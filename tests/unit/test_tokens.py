@@ -11,9 +11,9 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from common.keys import Key, KeyRing
-from common.tokens import Bearer, InvalidTokenError, sign, verify
+from common.tokens import InvalidTokenError, Principal, sign, verify
 
-BEARER = Bearer(7, "5f0c64a2-6d1e-4a3b-9c56-0f4a5b1f8a11")
+BEARER = Principal(7, "5f0c64a2-6d1e-4a3b-9c56-0f4a5b1f8a11")
 OLD = Key("2026-01", "o" * 32)
 NEW = Key("2026-02", "n" * 32)
 
@@ -64,7 +64,7 @@ def assert_invalid(token: str, ring: KeyRing) -> None:
 
 def test_a_token_proves_who_it_was_signed_for(ring: KeyRing) -> None:
     for user_id in (1, 7, 2**31 - 1):
-        bearer = Bearer(user_id, BEARER.session_id)
+        bearer = Principal(user_id, BEARER.session_id)
         assert verify(sign(bearer, ring.newest(), lifetime=60), ring) == bearer
 
 

@@ -8,7 +8,7 @@ from http import HTTPStatus
 from typing import Annotated, Any
 from urllib.parse import quote
 
-from aws_lambda_powertools import single_metric
+from aws_lambda_powertools import Logger, single_metric
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError, ServiceError
 from aws_lambda_powertools.event_handler.openapi.exceptions import (
@@ -21,22 +21,21 @@ from aws_lambda_powertools.metrics import MetricUnit
 
 from common import deadline
 from common.aws import AwsError
-from common.connection import RefusedError
-from common.errors import ThrottledError, UnavailableError, UnknownOutcomeError
-from common.logs import log
-from common.schemas import LARGEST_INTEGER, SMALLEST_INTEGER, InvalidInput, Problem
-from common.settings import required
+from common.connection import PostgresError
+from common.errors import RateLimitError, UnavailableError, UnknownOutcomeError
+from common.schemas import MAX_INTEGER, MIN_INTEGER, InvalidInput, Problem
+from common.settings import env_str
 
 JSON = "application/json"
-PathId = Annotated[int, Path(ge=SMALLEST_INTEGER, le=LARGEST_INTEGER)]
+PathId = Annotated[int, Path(ge=MIN_INTEGER, le=MAX_INTEGER)]
 # What a page of another origin may read, which lists and limits are of no use without.
-EXPOSED = ["Link", "Retry-After"]
+EXPOSED_HEADERS = ["Link", "Retry-After"]
 # The innermost of an unexpected error: through the database, and up to the handler.
-FRAMES = 8
+MAX_LOGGED_FRAMES = 8
 Handler = Callable[[dict[str, Any], deadline.LambdaContext], dict[str, Any]]
 
 # RFC 3986, section 3.3, and the sign of what is encoded already.
-PATH_SAFE = "/:@!$&'()*+,;=%"
+PATH_SAFE_CHARACTERS = "/:@!$&'()*+,;=%"
 # https://owasp.org/www-project-secure-headers/: what an API answers is for one client and is not a page.
 SECURITY_HEADERS = {
     "Cache-Control": ["no-store"],
@@ -44,11 +43,14 @@ SECURITY_HEADERS = {
     "X-Content-Type-Options": ["nosniff"],
 }
 
+# Loggers of one service share a handler: common.database logs with the same correlation id.
+log = Logger()
+
 
 def resolver() -> APIGatewayRestResolver:
     """Return a resolver that validates input and output and answers errors in the shapes of the contract."""
     app = APIGatewayRestResolver(
-        cors=CORSConfig(allow_origin=required("CORS_ORIGIN"), expose_headers=EXPOSED, max_age=600),
+        cors=CORSConfig(allow_origin=env_str("CORS_ORIGIN"), expose_headers=EXPOSED_HEADERS, max_age=600),
         enable_validation=True,
         response_validation_error_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
         json_body_deserializer=_json_object,
@@ -58,18 +60,18 @@ def resolver() -> APIGatewayRestResolver:
         # Powertools says so that a multipart form is malformed.
         is_form = (app.current_event.headers.get("content-type") or "").startswith("multipart/")
         return (
-            _invalid(invalid("form_invalid", ("body",), "Form decode error"))
+            _unprocessable(validation_error("form_invalid", ("body",), "Form decode error"))
             if is_form
             else _internal_error(error)
         )
 
     app.not_found(_not_found)
-    app.exception_handler(RequestValidationError)(_invalid)
-    app.exception_handler(RequestUnsupportedContentType)(_unsupported)
+    app.exception_handler(RequestValidationError)(_unprocessable)
+    app.exception_handler(RequestUnsupportedContentType)(_unsupported_content_type)
     app.exception_handler(ValueError)(on_value_error)
     app.exception_handler(ServiceError)(_service_error)
-    app.exception_handler(ThrottledError)(_throttled)
-    app.exception_handler(AwsError)(_aws_unavailable)
+    app.exception_handler(RateLimitError)(_too_many_requests)
+    app.exception_handler(AwsError)(_aws_failed)
     app.exception_handler(UnavailableError)(_unavailable)
     app.exception_handler(UnknownOutcomeError)(_unknown_outcome)
     app.exception_handler(Exception)(_internal_error)
@@ -80,16 +82,16 @@ def handler(app: APIGatewayRestResolver) -> Handler:
     """Return the Lambda handler that serves the routes of `app`."""
 
     def handle(event: dict[str, Any], context: deadline.LambdaContext) -> dict[str, Any]:
-        deadline.begin(context)
+        deadline.start(context)
         log.set_correlation_id(event["requestContext"]["requestId"])
         # Some gateways, though not that of a REST API, decode the path: to characters that no route takes.
-        event["path"] = quote(event["path"], safe=PATH_SAFE, errors="replace")
+        event["path"] = quote(event["path"], safe=PATH_SAFE_CHARACTERS, errors="replace")
         _normalize_body(event)
-        answer = app.resolve(event, context)  # type: ignore[arg-type]  # a part of the context will do
-        answer["multiValueHeaders"] = SECURITY_HEADERS | answer["multiValueHeaders"]
+        response = app.resolve(event, context)  # type: ignore[arg-type]  # a part of the context will do
+        response["multiValueHeaders"] = SECURITY_HEADERS | response["multiValueHeaders"]
         # The gateway's interface says that a body is a string, and not every gateway takes another for none.
-        answer["body"] = answer["body"] or ""
-        return answer
+        response["body"] = response["body"] or ""
+        return response
 
     return handle
 
@@ -106,22 +108,22 @@ def _normalize_body(event: dict[str, Any]) -> None:
             event["isBase64Encoded"] = True
 
 
-def answers(model: object, success: int, *failures: int) -> dict[int, OpenAPIResponse]:
+def responses(model: object, success: int, *failures: int) -> dict[int, OpenAPIResponse]:
     """Return the `responses` of a route: its model on success, and the shape of each failure."""
     shapes = {success: model} | {
         status: InvalidInput if status == HTTPStatus.UNPROCESSABLE_ENTITY else Problem for status in failures
     }
-    return {status: _answer(status, shape) for status, shape in shapes.items()}
+    return {status: _openapi_response(status, shape) for status, shape in shapes.items()}
 
 
-def _answer(status: int, shape: object) -> OpenAPIResponse:
-    answer: OpenAPIResponse = {"description": HTTPStatus(status).phrase}
+def _openapi_response(status: int, shape: object) -> OpenAPIResponse:
+    response: OpenAPIResponse = {"description": HTTPStatus(status).phrase}
     if shape is not None:
-        answer["content"] = {JSON: {"model": shape}}
-    return answer
+        response["content"] = {JSON: {"model": shape}}
+    return response
 
 
-def invalid(kind: str, location: tuple[str, ...], message: str) -> RequestValidationError:
+def validation_error(kind: str, location: tuple[str, ...], message: str) -> RequestValidationError:
     """Return the error for input that is wrong at a location: body, query, path or header, then where."""
     return RequestValidationError([{"type": kind, "loc": location, "msg": message}])
 
@@ -131,60 +133,64 @@ def _json_object(text: str) -> dict[str, Any]:
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
-        raise invalid("json_invalid", ("body",), "JSON decode error") from None
+        raise validation_error("json_invalid", ("body",), "JSON decode error") from None
     if not isinstance(value, dict):
-        raise invalid("dict_type", ("body",), "Input should be a JSON object")
+        raise validation_error("dict_type", ("body",), "Input should be a JSON object")
     return value
 
 
-def _error(status: int, detail: object, headers: Mapping[str, str] | None = None) -> Response[Any]:
+def _error_response(status: int, detail: object, headers: Mapping[str, str] | None = None) -> Response[Any]:
     return Response(status, content_type=JSON, body={"detail": detail}, headers=dict(headers or {}))
 
 
 def _not_found(error: NotFoundError) -> Response[Any]:
-    return _error(HTTPStatus.NOT_FOUND, error.msg)
+    return _error_response(HTTPStatus.NOT_FOUND, error.msg)
 
 
-def _unsupported(_: RequestUnsupportedContentType) -> Response[Any]:
-    return _invalid(invalid("content_type", ("body",), "Content-Type should be application/json or a form's"))
+def _unsupported_content_type(_: RequestUnsupportedContentType) -> Response[Any]:
+    return _unprocessable(
+        validation_error("content_type", ("body",), "Content-Type should be application/json or a form's")
+    )
 
 
-def _invalid(error: RequestValidationError) -> Response[Any]:
+def _unprocessable(error: RequestValidationError) -> Response[Any]:
     # Only these three: the rest of an error holds the rejected value, which may be a password.
     detail = [{"type": e["type"], "loc": e["loc"], "msg": e["msg"]} for e in error.errors()]
-    return _error(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
+    return _error_response(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
 
 
 def _service_error(error: ServiceError) -> Response[Any]:
     challenge = {"WWW-Authenticate": "Bearer"} if error.status_code == HTTPStatus.UNAUTHORIZED else {}
-    return _error(error.status_code, error.msg, challenge)
+    return _error_response(error.status_code, error.msg, challenge)
 
 
-def _throttled(error: ThrottledError) -> Response[Any]:
-    wait = {"Retry-After": str(error.seconds)}
-    return _error(HTTPStatus.TOO_MANY_REQUESTS, f"Too many attempts, try again in {error.seconds} s", wait)
+def _too_many_requests(error: RateLimitError) -> Response[Any]:
+    wait = {"Retry-After": str(error.retry_after_seconds)}
+    return _error_response(
+        HTTPStatus.TOO_MANY_REQUESTS, f"Too many attempts, try again in {error.retry_after_seconds} s", wait
+    )
 
 
-def _aws_unavailable(error: AwsError) -> Response[Any]:
+def _aws_failed(error: AwsError) -> Response[Any]:
     log.error("gave up on AWS", reason=str(error))
-    return _nothing_changed()
+    return _service_unavailable()
 
 
 def _unavailable(error: UnavailableError) -> Response[Any]:
     log.error("gave up on the database", reason=str(error))
     with single_metric(name="DatabaseUnavailable", unit=MetricUnit.Count, value=1):
-        return _nothing_changed()
+        return _service_unavailable()
 
 
-def _nothing_changed() -> Response[Any]:
+def _service_unavailable() -> Response[Any]:
     wait = {"Retry-After": "1"}
-    return _error(HTTPStatus.SERVICE_UNAVAILABLE, "Unavailable, nothing was changed", wait)
+    return _error_response(HTTPStatus.SERVICE_UNAVAILABLE, "Unavailable, nothing was changed", wait)
 
 
 def _unknown_outcome(error: UnknownOutcomeError) -> Response[Any]:
     log.error("lost the database during a write", reason=str(error))
     with single_metric(name="UnknownOutcome", unit=MetricUnit.Count, value=1):
-        return _error(
+        return _error_response(
             HTTPStatus.GATEWAY_TIMEOUT,
             "No answer from the database: the change may have been made",
         )
@@ -193,6 +199,8 @@ def _unknown_outcome(error: UnknownOutcomeError) -> Response[Any]:
 def _internal_error(error: Exception) -> Response[Any]:
     # The message of an error may quote input or SQL; its type and its way are enough to find it by.
     places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
-    sqlstate = error.sqlstate if isinstance(error, RefusedError) else None
-    log.error("unexpected error", error=type(error).__name__, sqlstate=sqlstate, places=places[-FRAMES:])
-    return _error(HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.INTERNAL_SERVER_ERROR.phrase)
+    sqlstate = error.sqlstate if isinstance(error, PostgresError) else None
+    log.error(
+        "unexpected error", error=type(error).__name__, sqlstate=sqlstate, places=places[-MAX_LOGGED_FRAMES:]
+    )
+    return _error_response(HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.INTERNAL_SERVER_ERROR.phrase)

@@ -11,24 +11,24 @@ from typing import Any, Final
 from urllib.parse import urlsplit
 
 from common import signing
-from common.settings import required
+from common.settings import env_str
 from common.signing import Credentials, Scope
 
 # A request takes some ten milliseconds; the function that waits for it has a few seconds in all.
 TIMEOUT_SECONDS: Final = 2.0
 # Credentials that are about to expire are fetched anew before a request could be late with them.
-MARGIN_SECONDS: Final = 5 * 60
+EXPIRY_MARGIN_SECONDS: Final = 5 * 60
 
 
 class AwsError(Exception):
     """AWS did not answer, or refused; the message names the kind of error, never a secret."""
 
 
-class _Cache:
+class _CredentialsCache:
     """The credentials of this execution environment, and until when (Unix time) they are good."""
 
     credentials: Credentials | None = None
-    good_until = 0.0
+    refresh_at = 0.0
 
 
 def rds_auth_token(host: str, port: int, user: str) -> str:
@@ -36,7 +36,7 @@ def rds_auth_token(host: str, port: int, user: str) -> str:
 
     Raises AwsError when there are no credentials to sign it with.
     """
-    scope = Scope("rds-db", required("AWS_REGION"), signing.moment(time.time()))
+    scope = Scope("rds-db", env_str("AWS_REGION"), signing.amz_date(time.time()))
     return signing.rds_auth_token(_credentials(), scope, host=host, port=port, user=user)
 
 
@@ -64,8 +64,8 @@ def secrets_manager(action: str, arn: str, **parameters: object) -> dict[str, An
         "host": urlsplit(endpoint).netloc,
         "x-amz-target": f"secretsmanager.{action}",
     }
-    scope = Scope("secretsmanager", region, signing.moment(time.time()))
-    return _exchange("POST", endpoint, signing.sign_headers(_credentials(), scope, headers, body), body)
+    scope = Scope("secretsmanager", region, signing.amz_date(time.time()))
+    return _request_json("POST", endpoint, signing.sign_headers(_credentials(), scope, headers, body), body)
 
 
 def _credentials() -> Credentials:
@@ -78,19 +78,23 @@ def _credentials() -> Credentials:
     url = os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
     if not url:
         return Credentials(
-            required("AWS_ACCESS_KEY_ID"),
-            required("AWS_SECRET_ACCESS_KEY"),
+            env_str("AWS_ACCESS_KEY_ID"),
+            env_str("AWS_SECRET_ACCESS_KEY"),
             os.environ.get("AWS_SESSION_TOKEN", ""),
         )
-    if _Cache.credentials is None or time.time() > _Cache.good_until:
+    if _CredentialsCache.credentials is None or time.time() > _CredentialsCache.refresh_at:
         token = os.environ.get("AWS_CONTAINER_AUTHORIZATION_TOKEN")
-        answer = _exchange("GET", url, {"authorization": token} if token else {}, b"")
-        _Cache.credentials = Credentials(answer["AccessKeyId"], answer["SecretAccessKey"], answer["Token"])
-        _Cache.good_until = datetime.fromisoformat(answer["Expiration"]).timestamp() - MARGIN_SECONDS
-    return _Cache.credentials
+        document = _request_json("GET", url, {"authorization": token} if token else {}, b"")
+        _CredentialsCache.credentials = Credentials(
+            document["AccessKeyId"], document["SecretAccessKey"], document["Token"]
+        )
+        _CredentialsCache.refresh_at = (
+            datetime.fromisoformat(document["Expiration"]).timestamp() - EXPIRY_MARGIN_SECONDS
+        )
+    return _CredentialsCache.credentials
 
 
-def _exchange(method: str, url: str, headers: dict[str, str], body: bytes) -> dict[str, Any]:
+def _request_json(method: str, url: str, headers: dict[str, str], body: bytes) -> dict[str, Any]:
     from http.client import HTTPConnection, HTTPException, HTTPSConnection  # noqa: PLC0415  # see above
 
     parts = urlsplit(url)
@@ -106,12 +110,12 @@ def _exchange(method: str, url: str, headers: dict[str, str], body: bytes) -> di
     try:
         connection.request(method, f"{parts.path or '/'}", body, headers)
         response = connection.getresponse()
-        answer = json.loads(response.read())
+        document = json.loads(response.read())
     except (OSError, HTTPException, ValueError) as error:
         raise AwsError(f"no answer from {parts.netloc}: {type(error).__name__}") from None
     finally:
         connection.close()
     if response.status != 200:  # noqa: PLR2004  # HTTP's
-        raise AwsError(f"{parts.netloc} refused: {response.status} {answer.get('__type', '')}")
-    result: dict[str, Any] = answer
+        raise AwsError(f"{parts.netloc} refused: {response.status} {document.get('__type', '')}")
+    result: dict[str, Any] = document
     return result

@@ -32,13 +32,13 @@ from pg8000.core import (
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 NOT_COMPLETED = -1
-NULL = i_pack(-1)
-NONE = H_pack(0)
+NULL_VALUE = i_pack(-1)
+ZERO_COUNT = H_pack(0)
 
-Reader = Callable[[str], Any]
+Decoder = Callable[[str], Any]
 
 
-class RefusedError(Exception):
+class PostgresError(Exception):
     """The server answered with an error, and undid the statement (or never let us in)."""
 
     def __init__(self, report: dict[str, str]) -> None:
@@ -47,7 +47,7 @@ class RefusedError(Exception):
         self.fatal = report.get("V") in {"FATAL", "PANIC"}
 
 
-class BrokenError(Exception):
+class ConnectionLostError(Exception):
     """The connection broke, or timed out, before the server said what became of the statement."""
 
 
@@ -55,25 +55,25 @@ class Connection(CoreConnection):  # type: ignore[misc]  # pg8000 has no types
     """A connection in autocommit: each statement is a transaction of its own."""
 
     def __init__(self, **parameters: object) -> None:
-        """Connect; the parameters are pg8000's. Raises RefusedError or BrokenError."""
+        """Connect; the parameters are pg8000's. Raises PostgresError or ConnectionLostError."""
         try:
             super().__init__(**parameters)
         except DatabaseError as error:
-            raise RefusedError(error.args[0]) from None
+            raise PostgresError(error.args[0]) from None
         except (InterfaceError, OSError) as error:
-            raise BrokenError(str(error)) from None
+            raise ConnectionLostError(str(error)) from None
 
     def execute(
-        self, statement: str, values: Sequence[object], readers: Sequence[Reader], *, timeout: float
+        self, statement: str, values: Sequence[object], decoders: Sequence[Decoder], *, timeout: float
     ) -> list[list[Any]]:
         """Run one statement and return its rows; `timeout` bounds each wait, in seconds.
 
-        `readers` make a value of PostgreSQL's text, one for each column; NULL is None.
+        `decoders` make a value of PostgreSQL's text, one for each column; NULL is None.
 
-        Raises RefusedError when nothing was done and BrokenError when that cannot be known. After a
-        BrokenError, and after a RefusedError that is fatal, the connection is of no more use.
+        Raises PostgresError when nothing was done and ConnectionLostError when that cannot be known. After a
+        ConnectionLostError, and after a PostgresError that is fatal, the connection is of no more use.
         """
-        context = Context(statement, columns=(), input_funcs=readers)
+        context = Context(statement, columns=(), input_funcs=decoders)
         messages = _messages(statement, make_params(self.py_types, values))
         try:
             self._usock.settimeout(timeout)
@@ -84,12 +84,12 @@ class Connection(CoreConnection):  # type: ignore[misc]  # pg8000 has no types
             # A FATAL error comes just before the connection closes: what the server said is the reason.
             # Unless the statement had completed by then, for its commit may have been on the way.
             if isinstance(context.error, DatabaseError) and context.row_count == NOT_COMPLETED:
-                raise RefusedError(context.error.args[0]) from None
-            raise BrokenError(str(error)) from None
+                raise PostgresError(context.error.args[0]) from None
+            raise ConnectionLostError(str(error)) from None
         rows: list[list[Any]] = context.rows
         return rows
 
-    def is_stale(self) -> bool:
+    def is_closed_by_server(self) -> bool:
         """Tell whether the server has closed this idle connection: only then is there something to read."""
         poll = select.poll()
         poll.register(self._usock, select.POLLIN)
@@ -106,14 +106,14 @@ def _messages(statement: str, parameters: Sequence[str | None]) -> bytes:
 
     Not by pg8000's methods, which add a Flush to each: the server would answer in pieces.
     """
-    bind = [NULL_BYTE, NULL_BYTE, NONE, H_pack(len(parameters))]
+    bind = [NULL_BYTE, NULL_BYTE, ZERO_COUNT, H_pack(len(parameters))]
     for parameter in parameters:
         text = None if parameter is None else parameter.encode()
-        bind += [NULL] if text is None else [i_pack(len(text)), text]
+        bind += [NULL_VALUE] if text is None else [i_pack(len(text)), text]
     return b"".join(
         [
-            _create_message(PARSE, NULL_BYTE + statement.encode() + NULL_BYTE + NONE),
-            _create_message(BIND, b"".join([*bind, NONE])),
+            _create_message(PARSE, NULL_BYTE + statement.encode() + NULL_BYTE + ZERO_COUNT),
+            _create_message(BIND, b"".join([*bind, ZERO_COUNT])),
             EXECUTE_MSG,
             SYNC_MSG,
         ]

@@ -7,31 +7,32 @@ from datetime import datetime
 from typing import Any, Final, Generic, NamedTuple, ParamSpec, TypeVar, get_args
 from uuid import UUID
 
+from aws_lambda_powertools import Logger
+
 from common import aws, deadline
-from common.connection import BrokenError, Connection, Reader, RefusedError
+from common.connection import Connection, ConnectionLostError, Decoder, PostgresError
 from common.errors import UnavailableError, UnknownOutcomeError
-from common.logs import log
 from common.settings import database_settings
 
 # Below the proxy's idle time-out of 30 minutes, so that it is us who end the connection.
-RECYCLE_SECONDS: Final = 20 * 60
+MAX_CONNECTION_AGE_SECONDS: Final = 20 * 60
 # A statement takes milliseconds. Two attempts, each a connect and a statement, still end before the deadline.
-WAIT_SECONDS: Final = 3.0
+STATEMENT_TIMEOUT_SECONDS: Final = 3.0
 # A moment later a pooler knows which of its servers are dead, and who won a deadlock has taken their locks.
-PAUSE_SECONDS: Final = 0.1
+RETRY_DELAY_SECONDS: Final = 0.1
 
 # The server undid the statement because another one got in its way (it took a key, removed a row, held a
 # lock): run again, it sees what that one did.
-LOST_RACE: Final = frozenset({"23502", "23503", "23505", "40001", "40P01"})
+CONFLICTS: Final = frozenset({"23502", "23503", "23505", "40001", "40P01"})
 # The server is going down, coming up, full, or the old writer of a failover: a new connection may do better.
-WRONG_SERVER: Final = frozenset({"25006", "53300", "57P01", "57P02", "57P03"})
+SERVER_UNAVAILABLE: Final = frozenset({"25006", "53300", "57P01", "57P02", "57P03"})
 # The statement ran into a limit of time: run again, it would take as long.
-TOO_SLOW: Final = frozenset({"55P03", "57014"})
+TIMED_OUT: Final = frozenset({"55P03", "57014"})
 # A pooler reports so that it lost its server, perhaps after that had done the statement.
 CONNECTION_EXCEPTION: Final = "08"
 
 # How a field of a row is read, by its type. `fromisoformat` takes PostgreSQL's way to write a time, too.
-READERS: Final[Mapping[object, Reader]] = {
+DECODERS: Final[Mapping[object, Decoder]] = {
     bool: "t".__eq__,
     datetime: datetime.fromisoformat,
     int: int,
@@ -40,29 +41,31 @@ READERS: Final[Mapping[object, Reader]] = {
 }
 
 
+log = Logger()
+
 P = ParamSpec("P")
 Row = TypeVar("Row", bound=NamedTuple)
 
 
-class Query(Generic[P, Row]):
+class Statement(Generic[P, Row]):
     """A compiled statement; called with its parameters, by name, it runs and returns its rows.
 
     Raises UnavailableError when nothing was done and UnknownOutcomeError when that cannot be known.
     """
 
-    __slots__ = ("parameters", "readers", "row", "sql", "writes")
+    __slots__ = ("decoders", "parameters", "row_type", "sql", "writes")
 
-    def __init__(self, row: type[Row], sql: str, parameters: tuple[str, ...], *, writes: bool) -> None:
-        self.row = row
-        self.readers = [READERS[kind] for kind in field_types(row).values()]
+    def __init__(self, row_type: type[Row], sql: str, parameters: tuple[str, ...], *, writes: bool) -> None:
+        self.row_type = row_type
+        self.decoders = [DECODERS[kind] for kind in field_types(row_type).values()]
         self.sql = sql
         self.parameters = parameters
         self.writes = writes
 
     def __call__(self, *_: P.args, **values: P.kwargs) -> list[Row]:
         """Run the statement, in one round trip."""
-        rows = _session.run(self, [values[name] for name in self.parameters])
-        return list(map(self.row._make, rows))
+        rows = _connection.run(self, [values[name] for name in self.parameters])
+        return list(map(self.row_type._make, rows))
 
 
 def field_types(row: type[NamedTuple]) -> dict[str, object]:
@@ -70,7 +73,7 @@ def field_types(row: type[NamedTuple]) -> dict[str, object]:
     return {name: (*get_args(kind), kind)[0] for name, kind in row.__annotations__.items()}
 
 
-class Session:
+class ManagedConnection:
     """The connection of an execution environment, made when first needed and again when it has gone.
 
     Not when the function starts: a snapshot of a started function must not hold one.
@@ -79,56 +82,58 @@ class Session:
     def __init__(self) -> None:
         self.settings = database_settings()
         # One for all connections: reading the authorities costs more than a TLS handshake.
-        self.tls = ssl.create_default_context(cafile=self.settings.ca) if self.settings.tls else False
+        self.ssl_context = ssl.create_default_context(cafile=self.settings.ca) if self.settings.tls else False
         self.connection: Connection | None = None
-        self.recycle_at = 0.0
-        self.used = False
+        self.reconnect_at = 0.0
+        self.has_run_statement = False
 
-    def run(self, query: Query[..., Any], values: Sequence[object]) -> list[list[Any]]:
-        """Run a query, a second time only where nothing has been done and that may change."""
+    def run(self, statement: Statement[..., Any], values: Sequence[object]) -> list[list[Any]]:
+        """Run a statement, a second time only where nothing has been done and that may change."""
         try:
-            return self._attempt(query, values)
+            return self._attempt(statement, values)
         except UnavailableError as error:
-            log.warning("database unavailable", reason=str(error), may_pass=error.may_pass)
-            if not error.may_pass:
+            log.warning("database unavailable", reason=str(error), retryable=error.retryable)
+            if not error.retryable:
                 raise
-        time.sleep(PAUSE_SECONDS)
-        return self._attempt(query, values)
+        time.sleep(RETRY_DELAY_SECONDS)
+        return self._attempt(statement, values)
 
-    def _attempt(self, query: Query[..., Any], values: Sequence[object]) -> list[list[Any]]:
-        connection = self._connected()
+    def _attempt(self, statement: Statement[..., Any], values: Sequence[object]) -> list[list[Any]]:
+        connection = self._current_connection()
         try:
-            rows = connection.execute(query.sql, values, query.readers, timeout=_patience())
-        except RefusedError as error:
-            if error.fatal or error.sqlstate in WRONG_SERVER:
+            rows = connection.execute(statement.sql, values, statement.decoders, timeout=_statement_timeout())
+        except PostgresError as error:
+            if error.fatal or error.sqlstate in SERVER_UNAVAILABLE:
                 self.disconnect()
             if error.sqlstate.startswith(CONNECTION_EXCEPTION):
-                raise _lost(query, error) from None
-            if error.sqlstate in LOST_RACE | WRONG_SERVER | TOO_SLOW:
-                raise UnavailableError(str(error), may_pass=error.sqlstate not in TOO_SLOW) from None
+                raise _connection_lost(statement, error) from None
+            if error.sqlstate in CONFLICTS | SERVER_UNAVAILABLE | TIMED_OUT:
+                raise UnavailableError(str(error), retryable=error.sqlstate not in TIMED_OUT) from None
             raise
-        except BrokenError as error:
+        except ConnectionLostError as error:
             self.disconnect()
-            raise _lost(query, error) from None
+            raise _connection_lost(statement, error) from None
         except BaseException:
             # The rest of an answer that could not be read must not become that of the next statement.
             self.disconnect()
             raise
-        self.used = True
+        self.has_run_statement = True
         return rows
 
-    def _connected(self) -> Connection:
-        if self.connection is not None and self._is_worn(self.connection):
+    def _current_connection(self) -> Connection:
+        if self.connection is not None and self._needs_reconnect(self.connection):
             self.disconnect()
         if self.connection is None:
             self.connection = self._connect()
-            self.recycle_at = time.monotonic() + RECYCLE_SECONDS
-            self.used = False
+            self.reconnect_at = time.monotonic() + MAX_CONNECTION_AGE_SECONDS
+            self.has_run_statement = False
         return self.connection
 
-    def _is_worn(self, connection: Connection) -> bool:
+    def _needs_reconnect(self, connection: Connection) -> bool:
         # Over TLS a new connection has its session tickets to read; the first answer takes them along.
-        return time.monotonic() > self.recycle_at or (self.used and connection.is_stale())
+        return time.monotonic() > self.reconnect_at or (
+            self.has_run_statement and connection.is_closed_by_server()
+        )
 
     def _connect(self) -> Connection:
         try:
@@ -138,11 +143,11 @@ class Session:
                 database=self.settings.name,
                 user=self.settings.user,
                 password=self._password(),
-                ssl_context=self.tls,
-                timeout=_patience(),
+                ssl_context=self.ssl_context,
+                timeout=_statement_timeout(),
             )
-        except (RefusedError, BrokenError, aws.AwsError) as error:
-            raise UnavailableError(str(error), may_pass=True) from None
+        except (PostgresError, ConnectionLostError, aws.AwsError) as error:
+            raise UnavailableError(str(error), retryable=True) from None
 
     def _password(self) -> str | None:
         if not self.settings.iam:
@@ -156,15 +161,19 @@ class Session:
             self.connection = None
 
 
-def _patience() -> float:
+def _statement_timeout() -> float:
     left = deadline.seconds_left()
     if left <= 0:
-        raise UnavailableError("no time left in this invocation", may_pass=False)
-    return min(left, WAIT_SECONDS)
+        raise UnavailableError("no time left in this invocation", retryable=False)
+    return min(left, STATEMENT_TIMEOUT_SECONDS)
 
 
-def _lost(query: Query[..., Any], error: Exception) -> UnavailableError | UnknownOutcomeError:
-    return UnknownOutcomeError(str(error)) if query.writes else UnavailableError(str(error), may_pass=True)
+def _connection_lost(
+    statement: Statement[..., Any], error: Exception
+) -> UnavailableError | UnknownOutcomeError:
+    return (
+        UnknownOutcomeError(str(error)) if statement.writes else UnavailableError(str(error), retryable=True)
+    )
 
 
-_session = Session()
+_connection = ManagedConnection()

@@ -4,7 +4,7 @@ import time
 from typing import Protocol
 
 # What is left for writing the answer, so that the client hears from us and not from the gateway.
-MARGIN_SECONDS = 1.0
+RESPONSE_MARGIN_SECONDS = 1.0
 
 
 class LambdaContext(Protocol):
@@ -18,9 +18,9 @@ class _Deadline:
     at = float("inf")
 
 
-def begin(context: LambdaContext) -> None:
+def start(context: LambdaContext) -> None:
     """Start the clock of an invocation."""
-    _Deadline.at = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
+    _Deadline.at = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - RESPONSE_MARGIN_SECONDS
 
 
 def seconds_left() -> float:

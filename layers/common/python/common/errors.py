@@ -2,20 +2,20 @@
 
 
 class UnavailableError(Exception):
-    """The database cannot do it now, and has done nothing; `may_pass` if another attempt could do better."""
+    """The database cannot do it now, and has done nothing; `retryable` if another attempt could do better."""
 
-    def __init__(self, reason: str, *, may_pass: bool) -> None:
+    def __init__(self, reason: str, *, retryable: bool) -> None:
         super().__init__(reason)
-        self.may_pass = may_pass
+        self.retryable = retryable
 
 
 class UnknownOutcomeError(Exception):
     """The connection broke after a write was sent, which may or may not have been done."""
 
 
-class ThrottledError(Exception):
-    """Too many attempts; the next may come after `seconds`."""
+class RateLimitError(Exception):
+    """Too many attempts; the next may come after `retry_after_seconds`."""
 
-    def __init__(self, seconds: int) -> None:
-        super().__init__(f"{seconds} s to wait")
-        self.seconds = seconds
+    def __init__(self, retry_after_seconds: int) -> None:
+        super().__init__(f"{retry_after_seconds} s to wait")
+        self.retry_after_seconds = retry_after_seconds

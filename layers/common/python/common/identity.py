@@ -12,7 +12,7 @@ T = TypeVar("T")
 UNAUTHORIZED = "Could not validate credentials"
 
 
-def current_user(app: APIGatewayRestResolver) -> int:
+def current_user_id(app: APIGatewayRestResolver) -> int:
     """Return the user's id from the authorizer's context; 401 without one, whatever the gateway let in."""
     claim = _claim(app, "user_id")
     if not claim.isdecimal():
@@ -20,7 +20,7 @@ def current_user(app: APIGatewayRestResolver) -> int:
     return int(claim)
 
 
-def current_session(app: APIGatewayRestResolver) -> UUID:
+def current_session_id(app: APIGatewayRestResolver) -> UUID:
     """Return the id of the session that the token belongs to; 401 without one."""
     try:
         return UUID(_claim(app, "session_id"))
@@ -33,7 +33,7 @@ def _claim(app: APIGatewayRestResolver, name: str) -> str:
     return context.get(name) or ""
 
 
-def rows_for_user(rows: Sequence[T]) -> Sequence[T]:
+def rows_or_unauthorized(rows: Sequence[T]) -> Sequence[T]:
     """Return the rows of a statement that starts from the user's own row; 401 when there is none.
 
     Tokens outlive accounts: that of a deleted user is still well signed.

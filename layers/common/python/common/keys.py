@@ -11,14 +11,14 @@ from contextlib import suppress
 from typing import Final, NamedTuple
 
 from common import aws
-from common.settings import SettingsError, is_local, required
+from common.settings import SettingsError, env_str, is_local
 
 # RFC 7518, section 3.2: an HS256 key is at least as long as the hash, 256 bits.
-KEY_BYTES: Final = 32
+MIN_KEY_BYTES: Final = 32
 # How long a key that was taken out of the ring may go on being accepted.
-FRESH_SECONDS: Final = 5 * 60
+CACHE_SECONDS: Final = 5 * 60
 # Anyone can send tokens with made-up key ids: they make us look for a new ring only so often.
-RETRY_SECONDS: Final = 1.0
+MIN_REFETCH_SECONDS: Final = 1.0
 
 log = logging.getLogger(__name__)
 
@@ -43,8 +43,8 @@ def parse_keys(document: str) -> tuple[Key, ...]:
     if not (isinstance(ring, dict) and ring and all(isinstance(key, str) for key in ring.values())):
         raise SettingsError('JWT_KEYS is not an object of kid to key, as in {"2026-01": "<32 random bytes>"}')
     for kid, secret in ring.items():
-        if len(secret.encode()) < KEY_BYTES:
-            raise SettingsError(f"JWT_KEYS has a key shorter than {KEY_BYTES} bytes: {kid}")
+        if len(secret.encode()) < MIN_KEY_BYTES:
+            raise SettingsError(f"JWT_KEYS has a key shorter than {MIN_KEY_BYTES} bytes: {kid}")
     return tuple(Key(kid, secret) for kid, secret in ring.items())
 
 
@@ -55,7 +55,7 @@ class KeyRing:
     """
 
     def __init__(self) -> None:
-        value = required("JWT_KEYS")
+        value = env_str("JWT_KEYS")
         self._secret = value if value.startswith("arn:") else ""
         self._keys: tuple[Key, ...] = ()
         self._tried_at = 0.0
@@ -66,11 +66,11 @@ class KeyRing:
         elif os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") != "snap-start":
             # Whoever needs a key tries again, and fails then if it must.
             with suppress(aws.AwsError, SettingsError):
-                self._refresh(FRESH_SECONDS)
+                self._refresh(CACHE_SECONDS)
 
     def newest(self) -> Key:
         """Return the key that signs, the last of the ring; raises what `find` raises for want of a ring."""
-        self._refresh(FRESH_SECONDS)
+        self._refresh(CACHE_SECONDS)
         return self._keys[-1]
 
     def find(self, kid: object) -> Key:
@@ -79,17 +79,17 @@ class KeyRing:
         Raises UnknownKeyError when the ring has no such key; when there is no ring to be had, AwsError, or
         SettingsError for a secret that holds none.
         """
-        for age in (FRESH_SECONDS, RETRY_SECONDS):
-            self._refresh(age)
+        for max_age in (CACHE_SECONDS, MIN_REFETCH_SECONDS):
+            self._refresh(max_age)
             for key in self._keys:
                 if key.kid == kid:
                     return key
         raise UnknownKeyError
 
-    def _refresh(self, age: float) -> None:
-        """Fetch the secret, unless tried less than `age` seconds ago; on failure, keep the ring there is."""
+    def _refresh(self, max_age: float) -> None:
+        """Fetch the secret, unless we tried less than `max_age` seconds ago; on failure keep the old ring."""
         now = time.time()
-        if not self._secret or (self._keys and now < self._tried_at + age):
+        if not self._secret or (self._keys and now < self._tried_at + max_age):
             return
         self._tried_at = now
         try:

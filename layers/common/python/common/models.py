@@ -6,7 +6,7 @@ from uuid import UUID
 from sqlalchemy import TIMESTAMP, ForeignKey, Index, MetaData, String, func, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
-NEWEST = (text("created_at DESC"), text("id DESC"))
+NEWEST_FIRST = (text("created_at DESC"), text("id DESC"))
 
 
 class Base(DeclarativeBase):
@@ -53,8 +53,8 @@ class Post(Base):
     vote_count: Mapped[int] = mapped_column(server_default=text("0"))
 
     __table_args__ = (
-        Index("ix_posts_published_newest", *NEWEST, postgresql_where=text("published")),
-        Index("ix_posts_owner_newest", "owner_id", "published", *NEWEST),
+        Index("ix_posts_published_newest", *NEWEST_FIRST, postgresql_where=text("published")),
+        Index("ix_posts_owner_newest", "owner_id", "published", *NEWEST_FIRST),
         Index(
             "ix_posts_title_grams",
             text("grams(title, 1, 3)"),

@@ -24,76 +24,80 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.sql.elements import SQLCoreOperations
 
 from common.models import LoginFailure, User
-from common.query import query
 from common.rows import AttemptRow
+from common.statement import statement
 
 # Ten attempts are free. After them the pause doubles from a second to about a minute, and no further: whoever
 # fails on purpose must not be able to keep the owner out. A quarter of an hour of peace forgets them all.
-NEXT_AT: ColumnElement[Any] = literal_column(
+NEXT_ATTEMPT_AT: ColumnElement[Any] = literal_column(
     "login_failures.last_at + interval '1 second' * CASE WHEN login_failures.failures < 10 THEN 0"
     " ELSE power(2, least(login_failures.failures - 10, 6)) END"
 )
-FORGOTTEN: ColumnElement[bool] = LoginFailure.last_at < literal_column("now() - interval '15 minutes'")
+EXPIRED: ColumnElement[bool] = LoginFailure.last_at < literal_column("now() - interval '15 minutes'")
 ONE: ColumnElement[int] = literal_column("1")
-SWEPT_AT_ONCE: ColumnElement[int] = literal_column("2")
+SWEEP_LIMIT: ColumnElement[int] = literal_column("2")
 
 
-def digest_of(value: SQLCoreOperations[str]) -> ColumnElement[bytes]:
+def sha256(value: SQLCoreOperations[str]) -> ColumnElement[bytes]:
     """Return the SHA-256 hash of a text."""
     return func.sha256(func.convert_to(value, literal_column("'UTF8'")))
 
 
-def account_of(email: SQLCoreOperations[str]) -> ColumnElement[bytes]:
+def account_key(email: SQLCoreOperations[str]) -> ColumnElement[bytes]:
     """Return what an address is known by among the failures."""
-    return digest_of(func.lower(email))
+    return sha256(func.lower(email))
 
 
-def forgiven(user_id: int) -> Delete:
+def clear_login_failures(user_id: int) -> Delete:
     """Return the statement that forgives a user the failures before a right password."""
-    own = select(account_of(User.email)).where(User.id == user_id).scalar_subquery()
-    return delete(LoginFailure).where(LoginFailure.account == own)
+    own_key = select(account_key(User.email)).where(User.id == user_id).scalar_subquery()
+    return delete(LoginFailure).where(LoginFailure.account == own_key)
 
 
-def _attempt(address: CTE) -> Select[*tuple[Any, ...]]:
-    own = select(account_of(address.c.email))
-    admitted = (
+def _count_attempt(address: CTE) -> Select[*tuple[Any, ...]]:
+    own_key = select(account_key(address.c.email))
+    counted = (
         insert(LoginFailure)
-        .from_select(["account", "failures"], select(account_of(address.c.email), ONE))
+        .from_select(["account", "failures"], select(account_key(address.c.email), ONE))
         .on_conflict_do_update(
             index_elements=[LoginFailure.account],
             set_={
-                "failures": case((FORGOTTEN, ONE), else_=LoginFailure.failures + ONE),
+                "failures": case((EXPIRED, ONE), else_=LoginFailure.failures + ONE),
                 "last_at": func.now(),
             },
-            where=func.now() >= NEXT_AT,
+            where=func.now() >= NEXT_ATTEMPT_AT,
         )
         .returning(LoginFailure.account)
-        .cte("admitted")
+        .cte("counted")
     )
-    old = select(LoginFailure.account).where(FORGOTTEN, LoginFailure.account.not_in(own)).limit(SWEPT_AT_ONCE)
-    swept = delete(LoginFailure).where(LoginFailure.account.in_(old.with_for_update(skip_locked=True)))
-    seconds = func.ceil(func.date_part(literal_column("'epoch'"), NEXT_AT - func.now()))
+    expired = (
+        select(LoginFailure.account).where(EXPIRED, LoginFailure.account.not_in(own_key)).limit(SWEEP_LIMIT)
+    )
+    swept = delete(LoginFailure).where(LoginFailure.account.in_(expired.with_for_update(skip_locked=True)))
+    seconds = func.ceil(func.date_part(literal_column("'epoch'"), NEXT_ATTEMPT_AT - func.now()))
     return (
         select(
-            exists(select(admitted.c.account)).label("admitted"),
-            func.greatest(cast(seconds, Integer), ONE, type_=Integer).label("wait"),
-            User.id,
-            User.password,
+            exists(select(counted.c.account)).label("allowed"),
+            func.greatest(cast(seconds, Integer), ONE, type_=Integer).label("retry_after_seconds"),
+            User.id.label("user_id"),
+            User.password.label("password_hash"),
         )
         .select_from(address)
         .outerjoin(User, func.lower(User.email) == address.c.email)
-        .outerjoin(LoginFailure, LoginFailure.account == account_of(address.c.email))
+        .outerjoin(LoginFailure, LoginFailure.account == account_key(address.c.email))
         .add_cte(swept.cte("swept"))
     )
 
 
-@query(AttemptRow)
-def attempt_with_email(*, email: str) -> Select[*tuple[Any, ...]]:
+@statement(AttemptRow)
+def attempt_by_email(*, email: str) -> Select[*tuple[Any, ...]]:
     """Count an attempt to log in with an address, in any letter case."""
-    return _attempt(select(func.lower(email).label("email")).cte("address"))
+    return _count_attempt(select(func.lower(email).label("email")).cte("address"))
 
 
-@query(AttemptRow)
-def attempt_as_user(*, user_id: int) -> Select[*tuple[Any, ...]]:
+@statement(AttemptRow)
+def attempt_by_id(*, user_id: int) -> Select[*tuple[Any, ...]]:
     """Count an attempt of a user to prove who they are; no row when the account is gone."""
-    return _attempt(select(func.lower(User.email).label("email")).where(User.id == user_id).cte("address"))
+    return _count_attempt(
+        select(func.lower(User.email).label("email")).where(User.id == user_id).cte("address")
+    )

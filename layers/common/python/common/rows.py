@@ -4,12 +4,13 @@ from typing import NamedTuple
 
 
 class AttemptRow(NamedTuple):
-    """Whether an attempt to log in may go on, and what the account's password is checked with.
+    """Whether a login attempt is allowed, and the account that it is for.
 
-    `wait` is the seconds until the next attempt may; `id` and `password` are None when there is no account.
+    `retry_after_seconds` is the time until the next attempt. `user_id` and `password_hash` are None when the
+    account does not exist.
     """
 
-    admitted: bool
-    wait: int
-    id: int | None
-    password: str | None
+    allowed: bool
+    retry_after_seconds: int
+    user_id: int | None
+    password_hash: str | None

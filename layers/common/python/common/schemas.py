@@ -7,8 +7,8 @@ from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
 
 # PostgreSQL's INTEGER.
-SMALLEST_INTEGER = -(2**31)
-LARGEST_INTEGER = 2**31 - 1
+MIN_INTEGER = -(2**31)
+MAX_INTEGER = 2**31 - 1
 
 
 def _storable(value: str) -> str:

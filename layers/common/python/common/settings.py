@@ -24,7 +24,7 @@ class DatabaseSettings(NamedTuple):
     iam: bool
 
 
-def required(name: str) -> str:
+def env_str(name: str) -> str:
     """Return the value of the environment variable `name`; SettingsError when it is unset or empty."""
     value = os.environ.get(name, "")
     if not value:
@@ -32,11 +32,11 @@ def required(name: str) -> str:
     return value
 
 
-def whole_number(name: str, *, least: int, most: int) -> int:
-    """Return the environment variable `name` as a number; SettingsError outside `least` to `most`."""
-    value = required(name)
-    if not value.isdecimal() or not least <= int(value) <= most:
-        raise SettingsError(f"{name} is not a whole number from {least} to {most}")
+def env_int(name: str, *, minimum: int, maximum: int) -> int:
+    """Return the environment variable `name` as a number; SettingsError outside `minimum` to `maximum`."""
+    value = env_str(name)
+    if not value.isdecimal() or not minimum <= int(value) <= maximum:
+        raise SettingsError(f"{name} is not a whole number from {minimum} to {maximum}")
     return int(value)
 
 
@@ -52,7 +52,7 @@ def database_settings() -> DatabaseSettings:
     PEM file of the certificate authorities to trust in place of the system's. `auth=iam`, our own addition,
     signs an IAM token at each connect in place of a password.
     """
-    url = urlsplit(required("DATABASE_URL"))
+    url = urlsplit(env_str("DATABASE_URL"))
     options = {name: values[-1] for name, values in parse_qs(url.query).items()}
     try:
         port = url.port or 5432

@@ -12,9 +12,9 @@ from typing import NamedTuple
 from urllib.parse import quote, urlencode
 
 ALGORITHM = "AWS4-HMAC-SHA256"
-EMPTY = hashlib.sha256(b"").hexdigest()
+EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
 # The longest that RDS takes a token for; it needs it only while a connection is made.
-TOKEN_SECONDS = 15 * 60
+TOKEN_EXPIRES_SECONDS = 15 * 60
 
 
 class Credentials(NamedTuple):
@@ -30,14 +30,14 @@ class Scope(NamedTuple):
 
     service: str
     region: str
-    moment: str
+    amz_date: str
 
     def __str__(self) -> str:
         """Return the scope as it stands in a signed request."""
-        return f"{self.moment[:8]}/{self.region}/{self.service}/aws4_request"
+        return f"{self.amz_date[:8]}/{self.region}/{self.service}/aws4_request"
 
 
-def moment(seconds: float) -> str:
+def amz_date(seconds: float) -> str:
     """Return the moment of a Unix time as a signature writes it."""
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(seconds))
 
@@ -46,7 +46,7 @@ def sign_headers(
     credentials: Credentials, scope: Scope, headers: dict[str, str], body: bytes
 ) -> dict[str, str]:
     """Return the headers, in lower case, of a signed POST of `body` to the path `/`."""
-    extra = {"x-amz-date": scope.moment}
+    extra = {"x-amz-date": scope.amz_date}
     if credentials.token:
         extra["x-amz-security-token"] = credentials.token
     signed = dict(sorted((headers | extra).items()))
@@ -70,14 +70,14 @@ def rds_auth_token(credentials: Credentials, scope: Scope, *, host: str, port: i
         "DBUser": user,
         "X-Amz-Algorithm": ALGORITHM,
         "X-Amz-Credential": f"{credentials.key_id}/{scope}",
-        "X-Amz-Date": scope.moment,
-        "X-Amz-Expires": str(TOKEN_SECONDS),
+        "X-Amz-Date": scope.amz_date,
+        "X-Amz-Expires": str(TOKEN_EXPIRES_SECONDS),
         "X-Amz-SignedHeaders": "host",
     }
     if credentials.token:
         query["X-Amz-Security-Token"] = credentials.token
     ordered = urlencode(sorted(query.items()), quote_via=quote, safe="")
-    request = "\n".join(["GET", "/", ordered, f"host:{host}:{port}", "", "host", EMPTY])
+    request = "\n".join(["GET", "/", ordered, f"host:{host}:{port}", "", "host", EMPTY_SHA256])
     url = f"{host}:{port}/?{urlencode(query, quote_via=quote, safe='')}"
     return f"{url}&X-Amz-Signature={_signature(credentials, scope, request)}"
 
@@ -87,5 +87,5 @@ def _signature(credentials: Credentials, scope: Scope, request: str) -> str:
     for part in str(scope).split("/"):
         key = hmac.digest(key, part.encode(), "sha256")
     digest = hashlib.sha256(request.encode()).hexdigest()
-    text = "\n".join([ALGORITHM, scope.moment, str(scope), digest])
+    text = "\n".join([ALGORITHM, scope.amz_date, str(scope), digest])
     return hmac.digest(key, text.encode(), "sha256").hex()

@@ -16,7 +16,7 @@ from sqlalchemy.sql.selectable import ReturnsRows
 from sqlalchemy.sql.visitors import iterate
 from sqlalchemy.types import TypeEngine
 
-from common.database import P, Query, Row, field_types
+from common.database import P, Row, Statement, field_types
 
 SQL_TYPES: dict[object, TypeEngine[Any]] = {
     bool: Boolean(),
@@ -28,7 +28,7 @@ SQL_TYPES: dict[object, TypeEngine[Any]] = {
 DIALECT = dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # not typed by SQLAlchemy
 
 
-def query(row: type[Row]) -> Callable[[Callable[P, ReturnsRows]], Query[P, Row]]:
+def statement(row_type: type[Row]) -> Callable[[Callable[P, ReturnsRows]], Statement[P, Row]]:
     """Declare a statement whose rows are of `row`, a NamedTuple class.
 
     The decorated function is called once, with a bound parameter for each of its keyword-only parameters;
@@ -37,7 +37,7 @@ def query(row: type[Row]) -> Callable[[Callable[P, ReturnsRows]], Query[P, Row]]
     travel as a parameter (write it with `literal_column`).
     """
 
-    def compile_statement(build: Callable[P, ReturnsRows]) -> Query[P, Row]:
+    def compile_statement(build: Callable[P, ReturnsRows]) -> Statement[P, Row]:
         annotations = {name: each.annotation for name, each in inspect.signature(build).parameters.items()}
         unknown = {name: kind for name, kind in annotations.items() if kind not in SQL_TYPES}
         if unknown:
@@ -45,16 +45,18 @@ def query(row: type[Row]) -> Callable[[Callable[P, ReturnsRows]], Query[P, Row]]
         parameters: dict[str, Any] = {
             name: bindparam(name, type_=SQL_TYPES[kind]) for name, kind in annotations.items()
         }
-        statement: ReturnsRows = build(**parameters)  # type: ignore[call-arg]  # mypy cannot know their names
-        compiled = DIALECT.statement_compiler(DIALECT, statement)
-        columns = [(name, column.type.python_type) for name, column in statement.exported_columns.items()]
-        fields = list(field_types(row).items())
+        selectable: ReturnsRows = build(**parameters)  # type: ignore[call-arg]  # mypy cannot know their names
+        compiled = DIALECT.statement_compiler(DIALECT, selectable)
+        columns = [(name, column.type.python_type) for name, column in selectable.exported_columns.items()]
+        fields = list(field_types(row_type).items())
         names = tuple(compiled.positiontup or ())
         if columns != fields:
-            raise TypeError(f"{build.__qualname__} selects {columns}, but {row.__qualname__} has {fields}")
+            raise TypeError(
+                f"{build.__qualname__} selects {columns}, but {row_type.__qualname__} has {fields}"
+            )
         if not parameters.keys() >= set(names):
             raise TypeError(f"{build.__qualname__} sends constants as parameters: {names}")
-        writes = any(isinstance(element, UpdateBase) for element in iterate(statement))
-        return Query(row, " ".join(str(compiled).split()), names, writes=writes)
+        writes = any(isinstance(element, UpdateBase) for element in iterate(selectable))
+        return Statement(row_type, " ".join(str(compiled).split()), names, writes=writes)
 
     return compile_statement

@@ -1,4 +1,4 @@
-"""common.query: what a statement may look like, and what it becomes."""
+"""common.statement: what a statement may look like, and what it becomes."""
 
 from typing import NamedTuple
 from uuid import UUID
@@ -8,7 +8,7 @@ from sqlalchemy import Select, delete, insert, literal_column, select, update
 from sqlalchemy.sql.selectable import ReturnsRows
 
 from common.models import Session, User
-from common.query import query
+from common.statement import statement
 
 
 class IdRow(NamedTuple):
@@ -30,7 +30,7 @@ class TextRow(NamedTuple):
 
 
 def test_a_statement_becomes_sql_on_one_line_with_numbered_parameters() -> None:
-    @query(IdRow)
+    @statement(IdRow)
     def find(*, email: str | None, number: int, token: UUID) -> Select[int]:
         return select(User.id).where(User.email == email, User.id == number, Session.id == token)
 
@@ -43,7 +43,7 @@ def test_a_statement_becomes_sql_on_one_line_with_numbered_parameters() -> None:
 
 
 def test_a_parameter_that_is_used_twice_is_sent_once() -> None:
-    @query(IdRow)
+    @statement(IdRow)
     def find(*, number: int) -> Select[int]:
         return select(User.id).where((User.id == number) | (User.id == number + literal_column("1")))
 
@@ -51,7 +51,7 @@ def test_a_parameter_that_is_used_twice_is_sent_once() -> None:
 
 
 @pytest.mark.parametrize(
-    ("statement", "writes"),
+    ("built", "writes"),
     [
         (insert(User).values(email=literal_column("'e'")).returning(User.id), True),
         (update(User).values(email=literal_column("'e'")).returning(User.id), True),
@@ -61,8 +61,8 @@ def test_a_parameter_that_is_used_twice_is_sent_once() -> None:
         (select(select(User.id).cte("found").c.id), False),
     ],
 )
-def test_a_statement_that_changes_a_row_anywhere_writes(statement: ReturnsRows, *, writes: bool) -> None:
-    assert query(IdRow)(lambda: statement).writes is writes
+def test_a_statement_that_changes_a_row_anywhere_writes(built: ReturnsRows, *, writes: bool) -> None:
+    assert statement(IdRow)(lambda: built).writes is writes
 
 
 @pytest.mark.parametrize("row", [NamesRow, TextRow])
@@ -71,7 +71,7 @@ def test_columns_other_than_the_row_s_are_refused(row: type[NamedTuple]) -> None
         return select(User.id)
 
     with pytest.raises(TypeError, match=rf"find selects \[\('id', .*int.*\], but {row.__name__} has \["):
-        query(row)(find)
+        statement(row)(find)
 
 
 def test_a_constant_that_would_travel_is_refused() -> None:
@@ -79,7 +79,7 @@ def test_a_constant_that_would_travel_is_refused() -> None:
         return select(User.id).where(User.email == email, User.id == 7)
 
     with pytest.raises(TypeError, match=r"find sends constants as parameters: \('email', 'id_1'\)$"):
-        query(IdRow)(find)
+        statement(IdRow)(find)
 
 
 def test_a_parameter_of_a_type_that_has_no_column_is_refused() -> None:
@@ -87,4 +87,4 @@ def test_a_parameter_of_a_type_that_has_no_column_is_refused() -> None:
         return select(User.id).where(User.id == number)
 
     with pytest.raises(TypeError, match=r"find has parameters of types that SQL_TYPES lacks: .*float"):
-        query(IdRow)(find)
+        statement(IdRow)(find)
