@@ -150,6 +150,15 @@ def test_the_handler_in_the_readme_is_the_projects() -> None:
     assert sample.text in (ROOT / "functions/votes/handler.py").read_text()
 
 
+def test_every_test_that_the_page_on_reliability_names_exists() -> None:
+    _, rows = prose(ROOT / "docs/reliability.md").split("\n## Every protection removed once\n")
+    names = re.findall(r"`([a-z]+(?:_[a-z]+)+)`", rows)
+    files = list((ROOT / "tests").rglob("test_*.py"))
+    tests = "\n".join(f"{file.stem}\n{file.read_text()}" for file in files)
+    assert len(names) > 50
+    assert [name for name in names if name not in tests] == []
+
+
 def test_the_pages_are_all_here() -> None:
     assert [page.name for page in PAGES if not page.exists()] == []
     assert {"bash", "console", "python", "json", "mermaid"} <= {block.language for block in BLOCKS}
