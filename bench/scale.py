@@ -1,9 +1,7 @@
 # ruff: noqa: ANN401  # pg8000 has no types, and a Query is read as data
 """Lists and searches as tables grow: the project's own statements, timed by the server."""
 
-import importlib
 import json
-import os
 import re
 from collections.abc import Iterator
 from contextlib import ExitStack, closing
@@ -16,6 +14,8 @@ from bench import data
 from bench.data import Size
 from bench.progress import Progress
 from local.postgres import Cluster
+from posts import queries
+from posts.paging import FIRST_PAGE
 
 SMALL: Final = {"1k": Size(500, 1_000, 10_000), "100k": Size(50_000, 100_000, 1_000_000)}
 LARGE: Final = {"1M": Size(500_000, 1_000_000, 10_000_000)}
@@ -67,10 +67,6 @@ def _in_turns(case: str, statements: dict[str, tuple[Any, str]]) -> dict[str, fl
 
 
 def _cases(connection: Any, size: Size) -> Iterator[tuple[str, str]]:
-    os.environ.setdefault("STAGE", "local")
-    os.environ.setdefault("DATABASE_URL", "postgresql://nobody@localhost/none")
-    queries = importlib.import_module("posts.queries")
-    start = importlib.import_module("posts.paging").FIRST_PAGE
 
     def after(post: int, key: str) -> tuple[str, int]:
         ((row,),) = connection.run("SELECT to_json(posts) FROM posts WHERE id = :post", post=post)
@@ -86,21 +82,21 @@ def _cases(connection: Any, size: Size) -> Iterator[tuple[str, str]]:
     common = words[0][0]
     middling = min(words, key=lambda word: abs(word[1] - MIDDLING_SHARE * sample))[0]
     ((title,),) = connection.run("SELECT title FROM posts WHERE id = :post", post=size.posts // 2 + 1)
-    newest = start["new"]
+    newest = FIRST_PAGE["new"]
     yield "first page", page(queries.feed_new, newest)
     yield "deep page", page(queries.feed_new, after(deep, "created_at"))
     yield "page with the hot post", page(queries.feed_new, after(size.posts - 9, "created_at"))
-    yield "first page, oldest first", page(queries.feed_old, start["old"])
-    yield "first page, most votes first", page(queries.feed_top, start["top"])
+    yield "first page, oldest first", page(queries.feed_old, FIRST_PAGE["old"])
+    yield "first page, most votes first", page(queries.feed_top, FIRST_PAGE["top"])
     yield "deep page, most votes first", page(queries.feed_top, after(size.posts // 2 + 1, "vote_count"))
     yield "first page of an author", page(queries.author_new, newest, author=2, term="")
     for term in NO_MATCH:
         yield f"search, no match: {term}", page(queries.search_new, newest, term=term)
-    yield "search, no match, most votes first", page(queries.search_top, start["top"], term="qqqqq")
+    yield "search, no match, most votes first", page(queries.search_top, FIRST_PAGE["top"], term="qqqqq")
     yield "search, one match", page(queries.search_new, newest, term=title)
     yield "search, in 0.3% of the titles", page(queries.search_new, newest, term=middling)
     yield "search, in many titles", page(queries.search_new, newest, term=common)
-    yield "search, in many titles, most votes first", page(queries.search_top, start["top"], term=common)
+    yield "search, in many titles, most votes first", page(queries.search_top, FIRST_PAGE["top"], term=common)
     yield "search, one letter, in most titles", page(queries.search_new, newest, term="a")
     everything = literal("%")
     yield "first page, reference", REFERENCE.format(pattern=everything, skip=0)

@@ -11,6 +11,7 @@ import socket
 import sys
 from types import FrameType
 
+from common.settings import parse_database_url
 from local.errors import LocalRunError
 from local.gateway.errors import ListenError, TemplateError
 from local.postgres import (
@@ -26,7 +27,7 @@ from local.postgres import (
 )
 from local.postgres.binaries import find_binaries
 from local.project import PROJECT, installed_dependencies
-from local.settings import Settings, database
+from local.settings import Settings
 
 DATABASE = "social"
 # What to do about an error that the packages of the local run describe without knowing about this command.
@@ -103,7 +104,8 @@ def _seed(settings: Settings) -> int:
     """Fill the database that is served with a demo data set."""
     from local.seed import seed  # noqa: PLC0415 - the other commands do without its imports
 
-    seed(database(settings.database_url or running_url(cluster_directory(PROJECT), DATABASE)))
+    url = settings.database_url or running_url(cluster_directory(PROJECT), DATABASE)
+    seed(parse_database_url(url, local=True))
     return 0
 
 

@@ -2,8 +2,8 @@
 
 import socket
 
+from common.settings import parse_database_url
 from local.errors import LocalRunError
-from local.settings import database
 
 _CONNECT_SECONDS = 5.0
 
@@ -13,7 +13,7 @@ def migrate(url: str) -> None:
 
     Raises `LocalRunError` when it cannot be reached or refuses.
     """
-    settings = database(url)
+    settings = parse_database_url(url, local=True)
     place = f"{settings.host}:{settings.port}"
     try:
         socket.create_connection((settings.host, settings.port), _CONNECT_SECONDS).close()

@@ -1,7 +1,6 @@
 """A demo data set: users, posts and votes that are the same each time, so that lists look alive."""
 
 import random
-import ssl
 import sys
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
@@ -10,6 +9,7 @@ import pg8000.native
 from pg8000.exceptions import DatabaseError, InterfaceError
 
 from common.settings import DatabaseSettings
+from common.tls import database_tls
 from local.database import reason
 from local.errors import LocalRunError
 from local.gateway.console import tell
@@ -86,7 +86,7 @@ def _connect(database: DatabaseSettings) -> pg8000.native.Connection:
             host=database.host,
             port=database.port,
             database=database.name,
-            ssl_context=ssl.create_default_context(cafile=database.ca) if database.tls else False,
+            ssl_context=database_tls(database),
         )
     except (DatabaseError, InterfaceError, OSError) as error:
         raise LocalRunError(f"cannot connect to {database.name}: {reason(error)}") from None

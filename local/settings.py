@@ -1,7 +1,6 @@
 """The environment variables that steer the local run: PORT, DATABASE_URL and JWT_KEYS.
 
-The layer, whose modules read the environment of their process, says which of the latter two are right: what
-passed here and not there would fail in every function.
+The layer checks the latter two, because every function would refuse what the layer refuses.
 """
 
 import json
@@ -12,7 +11,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 
 from common.keys import MIN_KEY_BYTES, parse_keys
-from common.settings import DatabaseSettings, SettingsError, database_settings
+from common.settings import SettingsError, parse_database_url
 from local.errors import LocalRunError
 
 _DEFAULT_PORT = "3000"
@@ -30,19 +29,11 @@ class Settings:
     @classmethod
     def read(cls) -> "Settings":
         """Return the settings in the environment; raises `LocalRunError` that names the one that is wrong."""
-        # As the template does for the functions, which are stricter on AWS.
-        os.environ["STAGE"] = "local"
         return cls(
             port=_port(os.environ.get("PORT") or _DEFAULT_PORT),
             database_url=_database_url(os.environ.get("DATABASE_URL", "")),
             jwt_keys=_jwt_keys(os.environ.get("JWT_KEYS", "")),
         )
-
-
-def database(url: str) -> DatabaseSettings:
-    """Name a database to this process and return what the functions read of its URL."""
-    os.environ["DATABASE_URL"] = url
-    return database_settings()
 
 
 def _port(text: str) -> int:
@@ -54,7 +45,7 @@ def _port(text: str) -> int:
 def _database_url(text: str) -> str:
     if text:
         with _in_one_line("DATABASE_URL is not a URL"):
-            database_settings()
+            parse_database_url(text, local=True)
     return text
 
 

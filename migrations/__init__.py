@@ -8,7 +8,8 @@ from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
 from sqlalchemy import Connection
 
-from migrations.connect import engine, locally
+from common.settings import parse_database_url
+from migrations.connect import engine
 
 
 def upgrade(database_url: str, revision: str = "head") -> None:
@@ -47,8 +48,7 @@ def _revision_of(connection: Connection) -> str | None:
 
 
 def _connect(database_url: str) -> Connection:
-    with locally(database_url):
-        return engine().connect()
+    return engine(parse_database_url(database_url, local=True)).connect()
 
 
 def _config(connection: Connection) -> Config:

@@ -12,6 +12,7 @@ from sqlalchemy import Connection, Engine
 from sqlalchemy.exc import DBAPIError, InterfaceError
 
 from common import aws
+from common.settings import database_settings
 from migrations import connect, roles, upgrade_to_head
 
 # Any number, as long as nobody else takes it: it is the name of the lock.
@@ -92,7 +93,9 @@ def _connected(engine: Engine, deadline: float) -> Connection:
 
 def _engine(seconds: float) -> Engine:
     secret = os.environ.get("DATABASE_SECRET")
-    password = json.loads(aws.secret_value(secret))["password"] if secret else None
+    settings = database_settings()
+    if secret:
+        settings = settings._replace(password=json.loads(aws.secret_value(secret))["password"])
     # pg8000 has one time-out, for connecting and for every answer. It is longer than those of the server,
     # which says what was waited for.
-    return connect.engine(password, timeout=int(seconds) + GRACE_SECONDS)
+    return connect.engine(settings, timeout=int(seconds) + GRACE_SECONDS)

@@ -95,11 +95,11 @@ def _create_database(cluster: Cluster, name: str) -> str:
 @pytest.fixture(scope="session")
 def worker_database() -> Iterator[Database]:
     """Return the database of this worker, with whatever the last test has left in it."""
-    from common import database  # noqa: PLC0415  # reads the environment
+    from common.database import managed_connection  # noqa: PLC0415  # its logger reads the environment
 
     with Database(os.environ["DATABASE_URL"]) as connected:
         yield connected
-    database._connection.disconnect()  # noqa: SLF001  # the functions' own connection has no other owner
+    managed_connection().disconnect()
 
 
 @pytest.fixture

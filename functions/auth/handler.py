@@ -11,7 +11,7 @@ from auth import queries, refresh_tokens
 from auth.rows import SessionRow
 from auth.schemas import Refresh, Token
 from auth.settings import TOKEN_LIFETIME_SECONDS
-from common import api
+from common import api, database
 from common.authentication import authenticate_by_email
 from common.emails import normalize_if_valid
 from common.identity import UNAUTHORIZED, current_session_id, current_user_id, rows_or_unauthorized
@@ -72,4 +72,5 @@ def log_out_everywhere() -> Response[None]:
     return Response(HTTPStatus.NO_CONTENT)
 
 
+database.managed_connection()  # reads its settings during init, so that the first request does not
 handler = api.handler(app)

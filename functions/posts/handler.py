@@ -160,4 +160,5 @@ def delete_post(post_id: api.PathId) -> Response[None]:
     return Response(HTTPStatus.NO_CONTENT)
 
 
+database.managed_connection()  # reads its settings during init, so that the first request does not
 handler = api.handler(app)

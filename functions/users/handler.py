@@ -5,7 +5,7 @@ from http import HTTPStatus
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.exceptions import ForbiddenError, NotFoundError, ServiceError
 
-from common import api
+from common import api, database
 from common.authentication import WRONG_PASSWORD, authenticate_by_id
 from common.identity import current_session_id, current_user_id, rows_or_unauthorized
 from common.passwords import hash_password
@@ -104,4 +104,5 @@ def read_user(user_id: api.PathId) -> UserOut:
     return UserOut(**rows[0]._asdict())
 
 
+database.managed_connection()  # reads its settings during init, so that the first request does not
 handler = api.handler(app)

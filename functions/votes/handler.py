@@ -4,7 +4,7 @@ from http import HTTPStatus
 
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError, ServiceError
 
-from common import api
+from common import api, database
 from common.identity import current_user_id, rows_or_unauthorized
 from common.schemas import Message
 from votes import queries
@@ -33,4 +33,5 @@ def vote(ballot: Ballot) -> Message:
     return Message(message="Vote cast" if casts else "Vote taken back")
 
 
+database.managed_connection()  # reads its settings during init, so that the first request does not
 handler = api.handler(app)

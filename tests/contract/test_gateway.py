@@ -9,7 +9,7 @@ import httpx
 import jwt
 import pytest
 
-from common.settings import LOOPBACK
+from common.settings import LOOPBACK_HOSTS
 from tests.contract.client import (
     PASSWORD,
     Account,
@@ -127,7 +127,7 @@ def test_a_body_that_is_too_large(
     client: httpx.Client, ada: Account, base_url: str, *, is_ours: bool
 ) -> None:
     host = str(urlsplit(base_url).hostname)
-    if not is_ours and (host in LOOPBACK or host.endswith(".localhost")):
+    if not is_ours and (host in LOOPBACK_HOSTS or host.endswith(".localhost")):
         pytest.skip("the limits are the gateway's, and what runs on this machine is neither AWS's nor ours")
     # Ten megabytes are the gateway's limit, and six that of what Lambda takes.
     for megabytes in (7, 11):

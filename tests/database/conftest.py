@@ -5,6 +5,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from common.settings import parse_database_url
 from tests.support.data import Database
 from tests.support.postgres_proxy import PostgresProxy
 
@@ -22,11 +23,10 @@ def proxy(database: Database) -> Iterator[PostgresProxy]:
 @pytest.fixture
 def session(proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch) -> Iterator["ManagedConnection"]:
     """Return the session that the functions use. It leads through the proxy and has no connection yet."""
-    # It reads the environment, which is not there yet when pytest imports this file.
+    # Its logger reads the environment, which is not complete yet when pytest imports this file.
     from common import database  # noqa: PLC0415
 
-    monkeypatch.setenv("DATABASE_URL", proxy.url)
-    session = database.ManagedConnection()
-    monkeypatch.setattr(database, "_connection", session)
+    session = database.ManagedConnection(parse_database_url(proxy.url, local=True))
+    monkeypatch.setattr(database, "managed_connection", lambda: session)
     yield session
     session.disconnect()

@@ -3,6 +3,7 @@
 import pytest
 
 from common.database import ManagedConnection
+from common.settings import database_settings
 from tests.support.ask import ask
 from tests.support.data import Database
 
@@ -15,7 +16,7 @@ def test_every_test_begins_with_empty_tables(repetition: int, database: Database
 
 
 def test_the_functions_use_the_database_of_this_worker(database: Database) -> None:
-    session = ManagedConnection()
+    session = ManagedConnection(database_settings())
     sql = "SELECT oid FROM pg_database WHERE datname = current_database()"
     oids = ask(session, sql)
     session.disconnect()

@@ -12,6 +12,7 @@ import auth.queries
 import posts.queries
 import users.queries
 from common.database import ManagedConnection, Statement
+from common.settings import database_settings
 from tests.support.ask import ask
 from tests.support.data import PASSWORD_HASH, Database, connect
 
@@ -21,7 +22,7 @@ NEW_HASH = "another hash"
 @contextmanager
 def under_way(query: Statement[..., Any], **values: object) -> Iterator[None]:
     """Run a statement over a connection of its own, and commit it at the end."""
-    session = ManagedConnection()
+    session = ManagedConnection(database_settings())
     try:
         ask(session, "BEGIN")
         session.run(query, [values[name] for name in query.parameters])

@@ -126,7 +126,7 @@ def test_the_counter_is_exact_after_a_storm_of_votes_retractions_edits_and_delet
 
 def leave(user: int) -> None:
     """Delete an account and, by cascade, its posts and its votes."""
-    ask(common_database._connection, "DELETE FROM users WHERE id = $1::integer", user, writes=True)  # noqa: SLF001  # no function deletes an account
+    ask(common_database.managed_connection(), "DELETE FROM users WHERE id = $1::integer", user, writes=True)
 
 
 def test_accounts_that_voted_on_the_same_posts_can_be_deleted_at_once(database: Database) -> None:

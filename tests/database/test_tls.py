@@ -9,6 +9,7 @@ import pytest
 from common import aws
 from common.database import ManagedConnection
 from common.errors import UnavailableError
+from common.settings import parse_database_url
 from tests.support.ask import ask
 from tests.support.certificates import Authority
 from tests.support.data import Database
@@ -54,16 +55,16 @@ def trusting(authority: Authority) -> Iterator[str]:
         yield f"?sslmode=verify-full&sslrootcert={path}"
 
 
-def session_over(proxy: PostgresProxy, options: str, monkeypatch: pytest.MonkeyPatch) -> ManagedConnection:
-    monkeypatch.setenv("DATABASE_URL", proxy.url.replace("127.0.0.1", "localhost") + options)
-    return ManagedConnection()
+def session_over(proxy: PostgresProxy, options: str) -> ManagedConnection:
+    url = proxy.url.replace("127.0.0.1", "localhost") + options
+    return ManagedConnection(parse_database_url(url, local=True))
 
 
 def test_statements_run_over_one_encrypted_connection(
-    authority: Authority, trusting: str, database: Database, monkeypatch: pytest.MonkeyPatch
+    authority: Authority, trusting: str, database: Database
 ) -> None:
     with EncryptedProxy(database.url, authority.server_context("localhost")).running() as proxy:
-        session = session_over(proxy, trusting, monkeypatch)
+        session = session_over(proxy, trusting)
         for number in (1, 2, 3):
             assert ask(session, "SELECT $1::integer", number) == [[number]]
         session.disconnect()
@@ -73,22 +74,20 @@ def test_statements_run_over_one_encrypted_connection(
 
 @pytest.mark.parametrize("host", ["localhost", "elsewhere"])
 def test_a_server_that_cannot_prove_its_name_gets_nothing(
-    host: str, authority: Authority, trusting: str, database: Database, monkeypatch: pytest.MonkeyPatch
+    host: str, authority: Authority, trusting: str, database: Database
 ) -> None:
     signer = authority if host == "elsewhere" else Authority()
     with EncryptedProxy(database.url, signer.server_context(host)).running() as proxy:
-        session = session_over(proxy, trusting, monkeypatch)
+        session = session_over(proxy, trusting)
         with pytest.raises(UnavailableError, match="CERTIFICATE_VERIFY_FAILED"):
             ask(session, "SELECT 1")
     assert proxy.messages == []
 
 
-def test_a_server_without_tls_gets_nothing(
-    trusting: str, database: Database, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_server_without_tls_gets_nothing(trusting: str, database: Database) -> None:
     proxy = EncryptedProxy(database.url, None)
     with proxy.running():
-        session = session_over(proxy, trusting, monkeypatch)
+        session = session_over(proxy, trusting)
         with pytest.raises(UnavailableError):
             ask(session, "SELECT 1")
     assert proxy.plain == b""
@@ -105,7 +104,7 @@ def test_the_password_may_be_a_token_of_aws(
 
     monkeypatch.setattr(aws, "rds_auth_token", sign)
     with EncryptedProxy(database.url, authority.server_context("localhost")).running() as proxy:
-        session = session_over(proxy, f"{trusting}&auth=iam", monkeypatch)
+        session = session_over(proxy, f"{trusting}&auth=iam")
         with pytest.raises(UnavailableError, match="no credentials"):
             ask(session, "SELECT 1")
         monkeypatch.setattr(aws, "rds_auth_token", lambda *_: "token")

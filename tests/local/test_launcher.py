@@ -20,7 +20,7 @@ from tests.support.processes import alive, until
 ROOT = Path(__file__).parents[2]
 LAYER = Path("layers/common/python/common")
 # What of the layer says which settings are right.
-CHECKING = ("aws.py", "keys.py", "settings.py", "signing.py")
+CHECKING = ("aws.py", "keys.py", "settings.py", "signing.py", "tls.py")
 
 
 @pytest.fixture

@@ -16,8 +16,6 @@ Read = Callable[..., Settings]
 def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("STAGE", "PORT", "DATABASE_URL", "JWT_KEYS"):
         monkeypatch.delenv(name, raising=False)
-    # What reading sets is taken back as well.
-    monkeypatch.setenv("STAGE", "prod")
 
 
 @pytest.fixture

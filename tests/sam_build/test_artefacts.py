@@ -61,6 +61,21 @@ def test_a_handler_runs_with_its_artefact_and_layer_alone(build: Build, name: st
     assert (answer.stdout.strip() == "") == (name != "MigrationFunction")
 
 
+@pytest.mark.parametrize("name", ["AuthFunction", "UsersFunction", "PostsFunction", "VotesFunction"])
+def test_a_function_checks_its_database_settings_during_init(build: Build, name: str) -> None:
+    failed = subprocess.run(
+        [
+            *(sys.executable, "-I", "-S", "-c", IMPORT, Stack("dev").properties(name)["Handler"]),
+            *(str(build(name)), str(layer_for_here(build) / "python")),
+        ],
+        env={key: value for key, value in ENVIRONMENT.items() if key != "DATABASE_URL"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert failed.stderr.splitlines()[-1].startswith("common.settings.SettingsError: DATABASE_URL is not set")
+
+
 @pytest.mark.parametrize("name", [*FUNCTIONS, *MACHINES])
 def test_every_source_has_bytecode_that_is_taken_as_it_is(build: Build, name: str) -> None:
     sources = list(build(name).rglob("*.py"))

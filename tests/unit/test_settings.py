@@ -2,21 +2,16 @@
 
 import pytest
 
-from common.settings import DatabaseSettings, SettingsError, database_settings, env_int, env_str
+from common.settings import (
+    DatabaseSettings,
+    SettingsError,
+    database_settings,
+    env_int,
+    env_str,
+    parse_database_url,
+)
 
 URL = "postgresql://app:secret@db.example.com:6543/social"
-
-
-@pytest.fixture(autouse=True)
-def _deployed(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Read the settings as a deployed function does, unless a test says that it runs locally."""
-    monkeypatch.setenv("STAGE", "prod")
-
-
-def settings(monkeypatch: pytest.MonkeyPatch, url: str, *, stage: str = "prod") -> DatabaseSettings:
-    monkeypatch.setenv("DATABASE_URL", url)
-    monkeypatch.setenv("STAGE", stage)
-    return database_settings()
 
 
 def test_a_value_that_is_set_is_returned(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -46,9 +41,25 @@ def test_what_is_no_number_within_its_bounds_is_named(value: str, monkeypatch: p
         env_int("TOKEN_LIFETIME", minimum=60, maximum=600)
 
 
-def test_a_url_says_everything(monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize(("stage", "tls"), [("local", False), ("dev", True), ("", True)])
+def test_the_environment_names_the_database_and_the_stage(
+    stage: str, *, tls: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("DATABASE_URL", "postgresql://app@localhost/social")
+    monkeypatch.setenv("STAGE", stage)
+    assert database_settings() == parse_database_url("postgresql://app@localhost/social", local=not tls)
+    assert database_settings().tls is tls
+
+
+def test_a_database_must_be_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("DATABASE_URL")
+    with pytest.raises(SettingsError, match=r"^DATABASE_URL is not set: "):
+        database_settings()
+
+
+def test_a_url_with_every_part() -> None:
     url = "postgres://the%40app:p%40ss%2Fw%3Ard@db.example.com:6543/the%20base?sslrootcert=/ca.pem&auth=iam"
-    assert settings(monkeypatch, url) == DatabaseSettings(
+    assert parse_database_url(url, local=False) == DatabaseSettings(
         host="db.example.com",
         port=6543,
         name="the base",
@@ -60,17 +71,17 @@ def test_a_url_says_everything(monkeypatch: pytest.MonkeyPatch) -> None:
     )
 
 
-def test_a_url_need_not_say_more_than_where_and_who(monkeypatch: pytest.MonkeyPatch) -> None:
-    found = settings(monkeypatch, "postgresql://app@db.example.com/social")
-    assert (found.port, found.password, found.ca, found.iam) == (5432, None, None, False)
+def test_a_url_with_the_necessary_parts_only() -> None:
+    settings = parse_database_url("postgresql://app@db.example.com/social", local=False)
+    assert (settings.port, settings.password, settings.ca, settings.iam) == (5432, None, None, False)
 
 
 @pytest.mark.parametrize("port", ["65536", "-1", "port"])
-def test_a_port_that_is_none_is_named(port: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_an_invalid_port_is_named(port: str) -> None:
     with pytest.raises(
         SettingsError, match=r"^DATABASE_URL has a port that is not a number from 0 to 65535$"
     ):
-        settings(monkeypatch, f"postgresql://app@db.example.com:{port}/social")
+        parse_database_url(f"postgresql://app@db.example.com:{port}/social", local=False)
 
 
 @pytest.mark.parametrize(
@@ -86,44 +97,38 @@ def test_a_port_that_is_none_is_named(port: str, monkeypatch: pytest.MonkeyPatch
         "postgresql://app@db.example.com/",
     ],
 )
-def test_what_is_no_url_of_a_database_is_named_without_its_password(
-    url: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_url_of_another_form_is_refused(url: str) -> None:
     expected = r"^DATABASE_URL is not of the form postgresql://user:password@host:port/database$"
     with pytest.raises(SettingsError, match=expected):
-        settings(monkeypatch, url)
+        parse_database_url(url, local=False)
 
 
 @pytest.mark.parametrize(
-    ("stage", "host", "sslmode", "tls"),
+    ("local", "host", "sslmode", "tls"),
     [
-        ("prod", "db.example.com", None, True),
-        ("prod", "localhost", None, True),
-        ("prod", "localhost", "verify-full", True),
-        ("local", "db.example.com", None, True),
-        ("local", "localhost", None, False),
-        ("local", "127.0.0.1", None, False),
-        ("local", "[::1]", None, False),
-        ("local", "localhost", "verify-full", True),
-        ("local", "db.example.com", "disable", False),
+        (False, "db.example.com", None, True),
+        (False, "localhost", None, True),
+        (False, "localhost", "verify-full", True),
+        (True, "db.example.com", None, True),
+        (True, "localhost", None, False),
+        (True, "127.0.0.1", None, False),
+        (True, "[::1]", None, False),
+        (True, "localhost", "verify-full", True),
+        (True, "db.example.com", "disable", False),
     ],
 )
-def test_tls_is_left_out_only_in_a_local_run(
-    stage: str, host: str, sslmode: str | None, *, tls: bool, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_only_a_local_run_does_without_tls(*, local: bool, host: str, sslmode: str | None, tls: bool) -> None:
     option = f"?sslmode={sslmode}" if sslmode else ""
-    assert settings(monkeypatch, f"postgresql://app@{host}/social{option}", stage=stage).tls is tls
+    assert parse_database_url(f"postgresql://app@{host}/social{option}", local=local).tls is tls
 
 
-def test_tls_cannot_be_turned_off_outside_a_local_run(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_deployed_function_does_not_turn_tls_off() -> None:
     with pytest.raises(SettingsError, match=r"^DATABASE_URL turns TLS off: .* STAGE=local only$"):
-        settings(monkeypatch, f"{URL}?sslmode=disable")
+        parse_database_url(f"{URL}?sslmode=disable", local=False)
 
 
-@pytest.mark.parametrize("stage", ["prod", "local"])
+@pytest.mark.parametrize("local", [False, True])
 @pytest.mark.parametrize("sslmode", ["allow", "prefer", "require", "verify-ca", "VERIFY-FULL"])
-def test_tls_that_does_not_verify_is_refused_everywhere(
-    sslmode: str, stage: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_tls_without_verification_is_always_refused(sslmode: str, *, local: bool) -> None:
     with pytest.raises(SettingsError, match=rf"^DATABASE_URL has sslmode={sslmode}: use verify-full"):
-        settings(monkeypatch, f"{URL}?sslmode={sslmode}", stage=stage)
+        parse_database_url(f"{URL}?sslmode={sslmode}", local=local)

@@ -1,9 +1,9 @@
 """Statements against PostgreSQL: one connection an execution environment, one round trip a statement."""
 
-import ssl
 import time
 from collections.abc import Mapping, Sequence
 from datetime import datetime
+from functools import cache
 from typing import Any, Final, Generic, NamedTuple, ParamSpec, TypeVar, get_args
 from uuid import UUID
 
@@ -12,7 +12,8 @@ from aws_lambda_powertools import Logger
 from common import aws, deadline
 from common.connection import Connection, ConnectionLostError, Decoder, PostgresError
 from common.errors import UnavailableError, UnknownOutcomeError
-from common.settings import database_settings
+from common.settings import DatabaseSettings, database_settings
+from common.tls import database_tls
 
 # Below the proxy's idle time-out of 30 minutes, so that it is us who end the connection.
 MAX_CONNECTION_AGE_SECONDS: Final = 20 * 60
@@ -64,7 +65,7 @@ class Statement(Generic[P, Row]):
 
     def __call__(self, *_: P.args, **values: P.kwargs) -> list[Row]:
         """Run the statement, in one round trip."""
-        rows = _connection.run(self, [values[name] for name in self.parameters])
+        rows = managed_connection().run(self, [values[name] for name in self.parameters])
         return list(map(self.row_type._make, rows))
 
 
@@ -79,10 +80,10 @@ class ManagedConnection:
     Not when the function starts: a snapshot of a started function must not hold one.
     """
 
-    def __init__(self) -> None:
-        self.settings = database_settings()
+    def __init__(self, settings: DatabaseSettings) -> None:
+        self.settings = settings
         # One for all connections: reading the authorities costs more than a TLS handshake.
-        self.ssl_context = ssl.create_default_context(cafile=self.settings.ca) if self.settings.tls else False
+        self.ssl_context = database_tls(settings)
         self.connection: Connection | None = None
         self.reconnect_at = 0.0
         self.has_run_statement = False
@@ -176,4 +177,11 @@ def _connection_lost(
     )
 
 
-_connection = ManagedConnection()
+@cache
+def managed_connection() -> ManagedConnection:
+    """Return the connection of this execution environment.
+
+    The first call reads DATABASE_URL and the certificate authorities; raises SettingsError if they are wrong.
+    Handlers make it during init, so that no request waits for it after a start from a snapshot.
+    """
+    return ManagedConnection(database_settings())

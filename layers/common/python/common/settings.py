@@ -1,10 +1,11 @@
 """What the environment says, read and checked once, when a function starts."""
 
 import os
-from typing import NamedTuple
-from urllib.parse import parse_qs, unquote, urlsplit
+from typing import Final, NamedTuple
+from urllib.parse import parse_qsl, unquote, urlsplit
 
-LOOPBACK = frozenset({"localhost", "127.0.0.1", "::1"})
+DEFAULT_PORT: Final = 5432
+LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class SettingsError(Exception):
@@ -12,7 +13,19 @@ class SettingsError(Exception):
 
 
 class DatabaseSettings(NamedTuple):
-    """Where PostgreSQL is and how to be let in; `password` is None where none or an IAM token is used."""
+    """Where the database is and how to log in to it.
+
+    Attributes:
+        host: Name or address of the server or proxy.
+        port: TCP port.
+        name: Name of the database.
+        user: Role to log in as.
+        password: None if the role has none, or if only an IAM token is used.
+        tls: Whether connections are encrypted and the server's certificate is verified.
+        ca: PEM file with the certificate authorities to trust; None trusts those of the system.
+        iam: Whether the role may log in with an IAM token.
+
+    """
 
     host: str
     port: int
@@ -46,37 +59,44 @@ def is_local() -> bool:
 
 
 def database_settings() -> DatabaseSettings:
-    """Read `DATABASE_URL`, a libpq URL; SettingsError when it is malformed or would not verify TLS.
+    """Return the settings in the environment variable `DATABASE_URL`; raises SettingsError."""
+    return parse_database_url(env_str("DATABASE_URL"), local=is_local())
 
-    `sslmode` is `verify-full` unless stated; `disable` is refused outside a local run. `sslrootcert` names a
-    PEM file of the certificate authorities to trust in place of the system's. `auth=iam`, our own addition,
-    signs an IAM token at each connect in place of a password.
+
+def parse_database_url(url: str, *, local: bool) -> DatabaseSettings:
+    """Return the settings in a libpq URL; `local` allows a database without TLS.
+
+    By default `sslmode` is `verify-full`, or `disable` in a local run with a database on this machine.
+    `sslrootcert` names a PEM file. `auth=iam`, which libpq does not know, logs in with an IAM token.
+
+    Raises SettingsError if the URL is malformed or would not verify the server's certificate. The message
+    never contains the URL, which may hold a password.
     """
-    url = urlsplit(env_str("DATABASE_URL"))
-    options = {name: values[-1] for name, values in parse_qs(url.query).items()}
+    parts = urlsplit(url)
+    options = dict(parse_qsl(parts.query))
     try:
-        port = url.port or 5432
+        port = parts.port or DEFAULT_PORT
     except ValueError:
         raise SettingsError("DATABASE_URL has a port that is not a number from 0 to 65535") from None
-    if url.scheme not in {"postgresql", "postgres"} or not (
-        url.hostname and url.username and url.path.strip("/")
+    if parts.scheme not in {"postgresql", "postgres"} or not (
+        parts.hostname and parts.username and parts.path.strip("/")
     ):
         raise SettingsError("DATABASE_URL is not of the form postgresql://user:password@host:port/database")
     return DatabaseSettings(
-        host=url.hostname,
+        host=parts.hostname,
         port=port,
-        name=unquote(url.path.strip("/")),
-        user=unquote(url.username),
-        password=unquote(url.password) if url.password else None,
-        tls=_uses_tls(options.get("sslmode"), url.hostname),
+        name=unquote(parts.path.strip("/")),
+        user=unquote(parts.username),
+        password=unquote(parts.password) if parts.password else None,
+        tls=_uses_tls(options.get("sslmode"), parts.hostname, local=local),
         ca=options.get("sslrootcert"),
         iam=options.get("auth") == "iam",
     )
 
 
-def _uses_tls(sslmode: str | None, host: str) -> bool:
+def _uses_tls(sslmode: str | None, host: str, *, local: bool) -> bool:
     if sslmode not in {None, "disable", "verify-full"}:
         raise SettingsError(f"DATABASE_URL has sslmode={sslmode}: use verify-full, or disable in a local run")
-    if sslmode == "disable" and not is_local():
+    if sslmode == "disable" and not local:
         raise SettingsError("DATABASE_URL turns TLS off: sslmode=disable is for STAGE=local only")
-    return sslmode != "disable" and not (sslmode is None and is_local() and host in LOOPBACK)
+    return sslmode != "disable" and not (sslmode is None and local and host in LOOPBACK_HOSTS)

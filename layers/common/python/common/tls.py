@@ -1,0 +1,17 @@
+"""The TLS context of connections to the database.
+
+A module of its own, because the authorizer imports `common.settings` and must not pay for importing `ssl`.
+"""
+
+import ssl
+from typing import Literal
+
+from common.settings import DatabaseSettings
+
+
+def database_tls(settings: DatabaseSettings) -> ssl.SSLContext | Literal[False]:
+    """Return the context that verifies the database's certificate, or False for a connection without TLS.
+
+    These are the values of pg8000's parameter `ssl_context`.
+    """
+    return settings.tls and ssl.create_default_context(cafile=settings.ca)
