@@ -20,6 +20,7 @@ from common.schemas import Text
 from common.tokens import Principal, sign
 
 app = api.resolver()
+database.managed_connection()  # reads its settings during init, so that the first request does not
 ring = KeyRing()
 
 
@@ -72,5 +73,4 @@ def log_out_everywhere() -> Response[None]:
     return Response(HTTPStatus.NO_CONTENT)
 
 
-database.managed_connection()  # reads its settings during init, so that the first request does not
 handler = api.handler(app)

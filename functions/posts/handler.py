@@ -37,6 +37,7 @@ class PageRequest(NamedTuple):
 
 
 app = api.resolver()
+database.managed_connection()  # reads its settings during init, so that the first request does not
 
 
 def _existing_post(rows: Sequence[PostRow]) -> PostRow:
@@ -160,5 +161,4 @@ def delete_post(post_id: api.PathId) -> Response[None]:
     return Response(HTTPStatus.NO_CONTENT)
 
 
-database.managed_connection()  # reads its settings during init, so that the first request does not
 handler = api.handler(app)

@@ -16,6 +16,7 @@ from users.schemas import Account, AccountChange, PasswordChange, PasswordProof,
 EMAIL_TAKEN = "A user with this e-mail exists already"
 
 app = api.resolver()
+database.managed_connection()  # reads its settings during init, so that the first request does not
 
 
 def _password_changed_error(user: int) -> ForbiddenError:
@@ -104,5 +105,4 @@ def read_user(user_id: api.PathId) -> UserOut:
     return UserOut(**rows[0]._asdict())
 
 
-database.managed_connection()  # reads its settings during init, so that the first request does not
 handler = api.handler(app)

@@ -11,6 +11,7 @@ from votes import queries
 from votes.schemas import Ballot
 
 app = api.resolver()
+database.managed_connection()  # reads its settings during init, so that the first request does not
 
 
 @app.post(
@@ -33,5 +34,4 @@ def vote(ballot: Ballot) -> Message:
     return Message(message="Vote cast" if casts else "Vote taken back")
 
 
-database.managed_connection()  # reads its settings during init, so that the first request does not
 handler = api.handler(app)
