@@ -3,5 +3,5 @@
 import sys
 from pathlib import Path
 
-# What the functions take for right is checked with their own code, and migrations compare with the models.
+# The settings are checked with the code of the functions, which is in the layer, and so are migrations.
 sys.path.append(str(Path(__file__).resolve().parents[1] / "layers" / "common" / "python"))

@@ -1,7 +1,7 @@
 """The command line of the local run: `python -m local serve|reset|psql|seed`.
 
-The environment variables PORT, DATABASE_URL and JWT_KEYS are honoured. What is wrong is one line on standard
-error and exit code 1; SIGINT and SIGTERM end a command in good order, with exit code 0.
+The commands read the environment variables PORT, DATABASE_URL and JWT_KEYS. An error is one line on standard
+error and exit code 1. SIGINT and SIGTERM end a command after it has cleaned up, with exit code 0.
 """
 
 import argparse
@@ -30,7 +30,7 @@ from local.project import PROJECT, installed_dependencies
 from local.settings import Settings
 
 DATABASE = "social"
-# What to do about an error that the packages of the local run describe without knowing about this command.
+# The packages of the local run do not know about these commands, so that the advice is added here.
 _ADVICE: dict[type[Exception], str] = {
     ClusterInUseError: "this project is already being served: stop its `make dev` first",
     ClusterNotRunningError: "start it with `make dev`",
@@ -58,8 +58,8 @@ def main() -> int:
 
 
 def _serve(settings: Settings) -> int:
-    """Serve the API, with a cluster of our own unless there is a DATABASE_URL."""
-    from local.gateway.server import bind  # noqa: PLC0415 - the other commands do without its imports
+    """Serve the API on the database at DATABASE_URL, else on the cluster of this clone."""
+    from local.gateway.server import bind  # noqa: PLC0415 - the other commands do not need its imports
 
     with bind(settings.port) as listener:
         if settings.database_url:
@@ -72,8 +72,8 @@ def _serve(settings: Settings) -> int:
 
 
 def _serve_on(database_url: str, settings: Settings, listener: socket.socket) -> None:
-    """Bring a database up to date, then serve the API on it."""
-    from local.database import migrate  # noqa: PLC0415 - the other commands do without its imports
+    """Migrate a database, then serve the API on it."""
+    from local.database import migrate  # noqa: PLC0415 - the other commands do not need its imports
     from local.gateway.application import Gateway  # noqa: PLC0415
     from local.gateway.server import serve  # noqa: PLC0415
 
@@ -86,23 +86,23 @@ def _serve_on(database_url: str, settings: Settings, listener: socket.socket) ->
 
 
 def _reset(settings: Settings) -> int:
-    """Delete the cluster of this clone."""
+    """Delete the cluster of this clone and its data."""
     if settings.database_url:
-        raise LocalRunError("DATABASE_URL is set: only the local run's own database is emptied, not that one")
+        raise LocalRunError("DATABASE_URL is set: `make reset` deletes only the local run's own database")
     reset(cluster_directory(PROJECT))
     return 0
 
 
 def _psql(settings: Settings) -> int:
-    """Become psql on the database that is served."""
+    """Replace this process by psql, connected to the database that is served."""
     url = settings.database_url or running_url(cluster_directory(PROJECT), DATABASE)
     psql = find_binaries() / "psql"
-    os.execv(psql, [str(psql), url])  # noqa: S606 - the program found above, in our place at the terminal
+    os.execv(psql, [str(psql), url])  # noqa: S606 - the program found above
 
 
 def _seed(settings: Settings) -> int:
     """Fill the database that is served with a demo data set."""
-    from local.seed import seed  # noqa: PLC0415 - the other commands do without its imports
+    from local.seed import seed  # noqa: PLC0415 - the other commands do not need its imports
 
     url = settings.database_url or running_url(cluster_directory(PROJECT), DATABASE)
     seed(parse_database_url(url, local=True))

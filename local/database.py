@@ -1,4 +1,4 @@
-"""The database of the local run: brought up to date before anything is served from it."""
+"""Migrates the database of the local run and describes the errors of databases."""
 
 import socket
 
@@ -9,18 +9,18 @@ _CONNECT_SECONDS = 5.0
 
 
 def migrate(url: str) -> None:
-    """Bring the schema of the database at a libpq URL up to date.
+    """Migrate the database at a libpq URL to the newest revision.
 
-    Raises `LocalRunError` when it cannot be reached or refuses.
+    Raises `LocalRunError` when the database cannot be reached or a revision fails.
     """
     settings = parse_database_url(url, local=True)
     place = f"{settings.host}:{settings.port}"
     try:
         socket.create_connection((settings.host, settings.port), _CONNECT_SECONDS).close()
     except OSError as error:
-        raise LocalRunError(f"no database answers at {place}: {error.strerror or error}") from None
+        raise LocalRunError(f"cannot connect to a database at {place}: {error.strerror or error}") from None
     try:
-        import migrations  # noqa: PLC0415 - what is wrong with a revision is told, too
+        import migrations  # noqa: PLC0415 - reports a revision that cannot be imported
 
         migrations.upgrade(url)
     except Exception as error:
@@ -28,7 +28,7 @@ def migrate(url: str) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """Return what the server says, which drivers wrap in a mapping of fields, else the first line."""
+    """Return the server's message, which drivers wrap in a mapping of fields, else the first line."""
     cause: BaseException | None = error
     while cause is not None:
         fields = cause.args[0] if cause.args else None

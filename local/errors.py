@@ -1,5 +1,5 @@
-"""What the local run tells a developer when it cannot go on."""
+"""The exception of the local run."""
 
 
 class LocalRunError(Exception):
-    """A cause that the developer can mend; its message is the one line that the command prints."""
+    """An error that the developer can fix; its message is the one line that the command prints."""

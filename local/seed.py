@@ -1,4 +1,4 @@
-"""A demo data set: users, posts and votes that are the same each time, so that lists look alive."""
+"""A demo data set of users, posts and votes, the same at each run."""
 
 import random
 import sys
@@ -16,8 +16,8 @@ from local.gateway.console import tell
 
 USERS, POSTS, VOTES = 200, 2_000, 20_000
 CHUNK = 500
-PASSWORD = "password"  # noqa: S105  # of every demo user, and told below
-# bcrypt of it, at the usual cost; hashing it for each of them would take a minute.
+PASSWORD = "password"  # noqa: S105  # of every demo user; the last line of the output shows it
+# Its bcrypt hash at the usual cost. Hashing it for each user would take a minute.
 HASH = "$2b$12$nORnSANMUA3FV6ZfRHn6UurqFsm9uJVwHMK5PxyYk/lXb9hl.GLO6"
 LAST_POST = datetime(2026, 11, 1, tzinfo=UTC)
 PUBLISHED = 0.95
@@ -54,15 +54,15 @@ ADD_VOTES = (
 
 
 def seed(database: DatabaseSettings) -> None:
-    """Fill a database, unless it has the demo users already; `LocalRunError` when it lets nobody in."""
+    """Fill a database unless it has the demo users; `LocalRunError` when it refuses the connection."""
     connection = _connect(database)
     with connection:
         emails = [f"{NAMES[number % len(NAMES)]}{number}@example.com" for number in range(USERS)]
         users = [row[0] for row in connection.run(ADD_USERS, emails=emails, hash=HASH) or []]
         if len(users) < USERS:
-            tell("The demo users are there already; `make reset` empties the database.")
+            tell("The database has the demo users already. To start again: `make reset`.")
             return
-        dice = random.Random(1)  # noqa: S311  # for a data set, not for a secret
+        dice = random.Random(1)  # noqa: S311  # makes a data set, not a secret
         total, done = POSTS + VOTES, 0
         posts: list[int] = []
         for chunk in _chunks(POSTS):
@@ -70,7 +70,7 @@ def seed(database: DatabaseSettings) -> None:
             done += len(chunk)
             _show(done, total)
         for chunk in _chunks(VOTES):
-            # Squared, so that some posts are far more popular than others.
+            # Squared, because some posts should be far more popular than others.
             voted = [posts[int(len(posts) * dice.random() ** 2)] for _ in chunk]
             connection.run(ADD_VOTES, voters=dice.choices(users, k=len(chunk)), posts=voted)
             done += len(chunk)

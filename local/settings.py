@@ -1,6 +1,6 @@
-"""The environment variables that steer the local run: PORT, DATABASE_URL and JWT_KEYS.
+"""The environment variables of the local run: PORT, DATABASE_URL and JWT_KEYS.
 
-The layer checks the latter two, because every function would refuse what the layer refuses.
+The layer's own code checks the latter two, because a value that it rejects would fail in every function.
 """
 
 import json
@@ -20,7 +20,7 @@ _LAST_PORT = 65535
 
 @dataclass(frozen=True)
 class Settings:
-    """Checked settings; an empty `database_url` asks for a cluster of our own, port 0 for any free one."""
+    """Checked settings; an empty `database_url` means the cluster of this clone, port 0 a free port."""
 
     port: int
     database_url: str
@@ -28,7 +28,7 @@ class Settings:
 
     @classmethod
     def read(cls) -> "Settings":
-        """Return the settings in the environment; raises `LocalRunError` that names the one that is wrong."""
+        """Return the settings in the environment; raises `LocalRunError` with the name of a wrong one."""
         return cls(
             port=_port(os.environ.get("PORT") or _DEFAULT_PORT),
             database_url=_database_url(os.environ.get("DATABASE_URL", "")),
@@ -44,7 +44,7 @@ def _port(text: str) -> int:
 
 def _database_url(text: str) -> str:
     if text:
-        with _in_one_line("DATABASE_URL is not a URL"):
+        with _without_values("DATABASE_URL is not a URL"):
             parse_database_url(text, local=True)
     return text
 
@@ -52,17 +52,17 @@ def _database_url(text: str) -> str:
 def _jwt_keys(text: str) -> str:
     if not text:
         return json.dumps({"local": secrets.token_urlsafe(MIN_KEY_BYTES)})
-    with _in_one_line("JWT_KEYS has a key that is not Unicode"):
+    with _without_values("JWT_KEYS has a key that is not Unicode"):
         parse_keys(text)
     return text
 
 
 @contextmanager
-def _in_one_line(otherwise: str) -> Iterator[None]:
-    """Say what the functions would say, but nothing that quotes: the values may hold a password or a key."""
+def _without_values(message: str) -> Iterator[None]:
+    """Raise the layer's errors as `LocalRunError`, without the value: it may be a password or a key."""
     try:
         yield
     except SettingsError as error:
         raise LocalRunError(str(error)) from None
     except ValueError:
-        raise LocalRunError(otherwise) from None
+        raise LocalRunError(message) from None

@@ -1,4 +1,4 @@
-"""The REST API that a SAM template declares, as the gateway reads it."""
+"""The REST API that a SAM template declares, in the terms of API Gateway."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -15,14 +15,14 @@ class Authorizer:
     function: str
     header: str
     pattern: str
-    """What the whole token must match to be worth a call; empty for anything."""
+    """Expression for the whole token; the function is not invoked without a match. Empty matches all."""
     ttl: float
-    """Seconds for which a policy is reused for the same token; 0 for never."""
+    """Seconds for which the policy of a token is cached; 0 turns the cache off."""
 
 
 @dataclass(frozen=True)
 class MockIntegration:
-    """An answer that the gateway gives by itself, as to a CORS preflight."""
+    """A fixed response without a function, such as that to a CORS preflight request."""
 
     status: int
     headers: Mapping[str, str]
@@ -31,18 +31,18 @@ class MockIntegration:
 
 @dataclass(frozen=True)
 class Route:
-    """One method of one resource: who may call it and what answers."""
+    """One method of one resource, with its authorizer and its integration."""
 
     method: str
     resource: str
     integration: MockIntegration | str
-    """A mock, or the logical id of a function."""
+    """A mock integration, or the logical id of a function."""
     authorizer: str | None
 
 
 @dataclass(frozen=True)
 class GatewayResponse:
-    """How the API overrides an answer that the gateway gives in a function's place."""
+    """How the API overrides a response that the gateway itself makes."""
 
     status: int | None
     headers: Mapping[str, str]
@@ -59,4 +59,4 @@ class Api:
     authorizers: Mapping[str, Authorizer]
     gateway_responses: Mapping[str, GatewayResponse]
     binary_media_types: frozenset[str]
-    """Of bodies that functions get as base64; `*/*` for every one."""
+    """Bodies of these media types reach functions as base64; `*/*` stands for every media type."""

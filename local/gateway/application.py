@@ -1,4 +1,4 @@
-"""A REST API of API Gateway as an ASGI application: routes, authorizers, integrations, its own responses."""
+"""A REST API of API Gateway as an ASGI application: authorizer, integration and gateway responses."""
 
 import asyncio
 import json
@@ -34,24 +34,26 @@ Message = MutableMapping[str, Any]
 Receive = Callable[[], Awaitable[Message]]
 Send = Callable[[Message], Awaitable[None]]
 
-_MOST_BODY_BYTES = 10 * 1024 * 1024
-_MOST_PAYLOAD_BYTES = 6 * 1024 * 1024
+# Limits of API Gateway for a body and of Lambda for an event or a result.
+_MAX_BODY_BYTES = 10 * 1024 * 1024
+_MAX_PAYLOAD_BYTES = 6 * 1024 * 1024
 _BODILESS_STATUSES = frozenset({204, 304})
 
 
 class _DisconnectedError(Exception):
-    """The client has gone before it had sent its request."""
+    """The client closed the connection before it sent the whole request."""
 
 
 @dataclass
-class _Served:
-    """Who answered a request, for the access log."""
+class _AccessLogEntry:
+    """What the access log says about a request besides the request itself."""
 
     function: str = ""
+    """The function that was invoked, and whether its environment was new; empty for the gateway itself."""
 
 
 class Gateway:
-    """Serves the API that a SAM template declares, as it is at each request.
+    """Serves the API that a SAM template declares, and follows changes of template and code at each request.
 
     `parameters` are values for parameters of the template, `variables` for environment variables that its
     functions declare. `dependencies` is the directory with the packages that its layers install. Raises
@@ -73,25 +75,23 @@ class Gateway:
         self._deploy(load_api(template, parameters))
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        """Answer one HTTP request."""
+        """Handle one HTTP request."""
         start = time.perf_counter()
         request = Request.from_scope(scope)
-        served = _Served()
+        entry = _AccessLogEntry()
         try:
-            response = await self._answer(request, receive, served)
+            response = await self._respond(request, receive, entry)
         except _DisconnectedError:
             return
         except Exception:
-            # A fault of the gateway itself: the developer gets the trace, the client no word of it.
+            # An error of the gateway itself: the developer gets the traceback, the client only the status.
             traceback.print_exc()
             response = gateway_response(self._api.gateway_responses, "DEFAULT_5XX")
         await _send(response, request.request_id, send)
-        log_access(
-            request.method, request.path, response.status, time.perf_counter() - start, served.function
-        )
+        log_access(request.method, request.path, response.status, time.perf_counter() - start, entry.function)
 
     async def end_idle(self) -> None:
-        """End idle execution environments from time to time, until cancelled."""
+        """End idle execution environments every minute, until cancelled."""
         await self._functions.end_idle()
 
     async def close(self) -> None:
@@ -103,7 +103,8 @@ class Gateway:
         self._router = Router(api.routes)
         self._functions.replace(api.functions)
         self._authorizers = {
-            name: TokenAuthorizer(authorizer, self._call) for name, authorizer in api.authorizers.items()
+            name: TokenAuthorizer(authorizer, self._invoke_authorizer)
+            for name, authorizer in api.authorizers.items()
         }
         directories = {
             path for function in api.functions.values() for path in (function.code, *function.layers)
@@ -113,7 +114,7 @@ class Gateway:
             self._sources = Sources(self._watched, [self._template])
 
     async def _refresh(self) -> None:
-        """Serve what has been edited since the last request."""
+        """Deploy what was edited since the last request."""
         async with self._refreshing:
             changed = self._sources.changes()
             if not changed:
@@ -123,13 +124,13 @@ class Gateway:
                 try:
                     api = await asyncio.to_thread(load_api, self._template, self._parameters)
                 except TemplateError as error:
-                    tell(f"still serving the last good template: {error}")
+                    tell(f"still serving the previous template: {error}")
             self._deploy(api)
 
-    async def _answer(self, request: Request, receive: Receive, served: _Served) -> Response:
-        """Return the response to a request, the gateway's own where something stands in the way."""
+    async def _respond(self, request: Request, receive: Receive, entry: _AccessLogEntry) -> Response:
+        """Return the response to a request: the function's, or a gateway response if there is none."""
         try:
-            return await self._dispatch(request, receive, served)
+            return await self._dispatch(request, receive, entry)
         except GatewayError as error:
             if error.__cause__:
                 tell(f"{error.kind}: {error.__cause__}")
@@ -137,14 +138,14 @@ class Gateway:
         except ThrottledError:
             kind = "THROTTLED"
         except FunctionTimeoutError as error:
-            tell(f"{served.function}: {error}")
+            tell(f"{entry.function}: {error}")
             kind = "INTEGRATION_TIMEOUT"
         except (FunctionError, MalformedResponseError) as error:
-            tell(f"{served.function}: {error}")
+            tell(f"{entry.function}: {error}")
             kind = "DEFAULT_5XX"
         return gateway_response(self._api.gateway_responses, kind)
 
-    async def _dispatch(self, request: Request, receive: Receive, served: _Served) -> Response:
+    async def _dispatch(self, request: Request, receive: Receive, entry: _AccessLogEntry) -> Response:
         await self._refresh()
         match = self._router.match(request.method, request.path)
         if match is None:
@@ -158,9 +159,9 @@ class Gateway:
         event = _json(
             proxy_event(self._api.stage, request, body, match, context, self._api.binary_media_types)
         )
-        if len(event) > _MOST_PAYLOAD_BYTES:
+        if len(event) > _MAX_PAYLOAD_BYTES:
             raise GatewayError("REQUEST_TOO_LARGE")
-        return await self._integrate(integration, request, event, served)
+        return await self._integrate(integration, request, event, entry)
 
     async def _authorize(self, request: Request, match: Match) -> Mapping[str, Any] | None:
         if match.route.authorizer is None:
@@ -170,20 +171,21 @@ class Gateway:
             request.header(authorizer.header), method_arn(self._api.stage, request)
         )
 
-    async def _integrate(self, function: str, request: Request, event: bytes, served: _Served) -> Response:
-        served.function = function
-        answer = await self._functions.invoke(
+    async def _integrate(
+        self, function: str, request: Request, event: bytes, entry: _AccessLogEntry
+    ) -> Response:
+        entry.function = function
+        result = await self._functions.invoke(
             function, Invocation(request.request_id, request.trace_id, event)
         )
-        served.function = f"{function} {'cold' if answer.cold else 'warm'}"
-        if len(answer.payload) > _MOST_PAYLOAD_BYTES:
-            raise MalformedResponseError(f"a response of {len(answer.payload)} bytes is too large")
-        return proxy_response(answer.payload)
+        entry.function = f"{function} {'cold' if result.cold else 'warm'}"
+        if len(result.payload) > _MAX_PAYLOAD_BYTES:
+            raise MalformedResponseError(f"a response of {len(result.payload)} bytes is too large")
+        return proxy_response(result.payload)
 
-    async def _call(self, function: str, event: Mapping[str, str]) -> bytes:
-        """Call an authorizer's function."""
-        answer = await self._functions.invoke(function, Invocation(str(uuid.uuid4()), "", _json(event)))
-        return answer.payload
+    async def _invoke_authorizer(self, function: str, event: Mapping[str, str]) -> bytes:
+        result = await self._functions.invoke(function, Invocation(str(uuid.uuid4()), "", _json(event)))
+        return result.payload
 
 
 def _json(event: Mapping[str, Any]) -> bytes:
@@ -191,9 +193,9 @@ def _json(event: Mapping[str, Any]) -> bytes:
 
 
 async def _read_body(request: Request, receive: Receive) -> bytes:
-    """Return the whole body, of which never more than the limit is held."""
+    """Return the whole body; holds at most the limit in memory, and one chunk."""
     declared = request.header("Content-Length")
-    if declared.isdecimal() and int(declared) > _MOST_BODY_BYTES:
+    if declared.isdecimal() and int(declared) > _MAX_BODY_BYTES:
         raise GatewayError("REQUEST_TOO_LARGE")
     body = bytearray()
     while True:
@@ -201,7 +203,7 @@ async def _read_body(request: Request, receive: Receive) -> bytes:
         if message["type"] == "http.disconnect":
             raise _DisconnectedError
         body += message.get("body", b"")
-        if len(body) > _MOST_BODY_BYTES:
+        if len(body) > _MAX_BODY_BYTES:
             raise GatewayError("REQUEST_TOO_LARGE")
         if not message.get("more_body"):
             return bytes(body)

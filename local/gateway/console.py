@@ -1,4 +1,4 @@
-"""What the developer sees on the terminal: one line at a time, on standard error."""
+"""Lines for the developer's terminal, on standard error."""
 
 import sys
 
@@ -6,13 +6,13 @@ _RED, _GREEN, _YELLOW = 31, 32, 33
 
 
 def tell(line: str) -> None:
-    """Write a line; in one piece, as functions write their logs to the same place."""
+    """Write a line with one call, because functions write their logs to the same stream."""
     sys.stderr.write(f"{line}\n")
     sys.stderr.flush()
 
 
 def log_access(method: str, path: str, status: int, seconds: float, function: str) -> None:
-    """Write the line for one request; `function` is what answered, empty for the gateway itself."""
+    """Write the line of one request; `function` is empty if the gateway itself responded."""
     colour = _GREEN if status < 400 else _YELLOW if status < 500 else _RED  # noqa: PLR2004 - HTTP's classes
     shown = f"\x1b[{colour}m{status}\x1b[0m" if sys.stderr.isatty() else str(status)
     tell(f"{method} {path} {shown} {seconds * 1000:.0f} ms {function or 'gateway'}")

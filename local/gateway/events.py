@@ -1,4 +1,4 @@
-"""Builds the events that API Gateway hands to functions behind a REST API."""
+"""The events with which API Gateway invokes the functions of a REST API."""
 
 import time
 import uuid
@@ -15,14 +15,14 @@ from local.runtime.function import ACCOUNT, REGION
 
 @dataclass(frozen=True)
 class Request:
-    """What a client sent, and the ids that the gateway gives it."""
+    """An HTTP request without its body, and the ids that the gateway adds."""
 
     method: str
     path: str
-    """As sent: percent-encoded."""
+    """Percent-encoded, as the client sent it."""
     query: str
     headers: tuple[tuple[str, str], ...]
-    """Names in the usual case, as in `User-Agent`."""
+    """Names with a capital at each word, as in `User-Agent`."""
     source_ip: str
     server_port: int
     request_id: str
@@ -30,7 +30,7 @@ class Request:
 
     @classmethod
     def from_scope(cls, scope: Mapping[str, Any]) -> Self:
-        """Read the connection scope of ASGI, which gives header names in lower case."""
+        """Return the request of an ASGI connection scope, whose header names are in lower case."""
         headers = tuple(
             (name.decode("latin-1").title(), value.decode("latin-1")) for name, value in scope["headers"]
         )
@@ -47,12 +47,12 @@ class Request:
         )
 
     def header(self, name: str) -> str:
-        """Return the value of a header, of the last if there are several, empty if there is none."""
+        """Return the value of a header: the last if there are several, an empty text if there is none."""
         return next((value for key, value in reversed(self.headers) if key == name), "")
 
 
 def method_arn(stage: str, request: Request) -> str:
-    """Return the ARN by which policies name the method and path of a request."""
+    """Return the ARN of a request's method and path, as policies name it."""
     path = request.path.removeprefix("/")
     return f"arn:aws:execute-api:{REGION}:{ACCOUNT}:{API_ID}/{stage}/{request.method}/{path}"
 
@@ -71,11 +71,11 @@ def proxy_event(
     binary_media_types: Set[str] = frozenset(),
 ) -> dict[str, Any]:
     """Return the event of a Lambda proxy integration; `authorizer` is the authorizer's context, if any."""
-    # Without its parameters, such as the boundary of a form.
+    # Without parameters such as the boundary of a form.
     media_type = request.header("Content-Type").partition(";")[0].strip().lower()
     is_binary = bool(body) and not binary_media_types.isdisjoint({media_type, "*/*"})
     headers = _multiple(_with_forwarding_headers(request))
-    # A semicolon separates parameters too, say Amazon's notes on REST APIs.
+    # REST APIs take a semicolon as a separator, too (API Gateway, "important notes").
     query = _multiple(parse_qsl(request.query.replace(";", "&"), keep_blank_values=True, errors="replace"))
     return {
         "resource": match.route.resource,
@@ -88,7 +88,7 @@ def proxy_event(
         "pathParameters": dict(match.parameters) or None,
         "stageVariables": None,
         "requestContext": _context(stage, request, match.route.resource, authorizer),
-        # A body of a type that the API does not declare binary is text, and what is not UTF-8 in it is lost.
+        # A body of another media type is text, in which API Gateway replaces bytes that are not UTF-8.
         "body": b64encode(body).decode() if is_binary else body.decode(errors="replace") or None,
         "isBase64Encoded": is_binary,
     }
@@ -120,7 +120,7 @@ def _context(
             "userAgent": request.header("User-Agent") or None,
             "userArn": None,
         },
-        # Without the stage, as behind a custom domain: it is the path that the client asked for.
+        # Without the stage, as with a custom domain name.
         "path": request.path,
         "protocol": "HTTP/1.1",
         "requestId": request.request_id,

@@ -1,4 +1,4 @@
-"""Resolves CloudFormation's intrinsic functions with what is known before a deployment."""
+"""Resolves CloudFormation's intrinsic functions as far as a template alone allows."""
 
 import re
 from collections.abc import Mapping
@@ -9,15 +9,15 @@ _LITERAL = re.compile(r"\$\{!([^}]*)\}")
 _NO_VALUE = object()
 
 Node = Any
-"""Whatever a template holds: a mapping, a list or a scalar."""
+"""Any value of a template: a mapping, a list or a scalar."""
 
 
 class Resolver:
     """Resolves the intrinsic functions of one template.
 
-    `references` is what `!Ref` gives for parameters, pseudo parameters and resources, `attributes` what
-    `!GetAtt` gives, as "Resource.Attribute", and `conditions` the template's Conditions. What only a
-    deployment knows (an endpoint, a secret) becomes the empty string.
+    `references` holds the values of `!Ref` by the name of a parameter, pseudo parameter or resource,
+    `attributes` those of `!GetAtt` by "Resource.Attribute", and `conditions` the template's Conditions.
+    A value that only a deployment knows (an endpoint, a secret) becomes the empty string.
     """
 
     def __init__(
@@ -36,7 +36,7 @@ class Resolver:
         return "" if resolved is _NO_VALUE else resolved
 
     def holds(self, condition: str) -> bool:
-        """Tell whether a condition of the template holds; one that it does not declare does not."""
+        """Tell whether a condition of the template is true; an undeclared condition is false."""
         return bool(self._resolve(self._conditions.get(condition, False)))
 
     def _resolve(self, value: Node) -> Node:

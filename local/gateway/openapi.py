@@ -1,4 +1,4 @@
-"""Reads the OpenAPI document, with Amazon's extensions, that a REST API is deployed from."""
+"""Reads the OpenAPI document, with Amazon's extensions, that defines a REST API."""
 
 import re
 from collections.abc import Mapping
@@ -12,7 +12,7 @@ _INTEGRATION = "x-amazon-apigateway-integration"
 
 
 def read_routes(body: Mapping[str, Any]) -> tuple[Route, ...]:
-    """Return the methods of the API; ANY is the method of one that answers all."""
+    """Return the routes of the API; the method ANY stands for every method."""
     authorizers = read_authorizers(body)
     return tuple(
         Route(
@@ -30,8 +30,8 @@ def read_routes(body: Mapping[str, Any]) -> tuple[Route, ...]:
 
 
 def read_authorizers(body: Mapping[str, Any]) -> dict[str, Authorizer]:
-    """Return the Lambda authorizers of the API by the name that its methods call them."""
-    # OpenAPI 3 and 2 keep them in different places, and the translator writes either.
+    """Return the Lambda authorizers of the API by the names that its methods use."""
+    # OpenAPI 3 and 2 keep them in different places, and the translator writes either version.
     schemes = body.get("components", {}).get("securitySchemes", {}) or body.get("securityDefinitions", {})
     authorizers = {}
     for name, scheme in schemes.items():
@@ -60,7 +60,7 @@ def read_gateway_responses(body: Mapping[str, Any]) -> dict[str, GatewayResponse
 
 
 def read_binary_media_types(body: Mapping[str, Any]) -> frozenset[str]:
-    """Return the media types that the API takes for binary, in lower case."""
+    """Return the media types that the API declares binary, in lower case."""
     declared = body.get("x-amazon-apigateway-binary-media-types", [])
     return frozenset(media_type.lower() for media_type in declared)
 
@@ -74,12 +74,12 @@ def _integration(declared: Mapping[str, Any]) -> MockIntegration | str:
             body=response.get("responseTemplates", {}).get("application/json", ""),
         )
     function = _FUNCTION.search(declared.get("uri", ""))
-    # An integration that is neither has no function to call, which is a fault of the gateway's configuration.
+    # The local run supports no other integrations: without a function, the response is 500.
     return function[1] if function else ""
 
 
 def _headers(parameters: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers with a literal value, which stands in single quotes."""
+    """Return the headers with a literal value, which is in single quotes."""
     return {
         name.rpartition(".header.")[2]: value[1:-1]
         for name, value in parameters.items()

@@ -1,4 +1,4 @@
-"""Evaluates the policy that a Lambda authorizer answers with."""
+"""Evaluates the policy that a Lambda authorizer returns."""
 
 import re
 from collections.abc import Mapping
@@ -9,13 +9,13 @@ _STATEMENT = frozenset({"Sid", "Effect", "Action", "Resource"})
 
 
 class PolicyError(Exception):
-    """The document is not a policy that API Gateway accepts, or uses what the local run cannot evaluate."""
+    """API Gateway would not accept the policy, or it has elements that are not supported here."""
 
 
 def allows(document: object, method_arn: str) -> bool:
-    """Tell whether a policy document lets its bearer invoke a method.
+    """Tell whether a policy document allows the invocation of a method.
 
-    A Deny outweighs every Allow, and what no statement allows is denied. Raises `PolicyError`.
+    A Deny overrides every Allow, and a method that no statement allows is denied. Raises `PolicyError`.
     """
     statements = document.get("Statement") if isinstance(document, Mapping) else None
     effects = {
@@ -40,7 +40,7 @@ def _matches(statement: Mapping[str, object], element: str, value: str) -> bool:
 
 @lru_cache
 def _pattern(pattern: object, element: str) -> re.Pattern[str]:
-    """Return the expression for a pattern: `*` is any text and `?` any character; actions have no case."""
+    """Return the expression of a pattern: `*` is any text, `?` any character. Actions ignore letter case."""
     if not isinstance(pattern, str):
         raise PolicyError(f"a statement's {element} is {pattern!r}")
     expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")

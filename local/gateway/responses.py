@@ -1,4 +1,4 @@
-"""Responses: a function's, in the form of the proxy integration, and the gateway's own."""
+"""The responses of a REST API: those of functions (Lambda proxy integration) and gateway responses."""
 
 import base64
 import binascii
@@ -12,7 +12,7 @@ from local.gateway.api import GatewayResponse
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
-# The gateway frames the message itself.
+# These belong to one connection, and the gateway sets them itself.
 _CONNECTION_HEADERS = frozenset(
     {"connection", "content-length", "keep-alive", "transfer-encoding", "upgrade"}
 )
@@ -20,7 +20,7 @@ _FINAL_STATUSES = range(200, 600)
 
 _HEADER_FIELDS = ("headers", "multiValueHeaders")
 
-# Status, error type and message of the gateway's own answers, unless the API overrides them.
+# Status, error type and message of each gateway response, unless the API overrides it.
 _DEFAULTS = {
     "ACCESS_DENIED": (403, "AccessDeniedException", "User is not authorized to access this resource"),
     "AUTHORIZER_CONFIGURATION_ERROR": (500, "AuthorizerConfigurationException", "Internal server error"),
@@ -39,7 +39,7 @@ _DEFAULT_TEMPLATE = '{"message":$context.error.messageString}'
 
 
 class GatewayError(Exception):
-    """The gateway answers by itself; `kind` is the gateway response that it gives."""
+    """The request ends with a gateway response; `kind` is its type, such as ACCESS_DENIED."""
 
     def __init__(self, kind: str) -> None:
         super().__init__(kind)
@@ -47,12 +47,12 @@ class GatewayError(Exception):
 
 
 class MalformedResponseError(Exception):
-    """What a function answered is not a response of the proxy integration."""
+    """The result of a function is not in the format of the Lambda proxy integration."""
 
 
 @dataclass(frozen=True)
 class Response:
-    """What goes to the client."""
+    """An HTTP response."""
 
     status: int
     headers: tuple[tuple[str, str], ...]
@@ -60,7 +60,7 @@ class Response:
 
 
 def gateway_response(overrides: Mapping[str, GatewayResponse], kind: str) -> Response:
-    """Return the gateway's own answer of that kind, as the API overrides it."""
+    """Return the gateway response of that type, with the overrides of the API."""
     status, error_type, message = _DEFAULTS[kind]
     default = overrides.get("DEFAULT_4XX" if status < 500 else "DEFAULT_5XX")  # noqa: PLR2004 - HTTP's classes
     override = overrides.get(kind) or default or GatewayResponse(None, {}, {})
@@ -72,34 +72,34 @@ def gateway_response(overrides: Mapping[str, GatewayResponse], kind: str) -> Res
 
 
 def proxy_response(payload: bytes) -> Response:
-    """Return the response that a function answered, as JSON text, for the proxy integration.
+    """Return the response in the result of a function, which is JSON text.
 
     Raises `MalformedResponseError`.
     """
-    answer = json.loads(payload)
-    if not isinstance(answer, dict):
-        raise MalformedResponseError(f"it is not an object but {type(answer).__name__}")
-    status = answer.get("statusCode")
+    result = json.loads(payload)
+    if not isinstance(result, dict):
+        raise MalformedResponseError(f"it is not an object but {type(result).__name__}")
+    status = result.get("statusCode")
     if not isinstance(status, int | str) or not str(status).isdecimal() or int(status) not in _FINAL_STATUSES:
         raise MalformedResponseError(f"its statusCode is {status!r}")
-    headers = _headers(answer)
+    headers = _headers(result)
     if all(name.lower() != "content-type" for name, _ in headers):
         headers.append(("Content-Type", "application/json"))
-    return Response(int(status), tuple(headers), _body(answer))
+    return Response(int(status), tuple(headers), _body(result))
 
 
-def _headers(answer: Mapping[str, Any]) -> list[tuple[str, str]]:
+def _headers(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     # Both may be absent or null.
-    single, multiple = ({} if (value := answer.get(key)) is None else value for key in _HEADER_FIELDS)
+    single, multiple = ({} if (value := result.get(key)) is None else value for key in _HEADER_FIELDS)
     if not isinstance(single, dict) or not isinstance(multiple, dict):
         raise MalformedResponseError("its headers are not an object")
-    # A header in both comes once, with the value or values of multiValueHeaders.
+    # A header in both is sent once, with the values of multiValueHeaders.
     several = {name.lower() for name in multiple}
     values = {name: [value] for name, value in single.items() if name.lower() not in several} | multiple
     headers = []
     for name, items in values.items():
         if not _HEADER_NAME.fullmatch(name) or not isinstance(items, list):
-            raise MalformedResponseError(f"its header {name!r} is not one")
+            raise MalformedResponseError(f"its header {name!r} has an invalid name or no list of values")
         if name.lower() not in _CONNECTION_HEADERS:
             headers += [(name, _header_value(name, item)) for item in items]
     return headers
@@ -108,17 +108,17 @@ def _headers(answer: Mapping[str, Any]) -> list[tuple[str, str]]:
 def _header_value(name: str, item: object) -> str:
     value = item if isinstance(item, str) else json.dumps(item)
     if isinstance(item, dict | list) or not _HEADER_VALUE.fullmatch(value):
-        raise MalformedResponseError(f"its header {name} has an impossible value")
+        raise MalformedResponseError(f"its header {name} has an invalid value")
     return value.strip()
 
 
-def _body(answer: Mapping[str, Any]) -> bytes:
-    body = answer.get("body")
+def _body(result: Mapping[str, Any]) -> bytes:
+    body = result.get("body")
     if body is None:
         return b""
     if not isinstance(body, str):
         raise MalformedResponseError(f"its body is not a string but {type(body).__name__}")
-    if not answer.get("isBase64Encoded"):
+    if not result.get("isBase64Encoded"):
         return body.encode(errors="replace")
     try:
         return base64.b64decode(body, validate=True)

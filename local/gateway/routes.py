@@ -1,4 +1,4 @@
-"""Finds the method that a request is for, as a REST API does."""
+"""Routes requests as a REST API does."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
@@ -17,7 +17,7 @@ class Match(NamedTuple):
 
 @dataclass
 class _Resource:
-    """A node of the tree that the declared paths form: one segment of a path."""
+    """A node of the tree of declared paths; each node is one segment."""
 
     methods: dict[str, Route] = field(default_factory=dict)
     children: dict[str, "_Resource"] = field(default_factory=dict)
@@ -26,7 +26,7 @@ class _Resource:
 
 
 class Router:
-    """Matches paths segment by segment: a literal before a `{parameter}` before a `{greedy+}` one."""
+    """Matches paths by segment. Precedence: a literal segment, a `{parameter}`, a `{greedy+}` parameter."""
 
     def __init__(self, routes: Iterable[Route]) -> None:
         self._root = _Resource()
@@ -37,7 +37,7 @@ class Router:
             resource.methods[route.method] = route
 
     def match(self, method: str, path: str) -> Match | None:
-        """Return the route for a method and a percent-encoded path, one trailing slash aside."""
+        """Return the route of a method and a percent-encoded path; ignores one trailing slash."""
         values: dict[str, str] = {}
         resource = self._root
         segments = _segments(path)
@@ -63,7 +63,7 @@ def _segments(path: str) -> list[str]:
 
 
 def _child(resource: _Resource, segment: str) -> _Resource:
-    """Return the node for a declared segment below another, made if need be."""
+    """Return the child of a node for a declared segment; adds it if it is missing."""
     name = segment[1:-1]
     if not (segment.startswith("{") and segment.endswith("}")):
         return resource.children.setdefault(segment, _Resource())

@@ -14,19 +14,19 @@ from local.gateway.application import Gateway
 from local.gateway.errors import ListenError
 
 HOST = "127.0.0.1"
-# Long enough for a large token: it is for the authorizer to refuse.
-_MOST_HEADER_BYTES = 256 * 1024
-# A client that pauses finds its connection still there, as it would at AWS.
+# More than any token needs, so that the authorizer, not the server, rejects a large one.
+_MAX_HEADER_BYTES = 256 * 1024
+# As long as a client that pauses keeps its connection on AWS.
 _KEEP_ALIVE_SECONDS = 75
 _GRACE_SECONDS = 5
 
 
 def bind(port: int) -> socket.socket:
-    """Take the port, without accepting requests yet; raises `ListenError` when the system refuses it."""
-    # asyncio turns Nagle's algorithm off only where the protocol is named; with it on, an answer in two parts
-    # waits 40 ms for the client's acknowledgement of the first.
+    """Return a socket bound to the port, which does not listen yet; raises `ListenError` if that fails."""
+    # asyncio turns Nagle's algorithm off only if the protocol is named. With the algorithm, a response in two
+    # packets waits 40 ms for the client to acknowledge the first.
     listener = socket.socket(proto=socket.IPPROTO_TCP)
-    # A port whose last connections are still winding down is free.
+    # Reuses a port whose last connections are in TIME_WAIT.
     listener.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
     try:
         listener.bind((HOST, port))
@@ -39,10 +39,10 @@ def bind(port: int) -> socket.socket:
 def serve(gateway: Gateway, listener: socket.socket) -> None:
     """Serve the API on a bound socket; returns after SIGINT or SIGTERM.
 
-    Prints the line that says so when the first request would succeed. Running requests get a few seconds to
-    finish. Raises `ListenError` when another process listens first.
+    Prints "Ready on" and the URL when it accepts requests. At the end, running requests get a few seconds to
+    finish. Raises `ListenError` when another process listens on the address.
     """
-    # What the imports have left behind lives as long as we do: the collector need not walk it ever again.
+    # The objects of the imports live as long as the process: the garbage collector can skip them.
     gc.freeze()
     asyncio.run(_serve(gateway, listener))
 
@@ -54,13 +54,13 @@ async def _serve(gateway: Gateway, listener: socket.socket) -> None:
         ws="none",
         lifespan="off",
         log_config=None,
-        # The gateway logs what concerns a developer; a cancelled request at the end does not.
+        # The gateway has a log of its own; of uvicorn's, a cancelled request at the end would be noise.
         log_level="critical",
         access_log=False,
         server_header=False,
-        # The source of a request is who connects, whatever its headers say.
+        # The source address is that of the connection, not one from a header.
         proxy_headers=False,
-        h11_max_incomplete_event_size=_MOST_HEADER_BYTES,
+        h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
@@ -87,5 +87,5 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        # Uvicorn's own raises the signal again at the end, which would leave no time to stop PostgreSQL.
+        # Uvicorn's method raises the signal again at the end: the caller could not clean up.
         yield

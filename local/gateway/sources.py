@@ -1,11 +1,11 @@
-"""Notices edits: code and template are served as they are now, without a restart."""
+"""Detects changed source files, so that a change takes effect without a restart."""
 
 import os
 from pathlib import Path
 
 
 class Sources:
-    """The Python files under some directories, and some single files."""
+    """The Python files in some directories, and some single files."""
 
     def __init__(self, directories: list[Path], files: list[Path]) -> None:
         self._roots = [str(directory) for directory in directories]
@@ -18,7 +18,7 @@ class Sources:
     def changes(self) -> set[str]:
         """Return the paths that were edited, added or removed since the last call.
 
-        It costs one `stat` per file and directory, which is little enough to be asked at every request.
+        It costs one `stat` per file and directory, so that every request can call it.
         """
         if any(_modified(path) != time for path, time in self._directories.items()):
             self._list()
@@ -28,7 +28,7 @@ class Sources:
         return changed
 
     def _list(self) -> None:
-        """Find the files that there are now; one that is new differs from what is known of it."""
+        """List the files; a new one gets the fingerprint of a missing file, so that it counts as changed."""
         self._directories = {}
         paths = list(self._files)
         for root in self._roots:
@@ -36,17 +36,17 @@ class Sources:
                 names[:] = [name for name in names if name != "__pycache__"]
                 self._directories[directory] = _modified(directory)
                 paths += [str(Path(directory, file)) for file in files if file.endswith(".py")]
-        self._state = dict.fromkeys(paths, _GONE) | self._state
+        self._state = dict.fromkeys(paths, _MISSING) | self._state
 
 
-_GONE = (0, 0, 0)
+_MISSING = (0, 0, 0)
 
 
 def _fingerprint(path: str) -> tuple[int, int, int]:
     try:
-        status = os.stat(path)  # noqa: PTH116 - a Path costs more than the call, at every request
+        status = os.stat(path)  # noqa: PTH116 - making a Path costs more than the call
     except OSError:
-        return _GONE
+        return _MISSING
     return status.st_mtime_ns, status.st_size, status.st_ino
 
 

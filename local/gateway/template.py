@@ -16,7 +16,7 @@ from local.gateway.openapi import (
 from local.gateway.translation import Template, as_text, parameter_values, read_template, translate
 from local.runtime.function import ACCOUNT, REGION, Function
 
-# Lambda's, in seconds and megabytes.
+# Defaults of Lambda, in seconds and megabytes.
 _DEFAULT_TIMEOUT = 3
 _DEFAULT_MEMORY = 128
 _PSEUDO_PARAMETERS = {
@@ -92,7 +92,7 @@ def _of_type(resources: Mapping[str, Any], kind: str) -> dict[str, Any]:
 def _function(
     name: str, properties: Mapping[str, Any], declared: Template, resolver: Resolver, project: Path
 ) -> Function:
-    """Read a function; where its code and layers lie, the translation no longer knows."""
+    """Return a function; its directories are in the declaration, as the translation has only uploads."""
     shared = declared.get("Globals", {}).get("Function", {})
     own = declared["Resources"].get(name, {}).get("Properties", {})
     layers = resolver.resolve([*shared.get("Layers", []), *own.get("Layers", [])])

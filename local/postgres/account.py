@@ -1,4 +1,4 @@
-"""The account that PostgreSQL runs under: it refuses to run as root."""
+"""The account that runs PostgreSQL, which refuses to run as root."""
 
 import os
 from typing import NamedTuple
@@ -9,25 +9,25 @@ _CANDIDATES = ("postgres", "nobody")
 
 
 class Account(NamedTuple):
-    """Whom a process runs as, in the terms of `subprocess`; None leaves it with our own account."""
+    """The user and group ids for a subprocess; None stands for those of this process."""
 
     user: int | None = None
     group: int | None = None
 
     @property
     def extra_groups(self) -> list[int] | None:
-        """No supplementary group of ours may follow into another account."""
+        """The supplementary groups for a subprocess: none under another account."""
         return None if self.user is None else []
 
 
 def server_account() -> Account:
-    """Return our own account, or an unprivileged one when we are root.
+    """Return the account of this process, or an unprivileged one if this process runs as root.
 
-    Raises `ClusterUnusableError` when we are root and the machine has no account to fall back to.
+    Raises `ClusterUnusableError` when the machine has no such account.
     """
     if not hasattr(os, "geteuid") or os.geteuid() != 0:
         return Account()
-    import pwd  # noqa: PLC0415 - a Unix module, and only Unix has a root
+    import pwd  # noqa: PLC0415 - exists only on Unix
 
     for name in _CANDIDATES:
         try:

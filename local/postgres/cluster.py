@@ -1,4 +1,4 @@
-"""A PostgreSQL cluster that lives as long as the process that starts it; its data outlives it."""
+"""A PostgreSQL cluster whose server ends with the process that started it; the data stays."""
 
 import json
 import os
@@ -15,16 +15,16 @@ from typing import IO, Self
 
 from local.postgres.account import server_account
 from local.postgres.binaries import find_binaries, reachable_binaries
-from local.postgres.data_directory import claim, temporary_directory
+from local.postgres.data_directory import lock, temporary_directory
 from local.postgres.errors import ClusterError, ClusterNotRunningError, ClusterStartError
 
 HOST = "127.0.0.1"
 USER = "postgres"
 
 _SETTINGS = {"listen_addresses": HOST, "unix_socket_directories": "", "timezone": "UTC"}
-# They make a test run fast, and a crash of the machine lose data.
+# Fast, at the risk of losing data if the machine crashes.
 _THROWAWAY_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
-# The first needs PostgreSQL 17, the second a C library that knows the locale.
+# The first needs PostgreSQL 17, the second a C library with that locale.
 _LOCALES = (["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"], ["--locale=C.UTF-8"])
 _START_SECONDS = 60.0
 _STOP_SECONDS = 30.0
@@ -36,7 +36,7 @@ class Cluster:
     """One PostgreSQL server on a free loopback port, with its files in `directory`.
 
     A context manager: `with Cluster(directory) as cluster: cluster.url("postgres")`. `throwaway` trades
-    durability for speed and deletes the directory at the end, even if we are killed before.
+    durability for speed and deletes the directory at the end, even if this process is killed.
     """
 
     def __init__(self, directory: Path, *, throwaway: bool = False) -> None:
@@ -46,7 +46,7 @@ class Cluster:
         self._account = server_account()
         self._binaries = Path()
         self._port = 0
-        self._lock: IO[str] | None = None
+        self._held_lock: IO[str] | None = None
         self._supervisor: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:
@@ -65,11 +65,12 @@ class Cluster:
         return _url(self._port, database)
 
     def start(self) -> None:
-        """Make the cluster if need be, start its server and return when it accepts connections.
+        """Start the server and return when it accepts connections; creates the cluster if it is missing.
 
-        Raises `ClusterError` when the directory is in use or not ours, or PostgreSQL does not start.
+        Raises `ClusterError` when the directory is in use or belongs to another user, or the server does not
+        start.
         """
-        self._lock = claim(self._directory)
+        self._lock = lock(self._directory)
         try:
             self._binaries = reachable_binaries(find_binaries(), self._account, self._directory)
             if not self._data.exists():
@@ -81,7 +82,7 @@ class Cluster:
             raise
 
     def stop(self) -> None:
-        """Stop the server and return when it has ended; does nothing when it has not been started."""
+        """Stop the server and return when it has ended; does nothing if it does not run."""
         if self._supervisor is not None:
             with suppress(BrokenPipeError):
                 _pipe(self._supervisor.stdin).close()
@@ -97,23 +98,23 @@ class Cluster:
             self._lock = None
 
     def create_database(self, name: str) -> None:
-        """Create a database unless the cluster has it; raises `ClusterError` when the server refuses."""
+        """Create a database if it is missing; raises `ClusterError` when the server reports an error."""
         if name not in self.execute("SELECT datname FROM pg_database").splitlines():
             self.execute(f'CREATE DATABASE "{name}"')
 
     def execute(self, statement: str, database: str = "postgres") -> str:
         """Run one statement with psql and return its rows as unaligned text.
 
-        Raises `ClusterError` when the server refuses the statement.
+        Raises `ClusterError` when the server reports an error.
         """
-        answer = self._run("psql", "-XAtqc", statement, self.url(database))
-        if answer.returncode != 0:
-            raise ClusterError(f"PostgreSQL: {_cause(answer.stderr)}")
-        return answer.stdout.strip()
+        finished = self._run("psql", "-XAtqc", statement, self.url(database))
+        if finished.returncode != 0:
+            raise ClusterError(f"PostgreSQL: {_cause(finished.stderr)}")
+        return finished.stdout.strip()
 
     def _run(self, program: str, *arguments: str | Path) -> subprocess.CompletedProcess[str]:
-        """Run one of PostgreSQL's programs to its end, under the server's account."""
-        return subprocess.run(  # noqa: S603 - a program of the installation that we found
+        """Run one of PostgreSQL's programs under the server's account and wait for its end."""
+        return subprocess.run(  # noqa: S603 - a program of the installation found above
             [self._binaries / program, *arguments],
             cwd=self._directory,
             env=_environment(),
@@ -126,7 +127,7 @@ class Cluster:
         )
 
     def _initialise(self) -> None:
-        """Run initdb beside the data's place: what is cut short must not be taken for a cluster."""
+        """Run initdb in another directory, because an interrupted initdb must not look like a cluster."""
         partial = self._directory / "data.partial"
         options = ["-U", USER, "-A", "trust", "-E", "UTF8"] + (["--no-sync"] if self._throwaway else [])
         error = ""
@@ -135,18 +136,18 @@ class Cluster:
             partial.mkdir(mode=0o700)
             if self._account.user is not None:
                 shutil.chown(partial, self._account.user, self._account.group)
-            answer = self._run("initdb", "-D", partial, *options, *locale)
-            if answer.returncode == 0:
+            finished = self._run("initdb", "-D", partial, *options, *locale)
+            if finished.returncode == 0:
                 partial.rename(self._data)
                 return
-            error = _cause(answer.stderr)
-        raise ClusterError(f"PostgreSQL cannot make a cluster in {self._directory}: {error}")
+            error = _cause(finished.stderr)
+        raise ClusterError(f"cannot create a PostgreSQL cluster in {self._directory}: {error}")
 
     def _end_orphan(self) -> None:
-        """Stop a server that has outlived its supervisor, and forget one that no longer runs.
+        """Stop a server whose supervisor was killed, or delete the lock file of a server that no longer runs.
 
-        PostgreSQL takes any living process with the number in a stale lock file for a server, and does not
-        start: the file is believed only when a server answers for this very directory.
+        PostgreSQL does not start if any process has the id in a stale lock file. Therefore the file counts
+        only if a server for this directory accepts a connection.
         """
         lock_file = self._data / "postmaster.pid"
         if not lock_file.exists():
@@ -157,13 +158,13 @@ class Cluster:
         else:
             lock_file.unlink(missing_ok=True)
 
-    def _launch(self, lock: IO[str]) -> None:
-        """Start the server under its supervisor and wait until its lock file says that it is ready."""
+    def _launch(self, held_lock: IO[str]) -> None:
+        """Start the server under a supervisor and wait until its lock file says that it is ready."""
         self._port = _free_port()
         settings = _SETTINGS | (_THROWAWAY_SETTINGS if self._throwaway else {})
         command = [str(self._binaries / "postgres"), "-D", str(self._data), "-p", str(self._port)]
         command += [part for name, value in settings.items() for part in ("-c", f"{name}={value}")]
-        order = {
+        configuration = {
             "command": command,
             "cwd": str(self._directory),
             "user": self._account.user,
@@ -172,17 +173,23 @@ class Cluster:
         }
         log = self._directory / "postgres.log"
         with log.open("w") as stderr:
-            self._supervisor = subprocess.Popen(  # noqa: S603 - our own interpreter and program
-                [sys.executable, "-I", "-S", Path(__file__).with_name("supervisor.py"), json.dumps(order)],
+            self._supervisor = subprocess.Popen(  # noqa: S603 - this interpreter and a program of this package
+                [
+                    sys.executable,
+                    "-I",
+                    "-S",
+                    Path(__file__).with_name("supervisor.py"),
+                    json.dumps(configuration),
+                ],
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=stderr,
                 env=_environment(),
                 text=True,
-                # Ctrl-C in the terminal is for us; the server stops after the last request.
+                # Ctrl-C must reach only this process, which stops the server after the last request.
                 start_new_session=True,
-                # The directory is free only when the server has ended, whoever ends first.
-                pass_fds=[lock.fileno()],
+                # The lock is held until the supervisor ends, too: the server may outlive this process.
+                pass_fds=[held_lock.fileno()],
             )
         pid = _pipe(self._supervisor.stdout).readline().strip()
         deadline = time.monotonic() + _START_SECONDS
@@ -196,7 +203,7 @@ class Cluster:
 
 @contextmanager
 def throwaway_cluster() -> Iterator[Cluster]:
-    """Run an empty cluster in a temporary directory, for a test session; nothing of it is left behind."""
+    """Run an empty cluster in a temporary directory, which is deleted at the end; made for test sessions."""
     directory = temporary_directory()
     try:
         with Cluster(directory, throwaway=True) as cluster:
@@ -206,9 +213,9 @@ def throwaway_cluster() -> Iterator[Cluster]:
 
 
 def running_url(directory: Path, database: str) -> str:
-    """Return the libpq URL of a database of the cluster in `directory`, which another process runs.
+    """Return the libpq URL of a database of the cluster in `directory`, whose server another process runs.
 
-    Raises `ClusterNotRunningError` when none does.
+    Raises `ClusterNotRunningError` when no server runs.
     """
     port = _recorded_port(directory / "data")
     try:
@@ -223,7 +230,7 @@ def _url(port: int, database: str) -> str:
 
 
 def _recorded_port(data: Path) -> int:
-    """Return the port that the lock file of a server names, on its fourth line; 0 when there is none."""
+    """Return the port in the lock file of a server, on its fourth line; 0 if there is no such file."""
     _, _, _, port, *_ = [*_lines(data / "postmaster.pid"), *["0"] * 4]
     return int(port) if port.isdecimal() else 0
 
@@ -235,7 +242,7 @@ def _free_port() -> int:
 
 
 def _environment() -> dict[str, str]:
-    """Return our environment without the PG* variables that would steer PostgreSQL's programs elsewhere."""
+    """Return the environment without PG* variables, which would change what PostgreSQL's programs do."""
     return {name: value for name, value in os.environ.items() if not name.startswith("PG")} | {"LC_ALL": "C"}
 
 
@@ -247,13 +254,13 @@ def _lines(file: Path) -> list[str]:
 
 
 def _cause(output: str) -> str:
-    """Return the line of a program's output that says why it failed; hints and context surround it."""
+    """Return the line of a program's output that says why it failed, without hints and context."""
     lines = output.strip().splitlines() or ["no message"]
     return next((line for line in lines if "FATAL" in line or "error" in line.lower()), lines[-1])
 
 
 def _pipe(pipe: IO[str] | None) -> IO[str]:
-    """Tell the type checker that the process was started with this pipe."""
+    """Return a pipe of a process that was started with it; the type checker cannot know that."""
     if pipe is None:
         raise TypeError("the process was started without this pipe")
     return pipe

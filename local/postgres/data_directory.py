@@ -1,4 +1,4 @@
-"""Where a PostgreSQL cluster keeps its files, and who may use them at a time."""
+"""The directory of a PostgreSQL cluster and the lock on it."""
 
 import fcntl
 import hashlib
@@ -12,8 +12,8 @@ from typing import IO
 from local.postgres.account import server_account
 from local.postgres.errors import ClusterInUseError, ClusterUnusableError
 
-# Where root's servers, which run under another account, can reach their files, and which survives a reboot.
-_MACHINE_DIRECTORY = Path("/var/tmp")  # noqa: S108 - claim() checks the owner of what is used in it
+# Reachable for the account of root's servers, and not emptied by a reboot.
+_MACHINE_DIRECTORY = Path("/var/tmp")  # noqa: S108 - lock() checks the owner of a directory in it
 _LOCK_SECONDS = 3.0
 _POLL_SECONDS = 0.02
 
@@ -31,42 +31,42 @@ def cluster_directory(project: Path) -> Path:
 
 
 def temporary_directory() -> Path:
-    """Make an empty directory for a cluster that will not be kept."""
+    """Create an empty directory for a throwaway cluster."""
     place = None if server_account().user is None else _MACHINE_DIRECTORY
     return Path(tempfile.mkdtemp(prefix="postgres-", dir=place))
 
 
-def claim(directory: Path) -> IO[str]:
-    """Make the directory and take it for ourselves until the returned lock is closed.
+def lock(directory: Path) -> IO[str]:
+    """Create the directory if it is missing and lock it until the returned file is closed.
 
-    Whoever else it is handed to (the lock survives `fork` and `exec`) has to close it too. A server that is
-    still shutting down gets a moment to finish. Raises `ClusterUnusableError` when the directory belongs to
+    A child process that inherits the file holds the lock, too, until it closes the file or ends. Waits a
+    moment for a server that is shutting down. Raises `ClusterUnusableError` when the directory belongs to
     another user, and `ClusterInUseError`.
     """
     directory.mkdir(parents=True, exist_ok=True)
     if hasattr(os, "geteuid") and directory.lstat().st_uid != os.geteuid():
         raise ClusterUnusableError(f"{directory} belongs to another user: delete it")
-    # Searchable by the server's account, writable by us alone.
+    # The server's account needs to pass through it; only this account may write.
     directory.chmod(0o755)
-    lock = (directory / "lock").open("w")
+    lock_file = (directory / "lock").open("w")
     deadline = time.monotonic() + _LOCK_SECONDS
     while True:
         try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+            fcntl.flock(lock_file, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError:
             if time.monotonic() > deadline:
-                lock.close()
+                lock_file.close()
                 raise ClusterInUseError(f"the database in {directory} is in use") from None
             time.sleep(_POLL_SECONDS)
         else:
-            return lock
+            return lock_file
 
 
 def reset(directory: Path) -> None:
-    """Delete the cluster in `directory`, if there is one.
+    """Delete the cluster in `directory` if there is one.
 
     Raises `ClusterInUseError` and, when it belongs to another user, `ClusterUnusableError`.
     """
     if directory.exists():
-        with claim(directory):
+        with lock(directory):
             shutil.rmtree(directory)

@@ -1,9 +1,8 @@
-"""Runs one server for as long as the process that asked for it lives, however that process ends.
+"""Runs one server until the process that started the supervisor ends, in whatever way.
 
-A program, not a module: it is started with the interpreter alone and takes one JSON argument, the
-server's `command` with the `user`, `group` and `cwd` to run it in, and `remove`, a directory to delete
-at the end or null. It prints the server's process id. End of file on its standard input, which the
-kernel delivers even when its starter is killed, stops the server.
+A program, not a module. `python -I -S` starts it with one JSON argument: the server's `command`, the `user`,
+`group` and `cwd` to run it with, and `remove`, a directory to delete at the end or null. It prints the
+server's process id. End of file on standard input stops the server: it occurs even if the starter is killed.
 """
 
 import json
@@ -17,24 +16,24 @@ from types import FrameType
 
 
 def main() -> int:
-    """Start the server, wait for it or for the end of our starter; return the server's exit code."""
-    order = json.loads(sys.argv[1])
-    server = subprocess.Popen(  # noqa: S603 - what our own launcher asks for
-        order["command"],
+    """Start the server, wait until it ends or the starter ends, and return the server's exit code."""
+    configuration = json.loads(sys.argv[1])
+    server = subprocess.Popen(  # noqa: S603 - the command of cluster.py
+        configuration["command"],
         stdin=subprocess.DEVNULL,
         stdout=sys.stderr,
-        cwd=order["cwd"],
-        user=order["user"],
-        group=order["group"],
-        extra_groups=None if order["user"] is None else [],
+        cwd=configuration["cwd"],
+        user=configuration["user"],
+        group=configuration["group"],
+        extra_groups=None if configuration["user"] is None else [],
     )
 
     def stop(_number: int = 0, _frame: FrameType | None = None) -> None:
-        # The "fast" shutdown of PostgreSQL: clients are cut off, the data is written out.
+        # PostgreSQL's fast shutdown: it ends connections and writes its data to disk.
         server.send_signal(signal.SIGINT)
 
     def stop_after_starter() -> None:
-        # Not sys.stdin: a thread that waits in it aborts the interpreter at its end.
+        # Not sys.stdin.read(): a thread that waits in it would make the interpreter abort at its end.
         os.read(0, 1)
         stop()
 
@@ -43,8 +42,8 @@ def main() -> int:
     sys.stdout.write(f"{server.pid}\n")
     sys.stdout.flush()
     code = server.wait()
-    if order["remove"]:
-        shutil.rmtree(order["remove"], ignore_errors=True)
+    if configuration["remove"]:
+        shutil.rmtree(configuration["remove"], ignore_errors=True)
     return code
 
 

@@ -1,4 +1,4 @@
-"""An execution environment: one process that runs one function, one request at a time."""
+"""An execution environment: a process that runs one function, one invocation at a time."""
 
 import asyncio
 import json
@@ -17,35 +17,35 @@ from local.runtime.function import ACCOUNT, REGION, Function
 _LENGTH = struct.Struct("!I")
 _RESULT = b"+"
 _INIT_SECONDS = 30.0
-# Where functions log to, whatever this process's own sys.stderr has been made of.
+# The descriptor that functions log to. Not sys.stderr, which tests replace.
 _STANDARD_ERROR = 2
 _WORKER = Path(__file__).with_name("worker.py")
 
 
 class FunctionError(Exception):
-    """The function could not be loaded, raised, or ended its process."""
+    """The function could not be loaded, raised an exception or ended its process."""
 
 
 class FunctionTimeoutError(FunctionError):
-    """The function has used up its time and has been killed."""
+    """The function exceeded its timeout and was killed."""
 
 
 @dataclass(frozen=True)
 class Invocation:
-    """One request to a function: `event` is the JSON text that its handler gets, in UTF-8."""
+    """One invocation of a function; `event` is JSON text in UTF-8."""
 
     request_id: str
     trace_id: str
     event: bytes
 
     def encode(self, timeout: float) -> bytes:
-        """Return the frame's content for a worker; the handler has `timeout` seconds."""
+        """Return the invocation as the content of a frame for the worker; `timeout` is in seconds."""
         ids = json.dumps({"request_id": self.request_id, "trace_id": self.trace_id, "timeout": timeout})
         return b'%s, "event": %s}' % (ids[:-1].encode(), self.event)
 
 
 class ExecutionEnvironment:
-    """A worker process with the function loaded; made by `start`."""
+    """A worker process with the function loaded; `start` makes one."""
 
     def __init__(
         self,
@@ -63,16 +63,16 @@ class ExecutionEnvironment:
     async def start(
         cls, function: Function, overrides: Mapping[str, str], dependencies: Path
     ) -> "ExecutionEnvironment":
-        """Start a process and return when it has loaded the function.
+        """Start a process and return once it has loaded the function.
 
         `overrides` are values for variables that the function declares. `dependencies` is the directory with
-        what its layers have installed. Raises `FunctionError` when the function cannot be loaded.
+        the packages that its layers install. Raises `FunctionError` when the function cannot be loaded.
         """
-        ours, theirs = socket.socketpair()
-        with theirs:
-            reader, writer = await asyncio.open_connection(sock=ours)
+        gateway_end, worker_end = socket.socketpair()
+        with worker_end:
+            reader, writer = await asyncio.open_connection(sock=gateway_end)
             try:
-                process = _spawn(function, overrides, dependencies, theirs)
+                process = _spawn(function, overrides, dependencies, worker_end)
             except OSError:
                 writer.close()
                 raise
@@ -83,20 +83,20 @@ class ExecutionEnvironment:
         except BaseException as error:
             environment.kill()
             if isinstance(error, TimeoutError):
-                raise FunctionError(f"it was not loaded in {_INIT_SECONDS:g} s") from None
+                raise FunctionError(f"its init took longer than {_INIT_SECONDS:g} s") from None
             raise
         return environment
 
     @property
     def alive(self) -> bool:
-        """Whether the process is still there; it may end by itself between two requests."""
+        """Whether the process runs; it may end by itself between two invocations."""
         return self._process.poll() is None
 
     async def invoke(self, invocation: Invocation) -> bytes:
-        """Return the JSON text of what the handler returns.
+        """Return the handler's result as JSON text.
 
-        Raises `FunctionError` when it raises or the process ends, and `FunctionTimeoutError` after the
-        function's timeout; the environment is unusable after the latter.
+        Raises `FunctionError` when the handler raises or the process ends, and `FunctionTimeoutError` after
+        the function's timeout, which also ends the environment.
         """
         request = invocation.encode(self._function.timeout)
         try:
@@ -108,12 +108,12 @@ class ExecutionEnvironment:
             self.kill()
             raise FunctionTimeoutError(f"it timed out after {self._function.timeout:g} s") from None
         except asyncio.CancelledError:
-            # Its answer would be taken for the next request's.
+            # Its result would be taken for that of the next invocation.
             self.kill()
             raise
 
     def kill(self) -> None:
-        """End the process as Lambda does: without notice, whatever it is doing."""
+        """Kill the process, as Lambda does."""
         self._writer.close()
         self._process.kill()
         self._process.wait()
@@ -134,10 +134,10 @@ class ExecutionEnvironment:
 
 
 def _spawn(
-    function: Function, overrides: Mapping[str, str], dependencies: Path, gateway: socket.socket
+    function: Function, overrides: Mapping[str, str], dependencies: Path, end: socket.socket
 ) -> subprocess.Popen[bytes]:
-    order = {
-        "descriptor": gateway.fileno(),
+    configuration = {
+        "descriptor": end.fileno(),
         "name": function.name,
         "handler": function.handler,
         "memory": function.memory,
@@ -146,19 +146,19 @@ def _spawn(
         "layers": [str((layer / "python").resolve()) for layer in function.layers],
         "dependencies": [str(dependencies)] if function.layers else [],
     }
-    return subprocess.Popen(  # noqa: S603 - our own interpreter and program
-        [sys.executable, "-I", "-S", "-X", "utf8", str(_WORKER), json.dumps(order)],
+    return subprocess.Popen(  # noqa: S603 - this interpreter and a program of this package
+        [sys.executable, "-I", "-S", "-X", "utf8", str(_WORKER), json.dumps(configuration)],
         stdin=subprocess.PIPE,
         stdout=_STANDARD_ERROR,
         env=_variables(function, overrides),
-        pass_fds=[gateway.fileno()],
-        # Ctrl-C in the terminal is for the gateway, which lets running requests finish.
+        pass_fds=[end.fileno()],
+        # Ctrl-C must reach only the gateway, which lets running requests finish.
         start_new_session=True,
     )
 
 
 def _variables(function: Function, overrides: Mapping[str, str]) -> dict[str, str]:
-    """Return what the function declares and what the Lambda runtime adds to it, nothing of ours."""
+    """Return the variables that the function declares and those of the Lambda runtime, and no others."""
     declared = dict(function.environment)
     declared.update((name, value) for name, value in overrides.items() if name in declared)
     return declared | {

@@ -1,4 +1,4 @@
-"""The functions of the API, each with its pool of execution environments."""
+"""A set of functions, each with its pool of execution environments."""
 
 import asyncio
 import os
@@ -8,7 +8,7 @@ from pathlib import Path
 
 from local.runtime.environment import ExecutionEnvironment, Invocation
 from local.runtime.function import Function
-from local.runtime.pool import Answer, Pool
+from local.runtime.pool import Pool, Result
 
 
 class Functions:
@@ -17,34 +17,34 @@ class Functions:
     def __init__(self, overrides: Mapping[str, str], dependencies: Path) -> None:
         self._overrides = overrides
         self._dependencies = dependencies
-        self._loading = asyncio.Semaphore(os.cpu_count() or 1)
+        self._inits = asyncio.Semaphore(os.cpu_count() or 1)
         self._pools: dict[str, Pool] = {}
-        self._replaced: list[Pool] = []
+        self._closing: list[Pool] = []
 
     def replace(self, functions: Mapping[str, Function]) -> None:
-        """Serve from now on with new environments; requests that run or wait keep the old ones."""
+        """Use new environments from now on; invocations that run or wait keep the old ones."""
         for pool in self._pools.values():
             pool.close()
-        self._replaced = [pool for pool in [*self._replaced, *self._pools.values()] if not pool.empty]
+        self._closing = [pool for pool in [*self._closing, *self._pools.values()] if not pool.empty]
         self._pools = {
             name: Pool(
                 partial(ExecutionEnvironment.start, function, self._overrides, self._dependencies),
-                self._loading,
+                self._inits,
             )
             for name, function in functions.items()
         }
 
-    async def invoke(self, name: str, invocation: Invocation) -> Answer:
-        """Return what the function of that logical id answers; raises what `Pool.invoke` raises."""
+    async def invoke(self, name: str, invocation: Invocation) -> Result:
+        """Invoke the function with that logical id; raises what `Pool.invoke` raises."""
         return await self._pools[name].invoke(invocation)
 
     async def end_idle(self) -> None:
-        """End environments that have been idle for long, every minute, until cancelled."""
+        """End idle environments every minute, until cancelled."""
         while True:
             await asyncio.sleep(60)
             for pool in self._pools.values():
                 pool.end_idle()
 
     async def kill(self) -> None:
-        """End every environment now; returns when none is left."""
-        await asyncio.gather(*(pool.kill() for pool in [*self._pools.values(), *self._replaced]))
+        """Kill every environment and return when all have ended."""
+        await asyncio.gather(*(pool.kill() for pool in [*self._pools.values(), *self._closing]))

@@ -9,42 +9,42 @@ from typing import cast
 
 from local.runtime.environment import ExecutionEnvironment, Invocation
 
-_MOST_ENVIRONMENTS = 10
+_MAX_ENVIRONMENTS = 10
 _QUEUE_SECONDS = 10.0
 _IDLE_SECONDS = 300.0
 
 
 class ThrottledError(Exception):
-    """No execution environment came free in time."""
+    """No execution environment was available in time."""
 
 
 @dataclass(frozen=True)
-class Answer:
-    """The JSON text that a function answered, and whether its environment was new."""
+class Result:
+    """The result of an invocation as JSON text, and whether it was a cold start."""
 
     payload: bytes
     cold: bool
 
 
 class Pool:
-    """Gives each request an environment of its own.
+    """Gives each running invocation an environment of its own.
 
-    `start` makes an environment; `loading` bounds how many are being made at a time, over all pools: they
-    share one machine, where more of them at once only take longer. At most `most` exist, and a request waits
-    at most `patience` seconds for one.
+    `start` makes an environment. `inits` bounds the number of inits at a time over all pools, which share one
+    machine: more at once would only take longer. At most `max_environments` exist, and an invocation waits at
+    most `queue_seconds` for one.
     """
 
     def __init__(
         self,
         start: Callable[[], Awaitable[ExecutionEnvironment]],
-        loading: asyncio.Semaphore,
-        most: int = _MOST_ENVIRONMENTS,
-        patience: float = _QUEUE_SECONDS,
+        inits: asyncio.Semaphore,
+        max_environments: int = _MAX_ENVIRONMENTS,
+        queue_seconds: float = _QUEUE_SECONDS,
     ) -> None:
         self._start = start
-        self._loading = loading
-        self._most = most
-        self._patience = patience
+        self._inits = inits
+        self._max_environments = max_environments
+        self._queue_seconds = queue_seconds
         self._new: set[ExecutionEnvironment] = set()
         self._idle: list[tuple[float, ExecutionEnvironment]] = []
         self._busy: set[ExecutionEnvironment] = set()
@@ -54,36 +54,36 @@ class Pool:
 
     @property
     def empty(self) -> bool:
-        """Whether it has no process left and nothing that waits for one."""
+        """Whether no process is left and no invocation waits for one."""
         return not (self._idle or self._busy or self._queue or self._starts)
 
-    async def invoke(self, invocation: Invocation) -> Answer:
-        """Run a request in an environment that is free, else in the next to be new or free.
+    async def invoke(self, invocation: Invocation) -> Result:
+        """Run an invocation in an idle environment, else in the next that is started or becomes idle.
 
-        Raises `ThrottledError` when none is in time, and what the environment's `invoke` raises.
+        Raises `ThrottledError` when none is available in time, and what the environment's `invoke` raises.
         """
         environment = await self._acquire()
         cold = environment in self._new
         self._new.discard(environment)
         try:
-            return Answer(await environment.invoke(invocation), cold)
+            return Result(await environment.invoke(invocation), cold)
         finally:
             self._release(environment)
 
     def end_idle(self) -> None:
-        """End the environments that have had no request for a while."""
+        """End the environments without an invocation in the last minutes."""
         limit = time.monotonic() - _IDLE_SECONDS
         while self._idle and self._idle[0][0] < limit:
             self._end(self._idle.pop(0)[1])
 
     def close(self) -> None:
-        """End every environment: an idle one now, a busy one after its request and those that wait."""
+        """End every environment: idle ones now, busy ones after their invocation and those in the queue."""
         self._closed = True
         while self._idle:
             self._end(self._idle.pop()[1])
 
     async def kill(self) -> None:
-        """End every environment now; returns when none is left."""
+        """Kill every environment and return when all have ended."""
         self.close()
         while self._queue:
             self._queue.popleft().cancel()
@@ -104,13 +104,13 @@ class Pool:
         self._queue.append(place)
         self._start_missing()
         try:
-            async with asyncio.timeout(self._patience):
+            async with asyncio.timeout(self._queue_seconds):
                 return await place
         except BaseException as error:
             if place in self._queue:
                 self._queue.remove(place)
             elif place.done() and not place.cancelled() and place.exception() is None:
-                # Handed over in the very moment in which we gave up.
+                # The environment was handed over at the moment of the timeout.
                 self._release(place.result())
             if isinstance(error, TimeoutError):
                 raise ThrottledError from None
@@ -125,7 +125,7 @@ class Pool:
             self._offer(environment)
 
     def _offer(self, environment: ExecutionEnvironment) -> None:
-        """Hand the environment to the first in the queue, else keep it."""
+        """Hand the environment to the first invocation in the queue; without one, it becomes idle."""
         while self._queue:
             place = self._queue.popleft()
             if not place.done():
@@ -138,21 +138,21 @@ class Pool:
             self._idle.append((time.monotonic(), environment))
 
     def _start_missing(self) -> None:
-        """Start an environment for each request in the queue, as far as there may be more of them."""
+        """Start an environment for each invocation in the queue, up to the maximum."""
         existing = len(self._idle) + len(self._busy)
-        while len(self._starts) < min(len(self._queue), self._most - existing):
+        while len(self._starts) < min(len(self._queue), self._max_environments - existing):
             self._starts.add(asyncio.create_task(self._add()))
 
     async def _add(self) -> None:
         try:
-            async with self._loading:
-                # Another environment may have come free while this one waited for its turn.
+            async with self._inits:
+                # Another environment may have become idle while this one waited for its init.
                 if self._queue:
                     environment = await self._start()
                     self._new.add(environment)
                     self._offer(environment)
         except Exception as error:
-            # The function's fault or the machine's: the request that has waited longest learns of it.
+            # Without an environment, the invocation that has waited longest fails.
             if self._queue and not (place := self._queue.popleft()).done():
                 place.set_exception(error)
         finally:

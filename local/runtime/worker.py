@@ -1,13 +1,13 @@
-"""Runs one Lambda function as its runtime would; the program inside an execution environment.
+"""Runs one Lambda function as its runtime does: the program of an execution environment.
 
-Started with the interpreter alone (`python -I -S`), so that the function sees the standard library, its
-layers and its own package. The one argument is JSON: `descriptor`, the socket to the gateway; `handler`;
+`python -I -S` starts it, so that the function can import only the standard library, its layers and its own
+package. Its one argument is JSON: `descriptor`, the socket to the gateway; `handler`;
 `code`, the directory of the function's package; `layers` and `dependencies`, directories for `sys.path`;
 and the `name`, `memory` and `arn` of the function.
 
-Frames on the socket are a big-endian length and that many bytes. The worker sends one when it has loaded
-the function, then answers each request with one: a status byte, `+` for a result and `-` for an error, and
-JSON. Standard output and error stay the function's own.
+A frame on the socket is a big-endian length and that many bytes. The worker sends a frame after it has loaded
+the function and one for each invocation: a status byte, `+` for a result and `-` for an error, then JSON.
+Standard output and standard error belong to the function.
 """
 
 import importlib
@@ -32,14 +32,14 @@ Handler = Callable[[Any, "Context"], object]
 
 
 class Context:
-    """The context object of an invocation, with the names that Lambda gives its fields."""
+    """The context object of an invocation, with the attributes that Lambda documents."""
 
-    def __init__(self, order: dict[str, Any], request_id: str, deadline: float) -> None:
+    def __init__(self, configuration: dict[str, Any], request_id: str, deadline: float) -> None:
         self.aws_request_id = request_id
-        self.function_name: str = order["name"]
+        self.function_name: str = configuration["name"]
         self.function_version = os.environ["AWS_LAMBDA_FUNCTION_VERSION"]
-        self.invoked_function_arn: str = order["arn"]
-        self.memory_limit_in_mb = str(order["memory"])
+        self.invoked_function_arn: str = configuration["arn"]
+        self.memory_limit_in_mb = str(configuration["memory"])
         self.log_group_name = os.environ["AWS_LAMBDA_LOG_GROUP_NAME"]
         self.log_stream_name = os.environ["AWS_LAMBDA_LOG_STREAM_NAME"]
         self.client_context = None
@@ -47,64 +47,64 @@ class Context:
         self._deadline = deadline
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return how long the function may still run before it is killed, in milliseconds."""
+        """Return the time until the timeout, in milliseconds."""
         return max(int((self._deadline - time.monotonic()) * 1000), 0)
 
 
 class FreshLoader(SourceFileLoader):
-    """Compiles source as it is now.
+    """Compiles source files without cached bytecode.
 
-    Cached bytecode is matched to its source by whole seconds and size: an edit could go unnoticed.
+    A cache file matches its source by size and whole seconds, which can miss an edit.
     """
 
-    def get_code(self, fullname: str) -> Any:  # noqa: ANN401 - the type in the standard library's stubs is inexact
+    def get_code(self, fullname: str) -> Any:  # noqa: ANN401 - as in the stubs of the standard library
         """Return the code of a module."""
         path = self.get_filename(fullname)
         return self.source_to_code(self.get_data(path), path)
 
 
 def main() -> None:
-    """Load the function, then serve requests until the gateway closes the socket."""
-    order = json.loads(sys.argv[1])
-    threading.Thread(target=_die_with_gateway, daemon=True).start()
-    # Lines reach the developer as they are printed, whatever the gateway's output is.
+    """Load the function, then run invocations until the gateway closes the socket."""
+    configuration = json.loads(sys.argv[1])
+    threading.Thread(target=_exit_with_gateway, daemon=True).start()
+    # Each line is written at once, even if standard error is a file or a pipe.
     for stream in (sys.stdout, sys.stderr):
         stream.reconfigure(line_buffering=True)  # type: ignore[union-attr] # it is a TextIOWrapper here
-    with socket.socket(fileno=order["descriptor"]) as gateway:
+    with socket.socket(fileno=configuration["descriptor"]) as gateway:
         try:
-            handler = _load(order)
+            handler = _load(configuration)
         except BaseException as error:
-            _send(gateway, _failure(error, f"{order['name']} cannot be loaded"))
+            _send(gateway, _failure(error, f"{configuration['name']} cannot be loaded"))
             return
         _send(gateway, _RESULT)
-        while request := _receive(gateway):
-            _send(gateway, _invoke(handler, request, order))
+        while frame := _receive(gateway):
+            _send(gateway, _invoke(handler, frame, configuration))
 
 
-def _die_with_gateway() -> None:
-    # The gateway holds the other end of our standard input for as long as it lives. A busy handler does
-    # not read the socket, and one that hangs never would.
+def _exit_with_gateway() -> None:
+    # Standard input is a pipe that closes when the gateway ends, even if it is killed. So does the socket,
+    # but nothing reads it while a handler runs.
     os.read(0, 1)
     os._exit(0)
 
 
-def _load(order: dict[str, Any]) -> Handler:
-    """Import the handler as `package.module.function`, and of the code directory only that package."""
-    sources = (order["code"], *order["layers"])
+def _load(configuration: dict[str, Any]) -> Handler:
+    """Import the handler, `package.module.function`; no other package of the code directory is importable."""
+    sources = (configuration["code"], *configuration["layers"])
     fresh = FileFinder.path_hook((FreshLoader, SOURCE_SUFFIXES))
 
-    def hook(path: str) -> Any:  # noqa: ANN401 - a path entry finder, whose type has no public name
+    def hook(path: str) -> Any:  # noqa: ANN401 - a path entry finder has no public type
         if path.startswith(sources):
             return fresh(path)
         raise ImportError(path)
 
     sys.path_hooks.insert(0, hook)
-    sys.path[:0] = [*order["layers"], *order["dependencies"]]
-    module_name, _, function_name = order["handler"].rpartition(".")
+    sys.path[:0] = [*configuration["layers"], *configuration["dependencies"]]
+    module_name, _, function_name = configuration["handler"].rpartition(".")
     package = module_name.partition(".")[0]
-    spec = PathFinder.find_spec(package, [order["code"]])
+    spec = PathFinder.find_spec(package, [configuration["code"]])
     if spec is None:
-        raise ModuleNotFoundError(f"No module named {package!r} in {order['code']}", name=package)
+        raise ModuleNotFoundError(f"No module named {package!r} in {configuration['code']}", name=package)
     module = module_from_spec(spec)
     sys.modules[package] = module
     if spec.loader is not None:
@@ -113,31 +113,31 @@ def _load(order: dict[str, Any]) -> Handler:
     return handler
 
 
-def _invoke(handler: Handler, request: bytes, order: dict[str, Any]) -> bytes:
-    invocation = json.loads(request)
+def _invoke(handler: Handler, frame: bytes, configuration: dict[str, Any]) -> bytes:
+    invocation = json.loads(frame)
     os.environ["_X_AMZN_TRACE_ID"] = invocation["trace_id"]
-    context = Context(order, invocation["request_id"], time.monotonic() + invocation["timeout"])
+    context = Context(configuration, invocation["request_id"], time.monotonic() + invocation["timeout"])
     try:
-        answer = json.dumps(handler(invocation["event"], context), ensure_ascii=False)
-        # Half a character is text too; the gateway decides what becomes of it.
-        return _RESULT + answer.encode(errors="surrogatepass")
+        result = json.dumps(handler(invocation["event"], context), ensure_ascii=False)
+        # The gateway decides what becomes of a lone surrogate.
+        return _RESULT + result.encode(errors="surrogatepass")
     except BaseException as error:
-        return _failure(error, f"{order['name']} failed")
+        return _failure(error, f"{configuration['name']} failed")
 
 
 def _failure(error: BaseException, what: str) -> bytes:
-    """Tell the developer what went wrong, and the gateway in the form that Lambda does."""
+    """Print the traceback, and return the error in the format of Lambda."""
     *trace, summary = traceback.format_exception(error)
     sys.stderr.write(f"{''.join(trace)}{what}: {summary}")
     return _ERROR + json.dumps({"errorMessage": str(error), "errorType": type(error).__name__}).encode()
 
 
-def _send(gateway: socket.socket, answer: bytes) -> None:
-    gateway.sendall(_LENGTH.pack(len(answer)) + answer)
+def _send(gateway: socket.socket, content: bytes) -> None:
+    gateway.sendall(_LENGTH.pack(len(content)) + content)
 
 
 def _receive(gateway: socket.socket) -> bytes:
-    """Return the next frame; empty when the gateway has closed the socket."""
+    """Return the content of the next frame, empty when the gateway has closed the socket."""
     header = _read(gateway, _LENGTH.size)
     return _read(gateway, _LENGTH.unpack(header)[0]) if header else b""
 

@@ -1,4 +1,4 @@
-"""The sample project, written anew for each test that asks for it."""
+"""The sample project: each test gets a new copy."""
 
 from pathlib import Path
 

@@ -1,4 +1,4 @@
-"""A small project for the local run to serve, and the means to serve it."""
+"""A small project that the tests serve."""
 
 import sysconfig
 from collections.abc import AsyncIterator, Mapping
@@ -59,12 +59,12 @@ Resources:
         UNAUTHORIZED: &unauthorized
           StatusCode: 401
           ResponseParameters: {Headers: {WWW-Authenticate: "'Bearer'"}}
-          ResponseTemplates: {application/json: '{"detail": "Who are you?"}'}
+          ResponseTemplates: {application/json: '{"detail": "Not authenticated"}'}
         ACCESS_DENIED: *unauthorized
         DEFAULT_4XX:
           ResponseParameters: *origin
           ResponseTemplates: {application/json: '{"detail": $context.error.messageString}'}
-        DEFAULT_5XX: {ResponseTemplates: {application/json: '{"detail": "Our fault"}'}}
+        DEFAULT_5XX: {ResponseTemplates: {application/json: '{"detail": "Internal error"}'}}
   Gatekeeper:
     Type: AWS::Serverless::Function
     Properties:
@@ -115,17 +115,17 @@ def handler(event, context):
 
 ECHO = """
 import json, os, sys, time
-from common.answers import ok
+from common.responses import ok
 
 def handler(event, context):
-    asked = event["queryStringParameters"] or {}
-    match asked.get("do"):
+    query = event["queryStringParameters"] or {}
+    match query.get("do"):
         case None:
             return ok(event)
         case "environment":
             return ok({"variables": dict(os.environ), "path": sys.path, "pid": os.getpid()})
         case "import":
-            __import__(asked["name"])
+            __import__(query["name"])
             return ok("imported")
         case "context":
             names = [name for name in vars(context) if not name.startswith("_")]
@@ -133,26 +133,26 @@ def handler(event, context):
             return ok({name: getattr(context, name) for name in names} | {"left": left})
         case "print":
             print("x" * 100_000)
-            os.write(1, b"straight to the descriptor")
+            os.write(1, b"written to the descriptor")
             return ok("printed")
         case "sleep":
-            if "mark" in asked:
-                open(asked["mark"], "w").close()
-            time.sleep(float(asked["seconds"]))
+            if "mark" in query:
+                open(query["mark"], "w").close()
+            time.sleep(float(query["seconds"]))
             return ok("slept")
         case "raise":
             raise ValueError("the handler is broken")
         case "exit":
             os._exit(3)
-        case "answer":
+        case "result":
             return json.loads(event["body"])
         case "large":
             return ok("x" * 6_300_000)
-        case "unspeakable":
+        case "not JSON":
             return ok(event) | {"body": object()}
 """
 
-ANSWERS = """
+RESPONSES = """
 import json
 
 def ok(value):
@@ -161,7 +161,7 @@ def ok(value):
 
 
 def write_project(directory: Path) -> Path:
-    """Write the sample's files below a directory and return it."""
+    """Write the sample's files into a directory and return it."""
     files = {
         "template.yaml": TEMPLATE,
         "functions/echo/__init__.py": "",
@@ -169,7 +169,7 @@ def write_project(directory: Path) -> Path:
         "functions/gate/__init__.py": "",
         "functions/gate/keeper.py": GATEKEEPER,
         "layers/common/python/common/__init__.py": "",
-        "layers/common/python/common/answers.py": ANSWERS,
+        "layers/common/python/common/responses.py": RESPONSES,
     }
     for name, text in files.items():
         path = directory / name
@@ -179,7 +179,7 @@ def write_project(directory: Path) -> Path:
 
 
 def gateway_for(project: Path, variables: Mapping[str, str]) -> Gateway:
-    """Return a gateway for a project; it has to be closed."""
+    """Return a gateway for a project; the caller closes it."""
     return Gateway(project / "template.yaml", PARAMETERS, variables, DEPENDENCIES)
 
 
@@ -187,7 +187,7 @@ def gateway_for(project: Path, variables: Mapping[str, str]) -> Gateway:
 async def serving(
     project: Path, variables: Mapping[str, str] | None = None
 ) -> AsyncIterator[httpx.AsyncClient]:
-    """Serve a project, without a socket, to the client that this gives; at the end no process is left."""
+    """Return a client of a gateway for a project, without a socket; ends every process at the end."""
     gateway = gateway_for(project, variables or {})
     transport = httpx.ASGITransport(app=gateway)
     try:

@@ -1,4 +1,4 @@
-"""`python -m local` as a developer runs it: its lines, its exit codes, and what it leaves behind."""
+"""`python -m local` as a developer runs it: output, exit codes, processes and files."""
 
 import os
 import shutil
@@ -19,13 +19,13 @@ from tests.support.processes import alive, until
 
 ROOT = Path(__file__).parents[2]
 LAYER = Path("layers/common/python/common")
-# What of the layer says which settings are right.
+# The modules of the layer that check settings.
 CHECKING = ("aws.py", "keys.py", "settings.py", "signing.py", "tls.py")
 
 
 @pytest.fixture
 def clone(project: Path) -> Iterator[Path]:
-    """Give the sample project a copy of the local run, and migrations that do as a file tells them."""
+    """Return the sample project with a copy of the local run and with empty migrations."""
     shutil.copytree(ROOT / "local", project / "local", ignore=shutil.ignore_patterns("__pycache__"))
     for name in CHECKING:
         shutil.copy(ROOT / LAYER / name, project / LAYER)
@@ -37,7 +37,7 @@ def clone(project: Path) -> Iterator[Path]:
 
 @pytest.fixture
 def database() -> Iterator[str]:
-    """Give the URL of something that answers like a database as far as connecting goes."""
+    """Return the URL of a server that accepts connections and does nothing else."""
     with socket.create_server(("127.0.0.1", 0)) as listener:
         yield f"postgresql://user@127.0.0.1:{listener.getsockname()[1]}/social"
 
@@ -46,9 +46,9 @@ def environment(**variables: str) -> dict[str, str]:
     return {"PATH": os.environ["PATH"], "PORT": "0"} | variables
 
 
-def run(clone: Path, order: str, text: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
+def run(clone: Path, command: str, text: str = "", **variables: str) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
-        [sys.executable, "-m", "local", order],
+        [sys.executable, "-m", "local", command],
         cwd=clone,
         env=environment(**variables),
         input=text,
@@ -102,7 +102,7 @@ def serving(clone: Path, **variables: str) -> Iterator[Session]:
             process.kill()
 
 
-def test_data_outlives_a_restart_until_a_reset(clone: Path) -> None:
+def test_data_survives_a_restart_but_not_a_reset(clone: Path) -> None:
     with serving(clone) as session:
         assert session.get().status_code == 200
         run(clone, "psql", "CREATE TABLE t AS SELECT 5 AS n;")
@@ -115,7 +115,7 @@ def test_data_outlives_a_restart_until_a_reset(clone: Path) -> None:
         url = session.get(do="environment").json()["variables"]["DATABASE_URL"]
         assert url.endswith("/social")
         assert session.stop() == 0
-    assert not answers(url)
+    assert not accepts(url)
     with serving(clone) as session:
         assert "5" in run(clone, "psql", "SELECT n FROM t;").stdout
         assert session.stop() == 0
@@ -130,28 +130,28 @@ def test_a_killed_session_leaves_no_process_and_the_next_starts(clone: Path) -> 
     with serving(clone) as session:
         variables = session.get(do="environment").json()
         session.process.kill()
-    until(lambda: not alive(variables["pid"]) and not answers(variables["variables"]["DATABASE_URL"]))
+    until(lambda: not alive(variables["pid"]) and not accepts(variables["variables"]["DATABASE_URL"]))
     with serving(clone) as session:
         assert session.get().status_code == 200
         assert session.stop() == 0
 
 
 @pytest.mark.parametrize("stop", [Session.stop, Session.press_ctrl_c])
-def test_a_signal_ends_it_after_the_running_requests(
+def test_running_requests_finish_after_a_signal(
     clone: Path, database: str, stop: Callable[[Session], int]
 ) -> None:
-    answered: list[httpx.Response] = []
+    responses: list[httpx.Response] = []
     with serving(clone, DATABASE_URL=database) as session:
         pid = session.get(do="environment").json()["pid"]
         mark = clone / "mark"
         query = {"do": "sleep", "seconds": "0.5", "mark": str(mark)}
-        request = threading.Thread(target=lambda: answered.append(session.get(**query)))
+        request = threading.Thread(target=lambda: responses.append(session.get(**query)))
         request.start()
         until(mark.exists)
         assert stop(session) == 0
         request.join()
         assert not alive(pid)
-    assert answered[0].json() == "slept"
+    assert responses[0].json() == "slept"
 
 
 def test_the_interface_is_the_loopback_one_and_the_settings_reach_the_functions(
@@ -172,7 +172,7 @@ def one_line(text: str) -> str:
     return line
 
 
-def answers(url: str) -> bool:
+def accepts(url: str) -> bool:
     port = int(url.rpartition(":")[2].partition("/")[0])
     with socket.socket() as client:
         return client.connect_ex(("127.0.0.1", port)) == 0
@@ -197,11 +197,11 @@ def test_a_taken_port(clone: Path) -> None:
         ({"DATABASE_URL": "localhost/social"}, "DATABASE_URL is not of the form"),
         (
             {"DATABASE_URL": "postgresql://u@127.0.0.1:1/social"},
-            "no database answers at 127.0.0.1:1: Connection refused",
+            "cannot connect to a database at 127.0.0.1:1: Connection refused",
         ),
         (
             {"DATABASE_URL": "postgresql://u@nowhere.invalid/social"},
-            "no database answers at nowhere.invalid:5432: ",
+            "cannot connect to a database at nowhere.invalid:5432: ",
         ),
         ({"JWT_KEYS": '{"a": "short"}'}, "JWT_KEYS has a key shorter than 32 bytes: a"),
         ({"JWT_KEYS": "{"}, "JWT_KEYS is not JSON"),
@@ -233,7 +233,7 @@ def test_a_migration_that_fails(clone: Path, database: str) -> None:
     assert one_line(run(clone, "serve", DATABASE_URL=database).stderr).endswith(": first")
 
 
-def test_a_database_that_takes_no_tls_is_not_filled(clone: Path) -> None:
+def test_seed_needs_a_database_with_tls(clone: Path) -> None:
     with socket.create_server(("127.0.0.1", 0)) as listener:
         refusing = threading.Thread(target=lambda: refuse_tls(listener))
         refusing.start()
@@ -258,17 +258,17 @@ def test_a_template_that_cannot_be_read(clone: Path, database: str) -> None:
     assert "template.yaml" in one_line(failed.stderr)
 
 
-@pytest.mark.parametrize("order", ["reset", "psql"])
-def test_orders_without_a_database_of_ours(clone: Path, order: str) -> None:
-    result = run(clone, order)
-    if order == "reset":
+@pytest.mark.parametrize("command", ["reset", "psql"])
+def test_commands_without_a_database(clone: Path, command: str) -> None:
+    result = run(clone, command)
+    if command == "reset":
         assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
     else:
         assert result.returncode == 1
         assert one_line(result.stderr) == "error: the database is not running; start it with `make dev`"
 
 
-def test_a_database_of_somebody_else_is_not_emptied(clone: Path, database: str) -> None:
+def test_reset_does_not_touch_the_database_at_database_url(clone: Path, database: str) -> None:
     refused = run(clone, "reset", DATABASE_URL=database)
     assert refused.returncode == 1
     assert "DATABASE_URL is set" in one_line(refused.stderr)
@@ -315,22 +315,22 @@ def odd_requests() -> list[bytes]:
 
 
 def exchange(address: tuple[str, int], request: bytes) -> bytes:
-    answer = b""
+    response = b""
     with socket.create_connection(address, 20) as client:
         client.sendall(request)
         while chunk := client.recv(65536):
-            answer += chunk
-    return answer
+            response += chunk
+    return response
 
 
-def test_no_request_is_too_odd(clone: Path, database: str) -> None:
+def test_malformed_requests(clone: Path, database: str) -> None:
     with serving(clone, DATABASE_URL=database) as session:
         address = ("127.0.0.1", httpx.URL(session.url).port or 0)
         for request in odd_requests():
-            answer = exchange(address, request)
-            assert answer.startswith((b"HTTP/1.1 2", b"HTTP/1.1 4")), request[:100]
-            assert b"Traceback" not in answer
-        # Too long to be read to its end: the answer may be lost with the rest.
+            response = exchange(address, request)
+            assert response.startswith((b"HTTP/1.1 2", b"HTTP/1.1 4")), request[:100]
+            assert b"Traceback" not in response
+        # The server does not read this to the end, so that the connection may break before the response.
         with suppress(ConnectionError):
             exchange(address, b"GET /open HTTP/1.1\r\nX: " + b"a" * 1_000_000 + b"\r\n\r\n")
         assert session.get().status_code == 200

@@ -1,4 +1,4 @@
-"""Which environment variables are accepted, and what is said of the others."""
+"""Which environment variables are accepted, and the errors of the others."""
 
 import json
 from collections.abc import Callable
@@ -20,7 +20,7 @@ def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def read(monkeypatch: pytest.MonkeyPatch) -> Read:
-    """Return what reads the settings with these variables set."""
+    """Return a function that reads the settings with the given variables set."""
 
     def read(**variables: str) -> Settings:
         for name, value in variables.items():

@@ -1,4 +1,4 @@
-"""What the tests want to know about processes."""
+"""Helpers for tests that start processes."""
 
 import os
 import time
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def alive(pid: int) -> bool:
-    """Tell whether a process runs; one that merely waits for its parent to notice its end does not."""
+    """Tell whether a process runs; a zombie does not."""
     try:
         os.kill(pid, 0)
         return ") Z " not in Path(f"/proc/{pid}/stat").read_text()
@@ -16,7 +16,7 @@ def alive(pid: int) -> bool:
 
 
 def until(condition: Callable[[], bool], seconds: float = 20) -> None:
-    """Wait for a condition, which has to hold in time."""
+    """Wait until a condition is true; fails after `seconds`."""
     deadline = time.monotonic() + seconds
     while not condition():
         assert time.monotonic() < deadline

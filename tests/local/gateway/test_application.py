@@ -1,4 +1,4 @@
-"""The gateway as a client meets it, with real functions behind it."""
+"""The gateway from the view of a client, with real functions."""
 
 import asyncio
 import json
@@ -10,16 +10,16 @@ import httpx
 import pytest
 
 from local.gateway import application as module
-from tests.local.sample import ANSWERS, TEMPLATE, gateway_for, serving
+from tests.local.sample import RESPONSES, TEMPLATE, gateway_for, serving
 
 GOOD = {"Authorization": "good"}
 
 Steps = Callable[[httpx.AsyncClient], Coroutine[Any, Any, None]]
 
 
-def serve(project: Path, steps: Steps, **overrides: str) -> None:
+def serve(project: Path, steps: Steps, **variables: str) -> None:
     async def run() -> None:
-        async with serving(project, overrides) as client:
+        async with serving(project, variables) as client:
             await steps(client)
 
     asyncio.run(run())
@@ -39,7 +39,7 @@ def test_an_open_path(project: Path) -> None:
     serve(project, steps)
 
 
-def test_overrides_reach_the_functions_that_declare_them(project: Path) -> None:
+def test_variables_reach_the_functions_that_declare_them(project: Path) -> None:
     async def steps(client: httpx.AsyncClient) -> None:
         variables = (await client.get("/open", params={"do": "environment"})).json()["variables"]
         assert variables["DATABASE_URL"] == "postgresql://ours/social"
@@ -56,7 +56,7 @@ def test_a_protected_path(project: Path) -> None:
         authorizer = event["requestContext"]["authorizer"]
         assert isinstance(authorizer.pop("integrationLatency"), int)
         assert authorizer == {"principalId": "7", "user_id": "7", "calls": "1", "ok": "true"}
-        # Its policy is remembered and covers the other methods.
+        # The policy is cached and covers the other methods.
         response = await client.post("/things", headers=GOOD)
         assert response.json()["requestContext"]["authorizer"]["calls"] == "1"
         response = await client.post("/things", headers={"Authorization": "good too"})
@@ -68,22 +68,22 @@ def test_a_protected_path(project: Path) -> None:
 @pytest.mark.parametrize(
     "headers", [{}, {"Authorization": ""}, {"Authorization": "bad"}, {"Authorization": "nobody"}]
 )
-def test_a_protected_path_without_a_token_that_counts(project: Path, headers: dict[str, str]) -> None:
+def test_a_protected_path_without_a_valid_token(project: Path, headers: dict[str, str]) -> None:
     async def steps(client: httpx.AsyncClient) -> None:
         response = await client.get("/things/7", headers=headers)
         assert response.status_code == 401
-        assert response.json() == {"detail": "Who are you?"}
+        assert response.json() == {"detail": "Not authenticated"}
         assert response.headers["www-authenticate"] == "Bearer"
 
     serve(project, steps)
 
 
 @pytest.mark.parametrize("token", ["broken", "nonsense"])
-def test_an_authorizer_at_fault(project: Path, token: str, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_authorizer_that_fails(project: Path, token: str, capsys: pytest.CaptureFixture[str]) -> None:
     async def steps(client: httpx.AsyncClient) -> None:
         response = await client.get("/things/7", headers={"Authorization": token})
         assert response.status_code == 500
-        assert response.json() == {"detail": "Our fault"}
+        assert response.json() == {"detail": "Internal error"}
 
     serve(project, steps)
     assert "AUTHORIZER_CONFIGURATION_ERROR: " in capsys.readouterr().err
@@ -95,10 +95,10 @@ def test_an_authorizer_at_fault(project: Path, token: str, capsys: pytest.Captur
 )
 def test_what_is_not_declared(project: Path, method: str, path: str) -> None:
     async def steps(client: httpx.AsyncClient) -> None:
-        # The client would take two slashes for the start of a host.
+        # A raw path, because httpx takes two slashes as the start of a host.
         response = await client.send(httpx.Request(method, httpx.URL("http://test", raw_path=path.encode())))
         assert response.status_code == 404
-        assert response.content in {b'{"detail": "Not Found"}', b""}  # nothing on HEAD
+        assert response.content in {b'{"detail": "Not Found"}', b""}  # no body on HEAD
         assert response.headers["access-control-allow-origin"] == "https://example.com"
 
     serve(project, steps)
@@ -122,34 +122,34 @@ def test_a_preflight_needs_no_token_and_no_function(project: Path) -> None:
         ({"do": "raise"}, 502, "Echo: the handler is broken"),
         ({"do": "exit"}, 502, "Echo: its process ended with exit code 3"),
         ({"do": "large"}, 502, "bytes is too large"),
-        ({"do": "unspeakable"}, 502, "not JSON serializable"),
+        ({"do": "not JSON"}, 502, "not JSON serializable"),
         ({"do": "sleep", "seconds": "30"}, 504, "Echo: it timed out after 1 s"),
     ],
 )
-def test_a_function_at_fault(
+def test_a_function_that_fails(
     project: Path, query: dict[str, str], status: int, logged: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     async def steps(client: httpx.AsyncClient) -> None:
         response = await client.get("/open", params=query)
         assert response.status_code == status
-        assert response.json() == {"detail": "Our fault"}
-        assert (await client.get("/open")).status_code == 200  # the next request is none the worse
+        assert response.json() == {"detail": "Internal error"}
+        assert (await client.get("/open")).status_code == 200  # the next request succeeds
 
     serve(project, steps)
     assert logged in capsys.readouterr().err
 
 
-def test_answers_of_another_shape(project: Path) -> None:
+def test_malformed_results(project: Path) -> None:
     async def steps(client: httpx.AsyncClient) -> None:
-        for answer in ("nonsense", {"statusCode": 99}, {"statusCode": 200, "headers": {"a": "1\n2"}}):
-            response = await client.post("/open", params={"do": "answer"}, json=answer)
+        for result in ("nonsense", {"statusCode": 99}, {"statusCode": 200, "headers": {"a": "1\n2"}}):
+            response = await client.post("/open", params={"do": "result"}, json=result)
             assert response.status_code == 502
-            assert response.json() == {"detail": "Our fault"}
+            assert response.json() == {"detail": "Internal error"}
 
     serve(project, steps)
 
 
-def test_text_beyond_ascii_and_half_a_character(project: Path) -> None:
+def test_text_beyond_ascii_and_a_lone_surrogate(project: Path) -> None:
     handler = project / "functions/echo/handler.py"
     handler.write_text("def handler(*_): return {'statusCode': 200, 'body': 'é\\U0001f600\\ud800'}\n")
 
@@ -161,8 +161,8 @@ def test_text_beyond_ascii_and_half_a_character(project: Path) -> None:
 
 def test_several_headers_of_one_name_and_an_empty_body(project: Path) -> None:
     async def steps(client: httpx.AsyncClient) -> None:
-        answer = {"statusCode": 204, "multiValueHeaders": {"Set-Cookie": ["a=1", "b=2"]}, "body": "ignored"}
-        response = await client.post("/open", params={"do": "answer"}, json=answer)
+        result = {"statusCode": 204, "multiValueHeaders": {"Set-Cookie": ["a=1", "b=2"]}, "body": "ignored"}
+        response = await client.post("/open", params={"do": "result"}, json=result)
         assert response.status_code == 204
         assert response.headers.get_list("set-cookie") == ["a=1", "b=2"]
         assert response.content == b""
@@ -171,7 +171,7 @@ def test_several_headers_of_one_name_and_an_empty_body(project: Path) -> None:
     serve(project, steps)
 
 
-def test_a_function_that_cannot_be_loaded_is_mended_by_the_next_edit(
+def test_a_function_that_cannot_be_loaded_recovers_with_the_next_edit(
     project: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     handler = project / "functions/echo/handler.py"
@@ -182,7 +182,7 @@ def test_a_function_that_cannot_be_loaded_is_mended_by_the_next_edit(
         for _ in range(2):
             response = await client.get("/open")
             assert response.status_code == 502
-            assert response.json() == {"detail": "Our fault"}
+            assert response.json() == {"detail": "Internal error"}
         handler.write_text(good)
         assert (await client.get("/open")).status_code == 200
 
@@ -192,8 +192,8 @@ def test_a_function_that_cannot_be_loaded_is_mended_by_the_next_edit(
 
 
 def test_a_body_that_is_too_large(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "_MOST_BODY_BYTES", 1000)
-    monkeypatch.setattr(module, "_MOST_PAYLOAD_BYTES", 10_000)
+    monkeypatch.setattr(module, "_MAX_BODY_BYTES", 1000)
+    monkeypatch.setattr(module, "_MAX_PAYLOAD_BYTES", 10_000)
     read = 0
 
     async def chunks(number: int) -> AsyncIterator[bytes]:
@@ -209,16 +209,16 @@ def test_a_body_that_is_too_large(project: Path, monkeypatch: pytest.MonkeyPatch
         assert response.json() == {"detail": "Request Too Long"}
         assert (await client.post("/open", content=chunks(10))).status_code == 200
         assert (await client.post("/open", content=chunks(1000))).status_code == 413
-        assert read < 30  # the rest was not asked for
-        # It is the event that counts, in UTF-8: these are one byte each in the body, and two and six in JSON.
-        monkeypatch.setattr(module, "_MOST_PAYLOAD_BYTES", 5000)
+        assert read < 30  # the gateway stopped reading
+        # The limit is for the event: each character is one byte in the body, and two or six bytes in JSON.
+        monkeypatch.setattr(module, "_MAX_PAYLOAD_BYTES", 5000)
         assert (await client.post("/open", content=b"\n" * 1000)).status_code == 200
         assert (await client.post("/open", content=b"\0" * 1000)).status_code == 413
 
     serve(project, steps)
 
 
-def test_a_client_that_leaves(project: Path) -> None:
+def test_a_client_that_disconnects(project: Path) -> None:
     async def run() -> None:
         gateway = gateway_for(project, {})
         sent: list[Any] = []
@@ -226,7 +226,7 @@ def test_a_client_that_leaves(project: Path) -> None:
         async def receive() -> dict[str, Any]:
             return {"type": "http.disconnect"}
 
-        async def send(message: Any) -> None:  # noqa: ANN401 - as ASGI has it
+        async def send(message: Any) -> None:  # noqa: ANN401 - a message of ASGI
             sent.append(message)
 
         scope: dict[str, Any] = {
@@ -256,7 +256,7 @@ def test_more_requests_than_environments(project: Path) -> None:
     serve(project, steps)
 
 
-def test_a_fault_of_the_gateway_itself(
+def test_an_error_of_the_gateway_itself(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delattr(module, "proxy_event")
@@ -264,22 +264,25 @@ def test_a_fault_of_the_gateway_itself(
     async def steps(client: httpx.AsyncClient) -> None:
         response = await client.get("/open")
         assert response.status_code == 502
-        assert response.json() == {"detail": "Our fault"}
+        assert response.json() == {"detail": "Internal error"}
 
     serve(project, steps)
     assert "NameError" in capsys.readouterr().err
 
 
-def test_an_edit_is_served_from_the_next_request_on(project: Path) -> None:
-    handler, layer = project / "functions/echo/handler.py", project / "layers/common/python/common/answers.py"
+def test_an_edit_takes_effect_with_the_next_request(project: Path) -> None:
+    handler, layer = (
+        project / "functions/echo/handler.py",
+        project / "layers/common/python/common/responses.py",
+    )
 
     async def steps(client: httpx.AsyncClient) -> None:
         for number in range(3):
             handler.write_text(f"def handler(*_): return {{'statusCode': 200, 'body': '{number}'}}\n")
             assert (await client.get("/open")).text == str(number)
-        handler.write_text("from common.answers import ok\ndef handler(*_): return ok(1)\n")
+        handler.write_text("from common.responses import ok\ndef handler(*_): return ok(1)\n")
         assert (await client.get("/open")).text == "1"
-        layer.write_text(ANSWERS.replace("json.dumps(value)", "'edited'"))
+        layer.write_text(RESPONSES.replace("json.dumps(value)", "'edited'"))
         assert (await client.get("/open")).text == "edited"
 
     serve(project, steps)
@@ -299,7 +302,7 @@ def test_an_edit_lets_running_requests_finish(project: Path) -> None:
     serve(project, steps)
 
 
-def test_an_edited_authorizer_is_asked_anew(project: Path) -> None:
+def test_an_edited_authorizer_is_invoked_again(project: Path) -> None:
     keeper = project / "functions/gate/keeper.py"
 
     async def steps(client: httpx.AsyncClient) -> None:
@@ -310,7 +313,7 @@ def test_an_edited_authorizer_is_asked_anew(project: Path) -> None:
     serve(project, steps)
 
 
-def test_an_edited_template_is_served_and_a_broken_one_is_not(
+def test_an_edited_template_takes_effect_and_an_invalid_one_does_not(
     project: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     template = project / "template.yaml"
@@ -326,7 +329,7 @@ def test_an_edited_template_is_served_and_a_broken_one_is_not(
         assert (await client.get("/open")).status_code == 200
 
     serve(project, steps)
-    assert "still serving the last good template: cannot read" in capsys.readouterr().err
+    assert "still serving the previous template: cannot read" in capsys.readouterr().err
 
 
 def test_each_request_is_one_line_of_the_access_log(
@@ -344,7 +347,7 @@ def test_each_request_is_one_line_of_the_access_log(
     assert lines[2].startswith("GET /nope 404 ")
 
 
-def test_an_event_is_whole_json(project: Path) -> None:
+def test_an_event_is_valid_json(project: Path) -> None:
     async def steps(client: httpx.AsyncClient) -> None:
         body = bytes(range(256))
         response = await client.post("/open", content=body, headers={b"X-Odd": b"caf\xe9"})

@@ -14,7 +14,7 @@ def test_a_line_for_a_file(capsys: pytest.CaptureFixture[str]) -> None:
 
 
 @pytest.mark.parametrize(("status", "colour"), [(201, 32), (404, 33), (502, 31)])
-def test_a_terminal_gets_colours(
+def test_colours_on_a_terminal(
     status: int, colour: int, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(sys.stderr, "isatty", lambda: True)

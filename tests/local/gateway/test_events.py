@@ -1,4 +1,4 @@
-"""The events that functions get, field by field as API Gateway documents them."""
+"""The events of functions, field by field as API Gateway documents them."""
 
 import json
 from typing import Any
@@ -77,7 +77,7 @@ def test_the_whole_event() -> None:
     assert context["authorizer"] == {"user_id": "7", "principalId": "7", "integrationLatency": 3}
     assert context["identity"]["sourceIp"] == "203.0.113.7"
     assert context["identity"]["userAgent"] == "curl/8"
-    assert context["path"] == "/things/7/"  # as behind a custom domain
+    assert context["path"] == "/things/7/"  # as with a custom domain name
     assert context["resourcePath"] == "/things/{id}"
     assert context["requestId"] == sent.request_id
     assert context["domainName"] == "localhost"
@@ -102,7 +102,7 @@ def test_the_context_has_the_fields_of_a_rest_api() -> None:
     }
 
 
-def test_what_is_absent_is_null() -> None:
+def test_absent_values_are_null() -> None:
     built = event(request())
     absent = [
         "body",
@@ -137,7 +137,7 @@ def test_queries(query: str, parameters: dict[str, list[str]]) -> None:
     ("body", "text"),
     [("é\0".encode(), "é\0"), (b"\xff\xfe", "\ufffd\ufffd"), (b"\xed\xa0\x80", "\ufffd" * 3)],
 )
-def test_a_body_is_text_whatever_it_is(body: bytes, text: str) -> None:
+def test_a_body_is_text(body: bytes, text: str) -> None:
     built = event(request(), body)
     assert built["body"] == text
     assert built["isBase64Encoded"] is False
@@ -160,12 +160,12 @@ def test_a_body_of_a_binary_type_is_base64(media_type: str, binary: set[str], is
     assert (built["body"], built["isBase64Encoded"]) == (("/w==", True) if is_binary else ("ж", False))
 
 
-def test_no_body_is_not_encoded() -> None:
+def test_an_empty_body_is_not_encoded() -> None:
     built = event(request(headers=[("Content-Type", "multipart/form-data")]))
     assert (built["body"], built["isBase64Encoded"]) == (None, False)
 
 
-def test_a_proxy_in_front_is_kept_and_a_trace_goes_on() -> None:
+def test_forwarding_headers_are_extended_and_a_trace_continues() -> None:
     sent = request(headers=[("X-Forwarded-For", "198.51.100.1"), ("X-Amzn-Trace-Id", "Root=1-2-3")])
     headers = event(sent)["multiValueHeaders"]
     assert headers["X-Forwarded-For"] == ["198.51.100.1, 203.0.113.7"]
@@ -182,7 +182,7 @@ def test_the_authorizer_s_event() -> None:
     }
 
 
-def test_a_header_is_found_and_the_last_of_several_counts() -> None:
+def test_the_last_value_of_a_repeated_header_wins() -> None:
     sent = request(headers=[("authorization", "first"), ("AUTHORIZATION", "last")])
     assert sent.header("Authorization") == "last"
     assert sent.header("Absent") == ""

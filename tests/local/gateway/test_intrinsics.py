@@ -1,4 +1,4 @@
-"""What a template's intrinsic functions become before a deployment."""
+"""How intrinsic functions are resolved."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""Whether a policy lets a request pass."""
+"""Whether a policy allows a request."""
 
 import pytest
 
@@ -44,12 +44,12 @@ def test_an_action_that_does_not_match() -> None:
     assert not allows(policy(statement(action="s3:GetObject")), ARN)
 
 
-def test_a_deny_outweighs_an_allow() -> None:
+def test_a_deny_overrides_an_allow() -> None:
     assert not allows(policy(statement(), statement("Deny", "*/GET/*")), ARN)
     assert allows(policy(statement(), statement("Deny", "*/POST/*")), ARN)
 
 
-def test_what_nothing_allows_is_denied() -> None:
+def test_without_an_allow_the_method_is_denied() -> None:
     assert not allows(policy(), ARN)
 
 
@@ -71,6 +71,6 @@ def test_a_single_statement_needs_no_list() -> None:
         policy(statement() | {"NotResource": "*"}),
     ],
 )
-def test_what_is_not_a_policy(document: object) -> None:
+def test_an_invalid_policy(document: object) -> None:
     with pytest.raises(PolicyError):
         allows(document, ARN)

@@ -1,4 +1,4 @@
-"""What clients get: the answers of functions, and the gateway's own."""
+"""The responses of functions and gateway responses."""
 
 import json
 
@@ -8,12 +8,12 @@ from local.gateway.api import GatewayResponse
 from local.gateway.responses import MalformedResponseError, Response, gateway_response, proxy_response
 
 
-def respond(answer: object) -> Response:
-    return proxy_response(json.dumps(answer).encode())
+def respond(result: object) -> Response:
+    return proxy_response(json.dumps(result).encode())
 
 
-def test_a_function_s_answer() -> None:
-    answer = {
+def test_a_response_of_a_function() -> None:
+    result = {
         "statusCode": 201,
         "headers": {"X-One": "1", "X-Number": 5, "X-Both": "lost"},
         "multiValueHeaders": {
@@ -23,7 +23,7 @@ def test_a_function_s_answer() -> None:
         },
         "body": "é",
     }
-    assert respond(answer) == Response(
+    assert respond(result) == Response(
         201,
         (
             ("X-One", "1"),
@@ -37,7 +37,7 @@ def test_a_function_s_answer() -> None:
     )
 
 
-def test_the_type_is_json_where_the_function_names_none() -> None:
+def test_the_default_media_type_is_json() -> None:
     assert respond({"statusCode": 200}).headers == (("Content-Type", "application/json"),)
 
 
@@ -53,7 +53,7 @@ def test_a_lone_surrogate_is_replaced() -> None:
     assert proxy_response(b'{"statusCode": 200, "body": "\\ud800"}').body == b"?"
 
 
-def test_the_framing_of_the_message_is_the_gateway_s() -> None:
+def test_headers_of_the_connection_are_removed() -> None:
     headers = {
         "Content-Length": "5",
         "Transfer-Encoding": "chunked",
@@ -64,7 +64,7 @@ def test_the_framing_of_the_message_is_the_gateway_s() -> None:
 
 
 @pytest.mark.parametrize(
-    "answer",
+    "result",
     [
         None,
         "text",
@@ -88,9 +88,9 @@ def test_the_framing_of_the_message_is_the_gateway_s() -> None:
         {"statusCode": 200, "multiValueHeaders": {"a": "1"}},
     ],
 )
-def test_an_answer_of_another_shape_is_refused(answer: object) -> None:
+def test_a_malformed_result(result: object) -> None:
     with pytest.raises(MalformedResponseError):
-        respond(answer)
+        respond(result)
 
 
 OVERRIDES = {
@@ -106,7 +106,7 @@ OVERRIDES = {
 }
 
 
-def test_an_override_of_its_own() -> None:
+def test_an_override_of_this_type() -> None:
     response = gateway_response(OVERRIDES, "THROTTLED")
     assert response.status == 429
     assert json.loads(response.body) == {"why": "Too Many Requests"}
@@ -117,7 +117,7 @@ def test_an_override_of_its_own() -> None:
     }
 
 
-def test_the_default_of_its_class_stands_in() -> None:
+def test_an_override_of_the_class_of_statuses() -> None:
     response = gateway_response(OVERRIDES, "UNAUTHORIZED")
     assert response.status == 401
     assert json.loads(response.body) == {"detail": "Unauthorized"}
@@ -138,7 +138,7 @@ def test_the_default_of_its_class_stands_in() -> None:
         ("UNAUTHORIZED", 401, "Unauthorized"),
     ],
 )
-def test_amazon_s_own_where_the_api_has_none(kind: str, status: int, message: str) -> None:
+def test_the_default_of_api_gateway(kind: str, status: int, message: str) -> None:
     response = gateway_response({}, kind)
     assert response.status == status
     assert json.loads(response.body) == {"message": message}

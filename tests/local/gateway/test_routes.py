@@ -1,4 +1,4 @@
-"""Which route a method and path lead to."""
+"""Which route a method and a path match."""
 
 import pytest
 
@@ -34,7 +34,7 @@ ROUTER = Router(
         ("/files/a/b%20c", "/files/{path+}", {"path": "a/b c"}),
     ],
 )
-def test_a_path_that_is_declared(path: str, resource: str, parameters: dict[str, str]) -> None:
+def test_a_declared_path(path: str, resource: str, parameters: dict[str, str]) -> None:
     match = ROUTER.match("GET", path)
     assert match is not None
     assert match.route.resource == resource
@@ -45,7 +45,7 @@ def test_a_path_that_is_declared(path: str, resource: str, parameters: dict[str,
     "path",
     ["//", "///", "//posts", "/posts//", "/nope", "/posts/7/more", "/POSTS", "/files", "*", "", "/posts?"],
 )
-def test_a_path_that_is_not_declared(path: str) -> None:
+def test_an_undeclared_path(path: str) -> None:
     assert ROUTER.match("GET", path) is None
 
 

@@ -1,4 +1,4 @@
-"""What counts as an edit."""
+"""Which changes of files count as an edit."""
 
 import os
 from pathlib import Path
@@ -27,7 +27,7 @@ def test_nothing_has_changed(sources: Sources) -> None:
     assert sources.changes() == set()
 
 
-def test_an_edit_is_told_once(sources: Sources, code: Path) -> None:
+def test_an_edit_is_reported_once(sources: Sources, code: Path) -> None:
     module = code / "module.py"
     module.write_text("a = 22\n")
     assert sources.changes() == {str(module)}
@@ -42,7 +42,7 @@ def test_an_edit_of_the_same_length_in_the_same_second(sources: Sources, code: P
     assert sources.changes() == {str(module)}
 
 
-def test_a_file_that_takes_another_s_place(sources: Sources, code: Path) -> None:
+def test_a_file_that_replaces_another(sources: Sources, code: Path) -> None:
     module, new = code / "module.py", code / "module.py.new"
     new.write_text("a = 2\n")
     os.utime(new, ns=(module.stat().st_atime_ns, module.stat().st_mtime_ns))
@@ -50,7 +50,7 @@ def test_a_file_that_takes_another_s_place(sources: Sources, code: Path) -> None
     assert sources.changes() == {str(module)}
 
 
-def test_files_that_come_and_go(sources: Sources, code: Path) -> None:
+def test_added_and_removed_files(sources: Sources, code: Path) -> None:
     new = code / "deeper" / "new.py"
     new.parent.mkdir()
     new.write_text("")
@@ -69,7 +69,7 @@ def test_the_template(sources: Sources, code: Path) -> None:
     assert sources.changes() == {str(template)}
 
 
-def test_what_is_not_source_is_no_edit(sources: Sources, code: Path) -> None:
+def test_a_file_that_is_not_source_is_ignored(sources: Sources, code: Path) -> None:
     (code / "notes.txt").write_text("")
     (code / "__pycache__").mkdir()
     (code / "__pycache__" / "module.py").write_text("")

@@ -1,4 +1,4 @@
-"""What the gateway learns from a SAM template."""
+"""What the gateway reads from a SAM template."""
 
 from pathlib import Path
 
@@ -21,7 +21,7 @@ def test_routes_name_the_function_behind_its_alias_and_their_authorizer(project:
     ]
 
 
-def test_a_preflight_is_answered_by_the_gateway_alone(project: Path) -> None:
+def test_a_preflight_request_needs_no_function(project: Path) -> None:
     preflights = [
         route for route in load_api(project / "template.yaml", PARAMETERS).routes if route.method == "OPTIONS"
     ]
@@ -37,7 +37,7 @@ def test_a_preflight_is_answered_by_the_gateway_alone(project: Path) -> None:
 
 def test_functions(project: Path) -> None:
     functions = load_api(project / "template.yaml", PARAMETERS).functions
-    assert functions.keys() == {"Echo", "Gatekeeper"}  # Unused has a condition that does not hold
+    assert functions.keys() == {"Echo", "Gatekeeper"}  # the condition of Unused is false
     echo = functions["Echo"]
     assert echo.handler == "echo.handler.handler"
     assert echo.code == project / "functions"
@@ -45,7 +45,7 @@ def test_functions(project: Path) -> None:
     assert (echo.timeout, echo.memory) == (1, 256)
 
 
-def test_environments_hold_parameters_for_a_local_stage_and_only_text(project: Path) -> None:
+def test_environments_have_the_parameters_and_only_text(project: Path) -> None:
     functions = load_api(project / "template.yaml", PARAMETERS).functions
     shared = {"STAGE": "local", "DATABASE_URL": "postgresql://app@/social"}
     assert functions["Echo"].environment == shared
@@ -77,7 +77,7 @@ def test_binary_media_types(project: Path) -> None:
     assert load_api(project / "template.yaml", PARAMETERS).binary_media_types == set()
 
 
-def test_the_product_s_template_is_read_too() -> None:
+def test_the_template_of_this_project() -> None:
     api = load_api(Path(__file__).parents[3] / "template.yaml", PARAMETERS)
     assert Route("POST", "/login", "AuthFunction", None) in api.routes
     names = {route.integration for route in api.routes if isinstance(route.integration, str)}
@@ -102,7 +102,7 @@ def test_the_product_s_template_is_read_too() -> None:
         ),
     ],
 )
-def test_a_template_that_cannot_be_used_is_one_line(tmp_path: Path, text: str, message: str) -> None:
+def test_an_invalid_template_is_one_line(tmp_path: Path, text: str, message: str) -> None:
     template = tmp_path / "template.yaml"
     template.write_text(text)
     with pytest.raises(TemplateError, match=message) as caught:
@@ -110,6 +110,6 @@ def test_a_template_that_cannot_be_used_is_one_line(tmp_path: Path, text: str, m
     assert "\n" not in str(caught.value)
 
 
-def test_a_template_that_is_missing(tmp_path: Path) -> None:
+def test_a_missing_template(tmp_path: Path) -> None:
     with pytest.raises(TemplateError, match=r"cannot read .*No such file"):
         load_api(tmp_path / "template.yaml", {})

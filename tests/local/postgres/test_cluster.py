@@ -16,7 +16,7 @@ import pytest
 from local.postgres import Cluster, binaries, data_directory, running_url, throwaway_cluster
 from local.postgres.account import Account, server_account
 from local.postgres.binaries import find_binaries, reachable_binaries
-from local.postgres.data_directory import claim, cluster_directory, reset
+from local.postgres.data_directory import cluster_directory, lock, reset
 from local.postgres.errors import (
     ClusterError,
     ClusterInUseError,
@@ -31,7 +31,7 @@ ROOT = Path(__file__).parents[3]
 
 @pytest.fixture
 def empty() -> Iterator[Path]:
-    """Give a place that the server's account can reach, which a test's own directory is not for root's."""
+    """Return an empty directory that the server's account can reach, unlike tmp_path of root."""
     path = Path(mkdtemp(prefix="cluster-"))
     yield path
     rmtree(path, ignore_errors=True)
@@ -48,7 +48,7 @@ def initialised() -> Iterator[Path]:
 
 @pytest.fixture
 def directory(empty: Path, initialised: Path) -> Path:
-    """Give a cluster's directory without the time that it takes to make one."""
+    """Return the directory of a new cluster: a copy, which is faster than initdb."""
     subprocess.run(["cp", "-a", initialised / "data", empty], check=True)
     return empty
 
@@ -71,7 +71,7 @@ def test_data_outlives_the_server(empty: Path) -> None:
         assert cluster.execute("SELECT word FROM t", "kept") == "é"
 
 
-def test_text_is_utf_8_and_cases_beyond_ascii_are_known(directory: Path) -> None:
+def test_the_encoding_is_utf_8_and_letter_case_works_beyond_ascii(directory: Path) -> None:
     with Cluster(directory) as cluster:
         assert cluster.execute("SHOW server_encoding") == "UTF8"
         assert cluster.execute("SELECT lower('É')") == "é"
@@ -84,7 +84,7 @@ def test_the_server_listens_on_the_loopback_interface_alone(directory: Path) -> 
         assert cluster.execute("SHOW unix_socket_directories") == ""
 
 
-def test_variables_for_libpq_steer_nothing(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_variables_of_libpq_are_ignored(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("PGDATABASE", "elsewhere")
     monkeypatch.setenv("PGDATA", "/nowhere")
     monkeypatch.setenv("PGOPTIONS", "-c nonsense=1")
@@ -92,7 +92,7 @@ def test_variables_for_libpq_steer_nothing(directory: Path, monkeypatch: pytest.
         assert cluster.execute("SELECT 1") == "1"
 
 
-def test_what_the_server_refuses_is_one_line(directory: Path) -> None:
+def test_an_error_of_the_server_is_one_line(directory: Path) -> None:
     with (
         Cluster(directory) as cluster,
         pytest.raises(ClusterError, match='relation "absent" does not exist') as caught,
@@ -114,7 +114,7 @@ def test_a_throwaway_cluster_is_fast_and_leaves_nothing() -> None:
     assert not data.parent.exists()
 
 
-def test_a_directory_serves_one_at_a_time(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_directory_has_one_server_at_a_time(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(data_directory, "_LOCK_SECONDS", 0.1)
     with Cluster(directory):
         with pytest.raises(ClusterInUseError, match="is in use"):
@@ -125,10 +125,10 @@ def test_a_directory_serves_one_at_a_time(directory: Path, monkeypatch: pytest.M
         pass
 
 
-def test_a_directory_of_another_user_is_refused(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_directory_of_another_user_is_rejected(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     with pytest.raises(ClusterUnusableError, match="belongs to another user"):
-        claim(directory)
+        lock(directory)
 
 
 def test_reset_deletes_everything(directory: Path) -> None:
@@ -139,20 +139,20 @@ def test_reset_deletes_everything(directory: Path) -> None:
     reset(directory)
 
 
-def test_an_initdb_that_was_cut_short_is_done_again(empty: Path) -> None:
+def test_an_interrupted_initdb_is_repeated(empty: Path) -> None:
     (empty / "data.partial" / "base").mkdir(parents=True)
     with Cluster(empty) as cluster:
         assert cluster.execute("SELECT 1") == "1"
     assert not (empty / "data.partial").exists()
 
 
-def test_why_a_server_does_not_start_is_told(directory: Path) -> None:
+def test_the_reason_of_a_failed_start_is_in_the_error(directory: Path) -> None:
     with Cluster(directory):
         pass
     (directory / "data" / "PG_VERSION").write_text("9.6\n")
     with pytest.raises(ClusterStartError, match=r"did not start: .*incompatible"):
         Cluster(directory).start()
-    with claim(directory):  # it has let go of the directory
+    with lock(directory):  # the failed start released the lock
         pass
 
 
@@ -168,7 +168,7 @@ def test_a_killed_session_does_not_stop_the_next(directory: Path, killed: tuple[
         assert not alive(pids["server"])
 
 
-def test_a_lock_file_whose_number_another_process_has_now(directory: Path) -> None:
+def test_a_stale_lock_file_with_the_id_of_another_process(directory: Path) -> None:
     lock_file = directory / "data" / "postmaster.pid"
     with Cluster(directory):
         _, *rest = lock_file.read_text().splitlines()
@@ -177,14 +177,14 @@ def test_a_lock_file_whose_number_another_process_has_now(directory: Path) -> No
         assert cluster.execute("SELECT 1") == "1"
 
 
-def test_a_throwaway_cluster_goes_with_a_killed_session(empty: Path) -> None:
+def test_a_throwaway_cluster_is_deleted_after_a_killed_session(empty: Path) -> None:
     with abandoned(empty, throwaway=True) as pids:
         assert empty.exists()
     until(lambda: not (alive(pids["supervisor"]) or alive(pids["server"])))
     assert not empty.exists()
 
 
-def test_a_supervisor_that_is_asked_to_end_takes_its_server_along(directory: Path) -> None:
+def test_a_terminated_supervisor_stops_its_server(directory: Path) -> None:
     with abandoned(directory) as pids:
         os.kill(pids["supervisor"], signal.SIGTERM)
         until(lambda: not alive(pids["server"]))
@@ -199,7 +199,7 @@ def test_the_url_of_a_running_cluster(directory: Path) -> None:
         running_url(directory, "postgres")
 
 
-def test_root_lends_the_server_another_account(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_root_runs_the_server_under_another_account(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     account = server_account()
     assert account.user not in {None, 0}
@@ -209,16 +209,14 @@ def test_root_lends_the_server_another_account(monkeypatch: pytest.MonkeyPatch) 
         server_account()
 
 
-def test_another_user_keeps_its_own(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_another_user_runs_the_server_itself(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 1000)
     assert server_account() == Account(None, None)
     assert server_account().extra_groups is None
     assert cluster_directory(tmp_path) == tmp_path / ".local" / "postgres"
 
 
-def test_each_clone_has_a_directory_of_its_own_for_root(
-    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def test_each_project_of_root_has_its_own_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     one, other = cluster_directory(tmp_path / "a" / "clone"), cluster_directory(tmp_path / "b" / "clone")
     assert one != other
@@ -229,7 +227,7 @@ def test_each_clone_has_a_directory_of_its_own_for_root(
 def test_binaries_that_the_account_cannot_reach_are_copied_once(
     empty: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    runs = binaries._runs  # noqa: SLF001 - the test stands in for an account that sees only the empty
+    runs = binaries._runs  # noqa: SLF001 - simulates an account that can reach only one directory
     monkeypatch.setattr(
         binaries,
         "_runs",
@@ -248,7 +246,7 @@ def test_binaries_that_the_account_cannot_reach_are_copied_once(
         reachable_binaries(tmp_path, server_account(), empty)
 
 
-def test_the_system_s_binaries_stand_in_for_the_wheel_s(
+def test_the_system_s_binaries_replace_those_of_the_wheel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(binaries, "_wheel_directory", lambda: None)
@@ -270,7 +268,7 @@ def test_no_binaries_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @contextmanager
 def abandoned(directory: Path, *, throwaway: bool = False) -> Iterator[dict[str, int]]:
-    """Start a cluster from a process that never stops it; give the ids of all that runs then."""
+    """Start a cluster from a process that does not stop it; return the process ids by name."""
     program = f"""
 import sys, time
 from pathlib import Path

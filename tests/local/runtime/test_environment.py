@@ -1,4 +1,4 @@
-"""What a function finds in its process, and what becomes of a process whose function misbehaves."""
+"""What a function sees in its process, and what happens when it fails."""
 
 import asyncio
 import json
@@ -44,15 +44,15 @@ def in_environment(
     dependencies: Path = DEPENDENCIES,
     **overrides: str,
 ) -> None:
-    """Start an environment for the sample's function and do something with it and a way to call it."""
+    """Start an environment for the sample's function and run steps with it and a function that invokes it."""
 
     async def run() -> None:
         environment = await ExecutionEnvironment.start(echo(project), overrides, dependencies)
 
         async def invoke(**query: str) -> Json:
             event = json.dumps({"queryStringParameters": query or None}).encode()
-            answer = json.loads(await environment.invoke(Invocation("the-id", "Root=1", event)))
-            return json.loads(answer["body"])
+            response = json.loads(await environment.invoke(Invocation("the-id", "Root=1", event)))
+            return json.loads(response["body"])
 
         try:
             await steps(environment, invoke)
@@ -68,7 +68,7 @@ def test_only_what_is_declared_is_in_the_environment(project: Path, monkeypatch:
 
     async def steps(_: ExecutionEnvironment, invoke: Invoke) -> None:
         variables = (await invoke(do="environment"))["variables"]
-        # The interpreter itself adds LC_CTYPE where the machine lacks the locale.
+        # The interpreter adds LC_CTYPE on a machine without the locale.
         runtime = {name for name in variables if name.startswith(("AWS_", "_X_AMZN"))} | {"LC_CTYPE"}
         assert variables.keys() - runtime == {
             *("STAGE", "DATABASE_URL"),
@@ -83,7 +83,7 @@ def test_only_what_is_declared_is_in_the_environment(project: Path, monkeypatch:
         assert variables["AWS_REGION"] == "us-east-1"
         assert variables["_X_AMZN_TRACE_ID"] == "Root=1"
 
-    # JWT_KEYS is not declared by this function, hence not given to it.
+    # The function does not declare JWT_KEYS, so that it does not get it.
     in_environment(project, steps, DATABASE_URL="postgresql://ours/social", JWT_KEYS="{}")
 
 
@@ -99,7 +99,7 @@ def test_only_the_layer_its_dependencies_and_the_standard_library_are_importable
         for name in ("gate", "pytest", "local", "pool"):
             with pytest.raises(FunctionError, match=f"No module named {name!r}"):
                 await invoke(do="import", name=name)
-        assert await invoke(do="import", name="common.answers") == "imported"
+        assert await invoke(do="import", name="common.responses") == "imported"
 
     in_environment(project, steps, dependencies)
 
@@ -123,17 +123,17 @@ def test_the_context_object(project: Path) -> None:
     in_environment(project, steps)
 
 
-def test_prints_do_not_mix_with_answers(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+def test_prints_do_not_mix_with_results(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
     async def steps(_: ExecutionEnvironment, invoke: Invoke) -> None:
         assert await invoke(do="print") == "printed"
 
     in_environment(project, steps)
     logged = capfd.readouterr().err
     assert "x" * 100_000 in logged
-    assert "straight to the descriptor" in logged
+    assert "written to the descriptor" in logged
 
 
-def test_one_process_serves_many_requests_and_survives_what_a_handler_raises(
+def test_one_process_runs_many_invocations_and_survives_exceptions(
     project: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
     async def steps(environment: ExecutionEnvironment, invoke: Invoke) -> None:
@@ -141,7 +141,7 @@ def test_one_process_serves_many_requests_and_survives_what_a_handler_raises(
         with pytest.raises(FunctionError, match="the handler is broken"):
             await invoke(do="raise")
         with pytest.raises(FunctionError, match="not JSON serializable"):
-            await invoke(do="unspeakable")
+            await invoke(do="not JSON")
         assert (await invoke(do="environment"))["pid"] == first
         assert environment.alive
 
@@ -169,7 +169,7 @@ def test_a_function_that_takes_too_long_is_killed(project: Path) -> None:
     in_environment(project, steps)
 
 
-def test_a_request_that_is_given_up_takes_its_process_with_it(project: Path) -> None:
+def test_a_cancelled_invocation_ends_its_process(project: Path) -> None:
     async def steps(environment: ExecutionEnvironment, invoke: Invoke) -> None:
         task = asyncio.create_task(invoke(do="sleep", seconds="30"))
         await asyncio.sleep(0.05)
@@ -205,10 +205,10 @@ def test_a_function_that_cannot_be_loaded(
         assert "Echo cannot be loaded: " in capfd.readouterr().err.splitlines()[-1]
 
 
-def test_source_is_compiled_as_it_is_though_its_bytecode_looks_current(project: Path) -> None:
+def test_stale_bytecode_is_ignored(project: Path) -> None:
     handler = project / "functions/echo/handler.py"
 
-    async def answer(expected: str) -> None:
+    async def check(expected: str) -> None:
         async def steps(environment: ExecutionEnvironment, _: Invoke) -> None:
             assert json.loads(await environment.invoke(Invocation("id", "", b"{}"))) == expected
 
@@ -217,7 +217,7 @@ def test_source_is_compiled_as_it_is_though_its_bytecode_looks_current(project: 
     for word in ("one", "two"):
         handler.write_text(f"def handler(event, context): return {word!r}\n")
         os.utime(handler, (1_000_000_000, 1_000_000_000))
-        asyncio.run(answer(word))
+        asyncio.run(check(word))
 
 
 def test_a_busy_process_does_not_outlive_the_gateway(project: Path) -> None:
@@ -230,9 +230,9 @@ from tests.local.runtime.test_environment import DEPENDENCIES, echo
 async def main():
     environment = await ExecutionEnvironment.start(echo(Path({str(project)!r})), {{}}, DEPENDENCIES)
     event = b'{{"queryStringParameters": {{"do": "environment"}}}}'
-    answer = await environment.invoke(Invocation("id", "", event))
+    result = await environment.invoke(Invocation("id", "", event))
     asyncio.get_running_loop().call_later(0.2, os._exit, 0)
-    print(json.loads(json.loads(answer)["body"])["pid"], flush=True)
+    print(json.loads(json.loads(result)["body"])["pid"], flush=True)
     event = b'{{"queryStringParameters": {{"do": "sleep", "seconds": "60"}}}}'
     await environment.invoke(Invocation("id", "", event))
 
@@ -250,7 +250,7 @@ asyncio.run(main())
     until(lambda: not alive(pid))
 
 
-def test_an_invocation_carries_the_event_as_it_is() -> None:
+def test_an_invocation_does_not_change_its_event() -> None:
     event: Mapping[str, object] = {"text": 'é"\\', "number": 1.5, "nothing": None}
     frame = json.loads(Invocation("id", "trace", json.dumps(event).encode()).encode(2.5))
     assert frame == {"request_id": "id", "trace_id": "trace", "timeout": 2.5, "event": event}

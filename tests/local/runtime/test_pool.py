@@ -1,4 +1,4 @@
-"""How requests share the execution environments of a function."""
+"""How invocations share the execution environments of a function."""
 
 import asyncio
 from collections.abc import Callable, Coroutine
@@ -14,7 +14,7 @@ INVOCATION = Invocation("id", "trace", b"{}")
 
 
 class Environment:
-    """Stands in for an execution environment: answers with its number once it is let go."""
+    """A fake execution environment: returns its number when `hold` is set."""
 
     def __init__(self, number: int, hold: asyncio.Event) -> None:
         self.number = number
@@ -24,7 +24,7 @@ class Environment:
         self.at_end: Callable[[], object] = lambda: None
 
     async def invoke(self, _: Invocation) -> bytes:
-        assert not self.running, "one request at a time"
+        assert not self.running, "one invocation at a time"
         self.running = True
         await self.hold.wait()
         self.running = False
@@ -39,21 +39,21 @@ class Environment:
 
 
 class Fleet:
-    """Makes the environments of a pool and remembers them."""
+    """Makes the environments of a pool and records them."""
 
     def __init__(self) -> None:
         self.made: list[Environment] = []
         self.failures: list[Exception] = []
         self.hold = asyncio.Event()
         self.hold.set()
-        self.loading = 0
-        self.most_loading = 0
+        self.inits = 0
+        self.max_inits = 0
 
     async def start(self) -> ExecutionEnvironment:
-        self.loading += 1
-        self.most_loading = max(self.most_loading, self.loading)
+        self.inits += 1
+        self.max_inits = max(self.max_inits, self.inits)
         await asyncio.sleep(0.01)
-        self.loading -= 1
+        self.inits -= 1
         if self.failures:
             raise self.failures.pop()
         self.made.append(Environment(len(self.made), self.hold))
@@ -66,13 +66,13 @@ class Fleet:
 
 def with_pool(
     steps: Callable[[Fleet, Pool], Coroutine[Any, Any, None]],
-    most: int = 10,
-    patience: float = 10,
-    loading: int = 8,
+    max_environments: int = 10,
+    queue_seconds: float = 10,
+    inits: int = 8,
 ) -> None:
     async def run() -> None:
         fleet = Fleet()
-        pool = Pool(fleet.start, asyncio.Semaphore(loading), most, patience)
+        pool = Pool(fleet.start, asyncio.Semaphore(inits), max_environments, queue_seconds)
         await asyncio.wait_for(steps(fleet, pool), 10)
         fleet.hold.set()
         await pool.kill()
@@ -82,9 +82,9 @@ def with_pool(
     asyncio.run(run())
 
 
-async def answers(pool: Pool, requests: int) -> list[tuple[bytes, bool]]:
-    several = await asyncio.gather(*(pool.invoke(INVOCATION) for _ in range(requests)))
-    return [(answer.payload, answer.cold) for answer in several]
+async def invoke(pool: Pool, number: int) -> list[tuple[bytes, bool]]:
+    several = await asyncio.gather(*(pool.invoke(INVOCATION) for _ in range(number)))
+    return [(result.payload, result.cold) for result in several]
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -93,18 +93,18 @@ async def until(condition: Callable[[], bool]) -> None:
             await asyncio.sleep(0.001)
 
 
-def test_the_first_request_is_cold_and_the_next_warm() -> None:
+def test_the_first_invocation_is_cold_and_the_next_warm() -> None:
     async def steps(_: Fleet, pool: Pool) -> None:
-        assert await answers(pool, 1) == [(b"0", True)]
-        assert await answers(pool, 1) == [(b"0", False)]
+        assert await invoke(pool, 1) == [(b"0", True)]
+        assert await invoke(pool, 1) == [(b"0", False)]
 
     with_pool(steps)
 
 
-def test_requests_at_a_time_have_an_environment_each() -> None:
+def test_concurrent_invocations_have_an_environment_each() -> None:
     async def steps(fleet: Fleet, pool: Pool) -> None:
         fleet.hold.clear()
-        requests = asyncio.create_task(answers(pool, 3))
+        requests = asyncio.create_task(invoke(pool, 3))
         await until(lambda: sum(environment.running for environment in fleet.made) == 3)
         fleet.hold.set()
         assert sorted(await requests) == [(b"0", True), (b"1", True), (b"2", True)]
@@ -112,36 +112,36 @@ def test_requests_at_a_time_have_an_environment_each() -> None:
     with_pool(steps)
 
 
-def test_there_are_never_more_than_the_most() -> None:
+def test_the_number_of_environments_is_bounded() -> None:
     async def steps(fleet: Fleet, pool: Pool) -> None:
-        assert len(await answers(pool, 20)) == 20
+        assert len(await invoke(pool, 20)) == 20
         assert len(fleet.made) <= 3
 
-    with_pool(steps, most=3)
+    with_pool(steps, max_environments=3)
 
 
-def test_no_more_load_at_a_time_than_may() -> None:
+def test_the_number_of_inits_at_a_time_is_bounded() -> None:
     async def steps(fleet: Fleet, pool: Pool) -> None:
         fleet.hold.clear()
-        requests = asyncio.create_task(answers(pool, 5))
+        requests = asyncio.create_task(invoke(pool, 5))
         await until(lambda: len(fleet.made) == 5)
         fleet.hold.set()
         await requests
-        assert fleet.most_loading == 2
+        assert fleet.max_inits == 2
 
-    with_pool(steps, loading=2)
+    with_pool(steps, inits=2)
 
 
-def test_a_request_takes_what_comes_free_before_its_own_has_been_started() -> None:
+def test_an_invocation_takes_an_idle_environment_before_its_own_is_started() -> None:
     async def steps(fleet: Fleet, pool: Pool) -> None:
-        assert [payload for payload, _ in await answers(pool, 5)] == [b"0"] * 5
+        assert [payload for payload, _ in await invoke(pool, 5)] == [b"0"] * 5
         await asyncio.sleep(0.05)
         assert len(fleet.made) <= 2
 
-    with_pool(steps, loading=1)
+    with_pool(steps, inits=1)
 
 
-def test_a_request_that_waits_too_long_is_throttled() -> None:
+def test_an_invocation_that_waits_too_long_is_throttled() -> None:
     async def steps(fleet: Fleet, pool: Pool) -> None:
         fleet.hold.clear()
         first = asyncio.create_task(pool.invoke(INVOCATION))
@@ -150,12 +150,12 @@ def test_a_request_that_waits_too_long_is_throttled() -> None:
             await pool.invoke(INVOCATION)
         fleet.hold.set()
         assert (await first).payload == b"0"
-        assert await answers(pool, 1) == [(b"0", False)]
+        assert await invoke(pool, 1) == [(b"0", False)]
 
-    with_pool(steps, most=1, patience=0.05)
+    with_pool(steps, max_environments=1, queue_seconds=0.05)
 
 
-def test_a_request_that_is_given_up_in_the_queue_leaves_it() -> None:
+def test_a_cancelled_invocation_leaves_the_queue() -> None:
     async def steps(fleet: Fleet, pool: Pool) -> None:
         fleet.hold.clear()
         first = asyncio.create_task(pool.invoke(INVOCATION))
@@ -165,80 +165,80 @@ def test_a_request_that_is_given_up_in_the_queue_leaves_it() -> None:
         second.cancel()
         fleet.hold.set()
         await first
-        assert await answers(pool, 1) == [(b"0", False)]
+        assert await invoke(pool, 1) == [(b"0", False)]
 
-    with_pool(steps, most=1)
+    with_pool(steps, max_environments=1)
 
 
-def test_an_environment_handed_to_a_request_that_gives_up_is_not_lost() -> None:
+def test_an_environment_that_is_handed_to_a_cancelled_invocation_is_not_lost() -> None:
     async def steps(fleet: Fleet, pool: Pool) -> None:
         fleet.hold.clear()
         first = asyncio.create_task(pool.invoke(INVOCATION))
         await until(lambda: bool(fleet.made) and fleet.made[0].running)
         second = asyncio.create_task(pool.invoke(INVOCATION))
         await asyncio.sleep(0)
-        # The first hands its environment to the second, which is cancelled before it learns of it.
+        # The first hands its environment to the second, which is cancelled at the same moment.
         fleet.made[0].at_end = lambda: asyncio.get_running_loop().call_soon(second.cancel)
         fleet.hold.set()
         await asyncio.wait([first, second])
         assert second.cancelled()
         fleet.made[0].at_end = lambda: None
-        assert await answers(pool, 1) == [(b"0", False)]
+        assert await invoke(pool, 1) == [(b"0", False)]
 
-    with_pool(steps, most=1, patience=1)
+    with_pool(steps, max_environments=1, queue_seconds=1)
 
 
 @pytest.mark.parametrize("failure", [FunctionError("it cannot be loaded"), OSError("no more processes")])
-def test_a_failed_start_fails_one_request_and_the_next_tries_again(failure: Exception) -> None:
+def test_a_failed_start_fails_one_invocation_and_the_next_tries_again(failure: Exception) -> None:
     async def steps(fleet: Fleet, pool: Pool) -> None:
         fleet.failures = [failure]
         with pytest.raises(type(failure), match=str(failure)):
             await pool.invoke(INVOCATION)
-        assert await answers(pool, 1) == [(b"0", True)]
+        assert await invoke(pool, 1) == [(b"0", True)]
 
-    with_pool(steps, most=1)
+    with_pool(steps, max_environments=1)
 
 
-def test_every_waiting_request_outlives_another_s_failed_start() -> None:
+def test_a_failed_start_does_not_affect_other_waiting_invocations() -> None:
     async def steps(fleet: Fleet, pool: Pool) -> None:
         fleet.failures = [FunctionError("it cannot be loaded")] * 2
         several = await asyncio.gather(*(pool.invoke(INVOCATION) for _ in range(5)), return_exceptions=True)
-        assert sum(isinstance(answer, FunctionError) for answer in several) == 2
+        assert sum(isinstance(result, FunctionError) for result in several) == 2
 
-    with_pool(steps, most=1)
+    with_pool(steps, max_environments=1)
 
 
 def test_a_dead_environment_is_replaced() -> None:
     async def steps(fleet: Fleet, pool: Pool) -> None:
-        await answers(pool, 1)
-        fleet.made[0].alive = False  # in between two requests
-        assert await answers(pool, 1) == [(b"1", True)]
+        await invoke(pool, 1)
+        fleet.made[0].alive = False  # between two invocations
+        assert await invoke(pool, 1) == [(b"1", True)]
         fleet.hold.clear()
         request = asyncio.create_task(pool.invoke(INVOCATION))
         waiting = asyncio.create_task(pool.invoke(INVOCATION))
         await until(lambda: fleet.made[1].running)
-        fleet.made[1].kill()  # during one
+        fleet.made[1].kill()  # during an invocation
         with pytest.raises(FunctionError):
             await request
         assert (await waiting).payload == b"2"
 
-    with_pool(steps, most=1)
+    with_pool(steps, max_environments=1)
 
 
 def test_idle_environments_end_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
     async def steps(fleet: Fleet, pool: Pool) -> None:
-        await answers(pool, 1)
+        await invoke(pool, 1)
         pool.end_idle()
         assert fleet.alive == 1
         monkeypatch.setattr(module, "_IDLE_SECONDS", -1)
         pool.end_idle()
         assert fleet.alive == 0
-        assert await answers(pool, 1) == [(b"1", True)]
+        assert await invoke(pool, 1) == [(b"1", True)]
 
     with_pool(steps)
 
 
-def test_a_closed_pool_finishes_what_it_has_and_keeps_nothing() -> None:
+def test_a_closed_pool_finishes_its_invocations_and_keeps_no_process() -> None:
     async def steps(fleet: Fleet, pool: Pool) -> None:
         fleet.hold.clear()
         first = asyncio.create_task(pool.invoke(INVOCATION))
@@ -251,17 +251,17 @@ def test_a_closed_pool_finishes_what_it_has_and_keeps_nothing() -> None:
         assert pool.empty
         assert fleet.alive == 0
 
-    with_pool(steps, most=1)
+    with_pool(steps, max_environments=1)
 
 
-def test_killing_a_pool_ends_busy_waiting_and_starting_alike() -> None:
+def test_kill_ends_busy_waiting_and_starting_invocations() -> None:
     async def steps(fleet: Fleet, pool: Pool) -> None:
         fleet.hold.clear()
         requests = [asyncio.create_task(pool.invoke(INVOCATION)) for _ in range(3)]
         await until(lambda: bool(fleet.made))
         await pool.kill()
         done = await asyncio.gather(*requests, return_exceptions=True)
-        assert all(isinstance(answer, FunctionError | asyncio.CancelledError) for answer in done)
+        assert all(isinstance(result, FunctionError | asyncio.CancelledError) for result in done)
         assert fleet.alive == 0
 
-    with_pool(steps, most=2, loading=1)
+    with_pool(steps, max_environments=2, inits=1)
