@@ -13,10 +13,10 @@ from common.identity import current_user_id, rows_or_unauthorized
 from posts import queries
 from posts.paging import FIRST_PAGE, Sort, cursor_after, decode, encode, next_link
 from posts.parameters import CursorText, IdempotencyKey, Limit, Published, Search, Skip, SortBy
-from posts.rows import PostRow
+from posts.rows import ListParameters, PostLookupRow, PostRow
 from posts.schemas import Page, Post, PostCreate, PostOut
 
-ListStatements = Mapping[Sort, database.Statement[..., PostRow]]
+ListStatements = Mapping[Sort, database.Statement[[ListParameters], PostLookupRow]]
 # By what stands in the query; the feed and the search in it differ, for a search has more to do.
 FEED: ListStatements = {"new": queries.feed_new, "old": queries.feed_old, "top": queries.feed_top}
 SEARCH: ListStatements = {"new": queries.search_new, "old": queries.search_old, "top": queries.search_top}
@@ -40,17 +40,17 @@ app = api.resolver()
 database.managed_connection()  # reads its settings during init, so that the first request does not
 
 
-def _existing_post(rows: Sequence[PostRow]) -> PostRow:
-    row = rows_or_unauthorized(rows)[0]
-    if not row.found:
+def _existing_post(rows: Sequence[PostLookupRow]) -> PostRow:
+    post = rows_or_unauthorized(rows)[0].post()
+    if post is None:
         raise NotFoundError("There is no such post")
-    return row
+    return post
 
 
-def _require_owner(row: PostRow, editor: int) -> PostRow:
-    if row.owner_id != editor:
+def _require_owner(post: PostRow, editor: int) -> PostRow:
+    if post.owner_id != editor:
         raise ForbiddenError("This post belongs to somebody else")
-    return row
+    return post
 
 
 def _list_page(
@@ -61,24 +61,24 @@ def _list_page(
     except ValueError:
         message = "Input should be the cursor of a Link header of this list"
         raise api.validation_error("value_error", ("query", "cursor"), message) from None
-    rows = rows_or_unauthorized(
-        statements[request.sort](
-            viewer=current_user_id(app),
-            author=author,
-            term=request.search,
-            limit=request.limit,
-            skip=request.skip,
-            after=after,
-            after_id=after_id,
-        )
+    parameters = ListParameters(
+        viewer=current_user_id(app),
+        author=author,
+        term=request.search,
+        limit=request.limit,
+        skip=request.skip,
+        after=after,
+        after_id=after_id,
     )
-    if rows[0].found is None:
+    rows = rows_or_unauthorized(statements[request.sort](parameters))
+    if not rows[0].author_exists:
         raise NotFoundError("There is no such user")
+    posts = [post for row in rows if (post := row.post())]
     headers = {}
-    if len(rows) > request.limit:
-        cursor = encode(cursor_after(rows[request.limit - 1], request.sort), request.sort)
+    if len(posts) > request.limit:
+        cursor = encode(cursor_after(posts[request.limit - 1], request.sort), request.sort)
         headers["Link"] = next_link(app.current_event, cursor)
-    page = Page.of(row for row in rows[: request.limit] if row.found)
+    page = Page.of(posts[: request.limit])
     # As text: Powertools would make dictionaries of the models first, and validate them once more.
     body = page.model_dump_json(by_alias=True)
     return Response(HTTPStatus.OK, content_type=api.JSON, body=body, headers=headers)
@@ -117,7 +117,7 @@ def create_post(post: PostCreate, idempotency_key: IdempotencyKey = None) -> Pos
     owner = current_user_id(app)
     if idempotency_key is None:
         rows = queries.create(owner=owner, title=post.title, content=post.content, published=post.published)
-        return Post.of(rows_or_unauthorized(rows)[0])
+        return Post.of(_existing_post(rows))
     made = queries.create_once(
         owner=owner,
         title=post.title,

@@ -39,7 +39,7 @@ from common.database import Statement
 from common.models import IdempotencyKey, Post, PostRank, User
 from common.queries import SWEEP_LIMIT
 from common.statement import statement
-from posts.rows import IdempotentPostRow, PostRow
+from posts.rows import IdempotentPostRow, ListParameters, PostLookupRow
 
 POST_COLUMNS = (
     Post.id,
@@ -50,6 +50,7 @@ POST_COLUMNS = (
     Post.vote_count,
     Post.owner_id,
 )
+TRUE: ColumnElement[bool] = true()
 ZERO: ColumnElement[int] = literal_column("0")
 ONE: ColumnElement[int] = literal_column("1")
 THREE: ColumnElement[int] = literal_column("3")
@@ -58,22 +59,24 @@ DAY_AGO: ColumnElement[datetime] = literal_column("now() - interval '1 day'")
 SCAN_LIMIT: ColumnElement[int] = literal_column("2000")
 
 PostSelect = Select[*tuple[Any, ...]]
+ListStatement = Statement[[ListParameters], PostLookupRow]
 
 
-def _for_viewer(user_id: int, posts: FromClause, found: ColumnElement[bool] | None = None) -> PostSelect:
+def _for_viewer(viewer: int, posts: FromClause, author_exists: ColumnElement[bool] = TRUE) -> PostSelect:
     user = aliased(User)
     owner = aliased(User)
     return (
         select(
-            (posts.c.id.is_not(None) if found is None else found).label("found"),
+            author_exists.label("author_exists"),
+            posts.c.id.is_not(None).label("post_exists"),
             *(posts.c[column.key] for column in POST_COLUMNS),
             owner.email.label("owner_email"),
             owner.created_at.label("owner_created_at"),
         )
         .select_from(user)
-        .outerjoin(posts, true())
+        .outerjoin(posts, TRUE)
         .outerjoin(owner, owner.id == posts.c.owner_id)
-        .where(user.id == user_id)
+        .where(user.id == viewer)
     )
 
 
@@ -88,10 +91,10 @@ class Order(NamedTuple):
     sort_key: str
     descending: bool
 
-    def after(self, value: str, ident: int) -> PostSelect:
-        """Return the posts that stand after a position, in order."""
+    def after(self, page: ListParameters) -> PostSelect:
+        """Return the posts that stand after the position at which a page begins, in order."""
         position = tuple_(*self.sort_columns)
-        start = tuple_(cast(value, self.sort_columns[0].type), ident)
+        start = tuple_(cast(page.after, self.sort_columns[0].type), page.after_id)
         beyond = self.source.where(position < start if self.descending else position > start)
         return beyond.order_by(*map(self._direction, self.sort_columns))
 
@@ -115,13 +118,13 @@ TOP_RANKED = Order(
 )
 
 
-def _rows_needed(skip: int, limit: int) -> ColumnElement[int]:
-    return cast(skip, BigInteger) + limit + ONE
+def _rows_needed(page: ListParameters) -> ColumnElement[int]:
+    return cast(page.skip, BigInteger) + page.limit + ONE
 
 
-def _page(order: Order, parts: list[PostSelect], limit: int, skip: int) -> Subquery:
+def _page(order: Order, parts: list[PostSelect], page: ListParameters) -> Subquery:
     every = union_all(*parts).subquery() if len(parts) > 1 else parts[0].subquery()
-    return select(every).order_by(*order.order_by(every)).limit(limit + ONE).offset(skip).subquery()
+    return select(every).order_by(*order.order_by(every)).limit(page.limit + ONE).offset(page.skip).subquery()
 
 
 def _contains(title: SQLColumnExpression[str], term: str) -> ColumnElement[bool]:
@@ -139,24 +142,23 @@ def _drafts(viewer: int) -> ColumnElement[bool]:
     return and_(Post.owner_id == viewer, ~Post.published)
 
 
-# The statements of lists have the same parameters, and each ignores what it has no use for. They begin after
-# the position (`after`, `after_id`), and give one more than `limit` when there are more. Published posts and
-# drafts come from an index each, so that nobody's drafts slow down what others read.
+# A list begins after the position (`after`, `after_id`) and has one row more than `limit` if it continues.
+# Published posts and drafts are read from one index each, so that nobody's drafts slow down other readers.
 
 
-def _feed(order: Order) -> Statement[..., PostRow]:
-    """Return the statement that lists all that the viewer may see."""
+def _feed(order: Order) -> ListStatement:
+    """Return the statement that lists every post that the viewer may see."""
 
-    def feed(*, viewer: int, limit: int, skip: int, after: str, after_id: int) -> PostSelect:
-        every = order.after(after, after_id).limit(_rows_needed(skip, limit))
-        page = _page(order, [every.where(Post.published), every.where(_drafts(viewer))], limit, skip)
-        return _for_viewer(viewer, page).order_by(*order.order_by(page))
+    def feed(page: ListParameters) -> PostSelect:
+        every = order.after(page).limit(_rows_needed(page))
+        posts = _page(order, [every.where(Post.published), every.where(_drafts(page.viewer))], page)
+        return _for_viewer(page.viewer, posts).order_by(*order.order_by(posts))
 
-    return statement(PostRow)(feed)
+    return statement(PostLookupRow)(feed)
 
 
-def _search(order: Order, unranked: Order) -> Statement[..., PostRow]:
-    """Return the statement that lists what the viewer may see whose title contains a term, not an empty one.
+def _search(order: Order, unranked: Order) -> ListStatement:
+    """Return the statement that lists the visible posts whose title contains a term, not an empty one.
 
     A term that many titles contain is found by looking through the first posts; to fetch all of them by their
     index would take longer the more there are. Only when that is not enough is the index asked, which then
@@ -164,48 +166,46 @@ def _search(order: Order, unranked: Order) -> Statement[..., PostRow]:
     What is found by other means than the order needs no rank: `unranked` is the order by posts alone.
     """
 
-    def search(*, viewer: int, term: str, limit: int, skip: int, after: str, after_id: int) -> PostSelect:
-        rows_needed = _rows_needed(skip, limit)
-        first = order.after(after, after_id).where(Post.published).limit(rows_needed + SCAN_LIMIT).subquery()
-        looked_through = select(first).where(_contains(first.c.title, term))
-        scanned = looked_through.order_by(*order.order_by(first)).limit(rows_needed).cte("scanned")
+    def search(page: ListParameters) -> PostSelect:
+        rows_needed = _rows_needed(page)
+        first = order.after(page).where(Post.published).limit(rows_needed + SCAN_LIMIT).subquery()
+        matches = select(first).where(_contains(first.c.title, page.term))
+        scanned = matches.order_by(*order.order_by(first)).limit(rows_needed).cte("scanned")
         scan_suffices = select(func.count()).select_from(scanned).scalar_subquery() >= rows_needed
-        every = unranked.after(after, after_id)
+        every = unranked.after(page)
         # The offset keeps the order, which another index has, from the planner: it would walk through that.
-        matching = every.where(Post.published, _contains(Post.title, term), _has_ngrams(term))
+        matching = every.where(Post.published, _contains(Post.title, page.term), _has_ngrams(page.term))
         indexed = matching.order_by(None).offset(ZERO).subquery()
         rest = select(indexed).where(~scan_suffices).order_by(*order.order_by(indexed)).limit(rows_needed)
-        drafts = every.where(_drafts(viewer), _contains(Post.title, term)).limit(rows_needed)
-        page = _page(order, [select(scanned).where(scan_suffices), rest, drafts], limit, skip)
-        return _for_viewer(viewer, page).order_by(*order.order_by(page))
+        drafts = every.where(_drafts(page.viewer), _contains(Post.title, page.term)).limit(rows_needed)
+        posts = _page(order, [select(scanned).where(scan_suffices), rest, drafts], page)
+        return _for_viewer(page.viewer, posts).order_by(*order.order_by(posts))
 
-    return statement(PostRow)(search)
+    return statement(PostLookupRow)(search)
 
 
-def _own_drafts(order: Order) -> Statement[..., PostRow]:
+def _own_drafts(order: Order) -> ListStatement:
     """Return the statement that lists the viewer's drafts."""
 
-    def own_drafts(*, viewer: int, term: str, limit: int, skip: int, after: str, after_id: int) -> PostSelect:
-        every = order.after(after, after_id).where(_drafts(viewer), _contains(Post.title, term))
-        page = _page(order, [every.limit(_rows_needed(skip, limit))], limit, skip)
-        return _for_viewer(viewer, page).order_by(*order.order_by(page))
+    def own_drafts(page: ListParameters) -> PostSelect:
+        every = order.after(page).where(_drafts(page.viewer), _contains(Post.title, page.term))
+        posts = _page(order, [every.limit(_rows_needed(page))], page)
+        return _for_viewer(page.viewer, posts).order_by(*order.order_by(posts))
 
-    return statement(PostRow)(own_drafts)
+    return statement(PostLookupRow)(own_drafts)
 
 
-def _author(order: Order) -> Statement[..., PostRow]:
-    """Return the statement that lists an author's posts; `found` is null when there is no such author."""
+def _author(order: Order) -> ListStatement:
+    """Return the statement that lists an author's posts."""
 
-    def author_posts(
-        *, viewer: int, author: int, term: str, limit: int, skip: int, after: str, after_id: int
-    ) -> PostSelect:
-        own = order.after(after, after_id).where(Post.owner_id == author, _contains(Post.title, term))
-        every = own.limit(_rows_needed(skip, limit))
-        page = _page(order, [every.where(Post.published), every.where(_drafts(viewer))], limit, skip)
-        found = case((exists(select(User.id).where(User.id == author)), page.c.id.is_not(None)))
-        return _for_viewer(viewer, page, found).order_by(*order.order_by(page))
+    def author_posts(page: ListParameters) -> PostSelect:
+        own = order.after(page).where(Post.owner_id == page.author, _contains(Post.title, page.term))
+        every = own.limit(_rows_needed(page))
+        posts = _page(order, [every.where(Post.published), every.where(_drafts(page.viewer))], page)
+        author_exists = exists(select(User.id).where(User.id == page.author))
+        return _for_viewer(page.viewer, posts, author_exists).order_by(*order.order_by(posts))
 
-    return statement(PostRow)(author_posts)
+    return statement(PostLookupRow)(author_posts)
 
 
 feed_new, feed_old, feed_top = _feed(NEWEST), _feed(OLDEST), _feed(TOP_RANKED)
@@ -223,14 +223,14 @@ def _or_someone_elses(own: FromClause, post_id: int, editor: int) -> FromClause:
     return union_all(select(own), foreign).subquery()
 
 
-@statement(PostRow)
+@statement(PostLookupRow)
 def read(*, post_id: int, viewer: int) -> PostSelect:
     """Find a post that the viewer may see."""
     visible = or_(Post.published, Post.owner_id == viewer)
     return _for_viewer(viewer, select(*POST_COLUMNS).where(Post.id == post_id, visible).subquery())
 
 
-@statement(PostRow)
+@statement(PostLookupRow)
 def create(*, owner: int, title: str, content: str, published: bool) -> PostSelect:
     """Add a post."""
     written: tuple[Any, ...] = (title, content, published)
@@ -318,13 +318,13 @@ def create_once(
             User.created_at.label("owner_created_at"),
         )
         .select_from(User)
-        .join(made, true())
+        .join(made, TRUE)
         .where(User.id == owner)
         .add_cte(swept.cte("swept"))
     )
 
 
-@statement(PostRow)
+@statement(PostLookupRow)
 def change(*, post_id: int, editor: int, title: str, content: str, published: bool) -> PostSelect:
     """Change a post of the editor's; of somebody else's post, return what it is."""
     changed = (
@@ -337,7 +337,7 @@ def change(*, post_id: int, editor: int, title: str, content: str, published: bo
     return _for_viewer(editor, _or_someone_elses(changed, post_id, editor))
 
 
-@statement(PostRow)
+@statement(PostLookupRow)
 def remove(*, post_id: int, editor: int) -> PostSelect:
     """Delete a post of the editor's and return what it was; of somebody else's post, return what it is."""
     removed = (

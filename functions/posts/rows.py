@@ -1,16 +1,32 @@
-"""What the statements return."""
+"""The rows that the statements return, and the parameters that the lists share."""
 
 from datetime import datetime
 from typing import NamedTuple
 
 
-class PostRow(NamedTuple):
-    """A post and its owner; when there is none for the user who asks, `found` is false and the rest None.
+class ListParameters(NamedTuple):
+    """Which posts of a list a page holds.
 
-    In a list of somebody's posts, `found` is None when there is no such author.
+    - `viewer`: the id of the user who sees the list.
+    - `author`: the id of the user whose posts a list of an author holds.
+    - `term`: the text that each title contains; may be empty except in a search.
+    - `limit`: the number of posts of the page; a statement returns one more if the list continues.
+    - `skip`: the number of posts to leave out before the page.
+    - `after`, `after_id`: the position in the list (`posts.paging.Cursor`) after which the page begins.
     """
 
-    found: bool | None
+    viewer: int
+    author: int
+    term: str
+    limit: int
+    skip: int
+    after: str
+    after_id: int
+
+
+class PostRow(NamedTuple):
+    """A post and its owner."""
+
     id: int
     title: str
     content: str
@@ -20,6 +36,30 @@ class PostRow(NamedTuple):
     owner_id: int
     owner_email: str
     owner_created_at: datetime
+
+
+class PostLookupRow(NamedTuple):
+    """A post for a viewer, if there is one that they may see.
+
+    `author_exists` is false in the list of an author who does not exist, and true in every other row. The
+    fields of the post are None when `post_exists` is false.
+    """
+
+    author_exists: bool
+    post_exists: bool
+    id: int | None
+    title: str | None
+    content: str | None
+    published: bool | None
+    created_at: datetime | None
+    vote_count: int | None
+    owner_id: int | None
+    owner_email: str | None
+    owner_created_at: datetime | None
+
+    def post(self) -> PostRow | None:
+        """Return the post, or None if there is none."""
+        return PostRow._make(self[2:]) if self.post_exists else None
 
 
 class IdempotentPostRow(NamedTuple):

@@ -22,10 +22,14 @@ class AccountRow(NamedTuple):
 
 
 class EmailChangeRow(NamedTuple):
-    """An account whose address has changed; when it has not, only `email_taken` is not None."""
+    """The changed account.
+
+    `email_taken` is true when another user has the new address. The fields of the account are None when
+    nothing was changed, either for that reason or because the password was changed in the meantime.
+    """
 
     email_taken: bool
-    id: int
-    email: str
-    created_at: datetime
+    id: int | None
+    email: str | None
+    created_at: datetime | None
     phone_number: str | None

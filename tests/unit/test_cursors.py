@@ -48,7 +48,7 @@ def test_a_cursor_of_a_list_is_none_of_another(made: tuple[Cursor, Sort], other:
 
 def test_a_moment_of_another_zone_is_the_same_moment() -> None:
     moment = datetime(2026, 11, 22, 12, tzinfo=timezone(timedelta(hours=9)))
-    row = PostRow(True, 7, "t", "c", True, moment, 3, 1, "ada@example.com", moment)  # noqa: FBT003  # a row
+    row = PostRow(7, "t", "c", True, moment, 3, 1, "ada@example.com", moment)  # noqa: FBT003  # a row
     assert cursor_after(row, "old") == Cursor(moment.astimezone(UTC).isoformat(), 7)
     assert cursor_after(row, "top") == Cursor("3", 7)
 

@@ -88,3 +88,38 @@ def test_a_parameter_of_a_type_that_has_no_column_is_refused() -> None:
 
     with pytest.raises(TypeError, match=r"find has parameters of types that SQL_TYPES lacks: .*float"):
         statement(IdRow)(find)
+
+
+class PageParameters(NamedTuple):
+    """Parameters of more than one statement."""
+
+    limit: int
+    email: str
+
+
+def test_the_fields_of_a_parameter_object_are_parameters() -> None:
+    @statement(IdRow)
+    def find(page: PageParameters) -> Select[int]:
+        return select(User.id).where(User.id == page.limit)
+
+    assert find.sql == "SELECT users.id FROM users WHERE users.id = $1::INTEGER"
+    assert find.parameters == ("limit",)
+
+
+def test_a_keyword_that_the_statement_does_not_use_is_refused() -> None:
+    def find(*, number: int, email: str) -> Select[int]:  # noqa: ARG001  # that is the mistake
+        return select(User.id).where(User.id == number)
+
+    with pytest.raises(TypeError, match=r"find does not use its parameters: \['email'\]$"):
+        statement(IdRow)(find)
+
+
+def test_a_call_with_unknown_or_missing_keywords_is_refused() -> None:
+    @statement(IdRow)
+    def find(*, number: int) -> Select[int]:
+        return select(User.id).where(User.id == number)
+
+    with pytest.raises(TypeError, match=r"unknown \['limit', 'skip'\], missing \[\]$"):
+        find(number=1, skip=0, limit=1)  # type: ignore[call-arg]  # what mypy finds, and Python must
+    with pytest.raises(TypeError, match=r"unknown \[\], missing \['number'\]$"):
+        find()  # type: ignore[call-arg]  # what mypy finds, and Python must

@@ -49,9 +49,13 @@ Row = TypeVar("Row", bound=NamedTuple)
 
 
 class Statement(Generic[P, Row]):
-    """A compiled statement; called with its parameters, by name, it runs and returns its rows.
+    """A compiled SQL statement. Calling it runs it, in one round trip, and returns its rows.
 
-    Raises UnavailableError when nothing was done and UnknownOutcomeError when that cannot be known.
+    The call takes the parameters by keyword, or in one object whose fields are named like them. Such an
+    object may serve several statements: each reads the fields that its SQL uses.
+
+    Raises TypeError for unknown or missing keywords, UnavailableError when nothing was changed, and
+    UnknownOutcomeError when a write may or may not have been committed.
     """
 
     __slots__ = ("decoders", "parameters", "row_type", "sql", "writes")
@@ -63,10 +67,19 @@ class Statement(Generic[P, Row]):
         self.parameters = parameters
         self.writes = writes
 
-    def __call__(self, *_: P.args, **values: P.kwargs) -> list[Row]:
-        """Run the statement, in one round trip."""
-        rows = managed_connection().run(self, [values[name] for name in self.parameters])
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> list[Row]:
+        """Run the statement and return its rows."""
+        rows = managed_connection().run(self, self._values(args, kwargs))
         return list(map(self.row_type._make, rows))
+
+    def _values(self, args: Sequence[object], kwargs: Mapping[str, object]) -> list[object]:
+        if args and not kwargs:
+            return [getattr(args[0], name) for name in self.parameters]
+        if kwargs.keys() != set(self.parameters):
+            unknown = sorted(kwargs.keys() - set(self.parameters))
+            missing = sorted(set(self.parameters) - kwargs.keys())
+            raise TypeError(f"wrong keywords for this statement: unknown {unknown}, missing {missing}")
+        return [kwargs[name] for name in self.parameters]
 
 
 def field_types(row: type[NamedTuple]) -> dict[str, object]:

@@ -29,34 +29,43 @@ DIALECT = dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call] 
 
 
 def statement(row_type: type[Row]) -> Callable[[Callable[P, ReturnsRows]], Statement[P, Row]]:
-    """Declare a statement whose rows are of `row`, a NamedTuple class.
+    """Declare a statement whose rows are of `row_type`, a NamedTuple class.
 
-    The decorated function is called once, with a bound parameter for each of its keyword-only parameters;
-    their annotations give the SQL types. Raises TypeError when the columns are not the fields of `row`, in
-    order and of their types, when a parameter is of a type that `SQL_TYPES` lacks, or when a constant would
-    travel as a parameter (write it with `literal_column`).
+    The decorated function builds the statement. It is called once, with a bound parameter for each of its
+    keyword-only parameters; their annotations give the SQL types. A function may instead have one parameter
+    whose type is a NamedTuple class: the fields of that class are then the statement's parameters, and the
+    statement need not use all of them.
+
+    Raises TypeError when
+
+    - the columns differ from the fields of `row_type` in name, order or type,
+    - a parameter has a type that `SQL_TYPES` lacks,
+    - a keyword-only parameter is not used,
+    - a constant would be sent as a parameter (write it with `literal_column`).
     """
 
     def compile_statement(build: Callable[P, ReturnsRows]) -> Statement[P, Row]:
-        annotations = {name: each.annotation for name, each in inspect.signature(build).parameters.items()}
-        unknown = {name: kind for name, kind in annotations.items() if kind not in SQL_TYPES}
-        if unknown:
-            raise TypeError(f"{build.__qualname__} has parameters of types that SQL_TYPES lacks: {unknown}")
-        parameters: dict[str, Any] = {
-            name: bindparam(name, type_=SQL_TYPES[kind]) for name, kind in annotations.items()
-        }
-        selectable: ReturnsRows = build(**parameters)  # type: ignore[call-arg]  # mypy cannot know their names
+        name = build.__qualname__
+        signature = inspect.signature(build).parameters.values()
+        objects = [each.annotation for each in signature if each.kind is not each.KEYWORD_ONLY]
+        types = objects[0].__annotations__ if objects else {each.name: each.annotation for each in signature}
+        unsupported = {parameter: kind for parameter, kind in types.items() if kind not in SQL_TYPES}
+        if unsupported:
+            raise TypeError(f"{name} has parameters of types that SQL_TYPES lacks: {unsupported}")
+        bound: dict[str, Any] = {each: bindparam(each, type_=SQL_TYPES[kind]) for each, kind in types.items()}
+        arguments: Any = ([objects[0](**bound)], {}) if objects else ([], bound)
+        selectable = build(*arguments[0], **arguments[1])
         compiled = DIALECT.statement_compiler(DIALECT, selectable)
-        columns = [(name, column.type.python_type) for name, column in selectable.exported_columns.items()]
+        columns = [(each, column.type.python_type) for each, column in selectable.exported_columns.items()]
         fields = list(field_types(row_type).items())
-        names = tuple(compiled.positiontup or ())
         if columns != fields:
-            raise TypeError(
-                f"{build.__qualname__} selects {columns}, but {row_type.__qualname__} has {fields}"
-            )
-        if not parameters.keys() >= set(names):
-            raise TypeError(f"{build.__qualname__} sends constants as parameters: {names}")
+            raise TypeError(f"{name} selects {columns}, but {row_type.__qualname__} has {fields}")
+        used = tuple(compiled.positiontup or ())
+        if not set(used) <= types.keys():
+            raise TypeError(f"{name} sends constants as parameters: {used}")
+        if not objects and types.keys() != set(used):
+            raise TypeError(f"{name} does not use its parameters: {sorted(types.keys() - set(used))}")
         writes = any(isinstance(element, UpdateBase) for element in iterate(selectable))
-        return Statement(row_type, " ".join(str(compiled).split()), names, writes=writes)
+        return Statement(row_type, " ".join(str(compiled).split()), used, writes=writes)
 
     return compile_statement
