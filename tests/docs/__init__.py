@@ -1,1 +1,1 @@
-"""What the pages say, done: every command and code block of README.md, of its like and of docs/."""
+"""Checks of README.md, the other pages at the top level and docs/: commands, code blocks, links, paths."""

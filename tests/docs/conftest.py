@@ -1,4 +1,4 @@
-"""A local run of its own for the pages to talk to."""
+"""A local run for the requests in the pages."""
 
 import uuid
 from collections.abc import Iterator
@@ -13,16 +13,16 @@ from tests.support.served import served
 
 @pytest.fixture(scope="module")
 def api(worker_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
-    """Return the URL of the API, on a database that nobody has used before, as a new developer's is."""
+    """Return the URL of an API with an empty database, because a new developer starts with one."""
     with _new_database(worker_database) as url, served(url, tmp_path_factory.mktemp("api") / "log") as run:
         yield run.url
 
 
 @contextmanager
-def _new_database(beside: Database) -> Iterator[str]:
+def _new_database(server: Database) -> Iterator[str]:
     name = f"docs_{uuid.uuid4().hex}"
-    beside.run(f"CREATE DATABASE {name}")
+    server.run(f"CREATE DATABASE {name}")
     try:
-        yield urlsplit(beside.url)._replace(path=f"/{name}").geturl()
+        yield urlsplit(server.url)._replace(path=f"/{name}").geturl()
     finally:
-        beside.run(f"DROP DATABASE {name} WITH (FORCE)")
+        server.run(f"DROP DATABASE {name} WITH (FORCE)")

@@ -11,14 +11,14 @@ PAGES = [
 ]
 FENCE = re.compile(r"^```(\w*)\n(.*?)^```$", re.MULTILINE | re.DOTALL)
 HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
-# A link or an image, but not what looks like one in code.
+# A link or an image.
 LINK = re.compile(r"\]\(([^)\s]+)\)")
 PLACEHOLDER = re.compile(r"<[a-z](?:[\w .-]*\w)?>")
 INLINE_CODE = re.compile(r"`([^`\n]+)`")
 
 
 class Block(NamedTuple):
-    """A fenced block: where it stands, in which language, and what."""
+    """A fenced block: its page, the number of its first line, its language and its text."""
 
     page: Path
     line: int
@@ -26,7 +26,7 @@ class Block(NamedTuple):
     text: str
 
     def __str__(self) -> str:
-        """Return where it is, as an id of a test."""
+        """Return the page and the line, as the id of a test."""
         return f"{self.page.name}:{self.line}"
 
 
@@ -40,7 +40,7 @@ def blocks(page: Path) -> list[Block]:
 
 
 def under(page: Path, heading: str) -> list[Block]:
-    """Return the fenced blocks of a page that stand under a heading, up to the next one of its rank."""
+    """Return the fenced blocks of a page between a second-level heading and the next one."""
     text = page.read_text()
     start = text.index(f"\n## {heading}\n")
     end = text.find("\n## ", start + 1)
@@ -54,13 +54,13 @@ def prose(page: Path) -> str:
 
 
 def anchors(page: Path) -> set[str]:
-    """Return the names by which links may point at the headings of a page, as GitHub makes them."""
+    """Return the anchors that GitHub makes for the headings of a page."""
     headings = HEADING.findall(prose(page))
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 def commands(block: Block) -> list[str]:
-    """Return the commands of a block of shell: without comments, prompts, broken lines and <placeholders>."""
+    """Return the commands of a shell block. Join continued lines, replace <placeholders>, drop comments."""
     joined = PLACEHOLDER.sub("placeholder", block.text.replace("\\\n", " "))
     lines = [re.sub(r"(^|\s)#.*$", "", line).strip().removeprefix("$ ") for line in joined.splitlines()]
     return [line for line in lines if line]

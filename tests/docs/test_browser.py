@@ -1,4 +1,4 @@
-"""The page at /docs, used by a browser as somebody would who has never seen the API."""
+"""The page at /docs in a real browser, used like a newcomer would."""
 
 import json
 import os
@@ -14,22 +14,22 @@ pytestmark = pytest.mark.long
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
 ARGUMENTS = [
-    "--no-sandbox",  # which root in a container has not
+    "--no-sandbox",  # root in a container has no sandbox
     "--disable-gpu",
     "--disable-quic",
-    # What a browser does by itself is not a request of the page.
+    # Without these, the browser sends requests that are not from the page.
     "--no-first-run",
     "--disable-background-networking",
     "--disable-component-update",
     "--disable-sync",
 ]
-# As the document's examples have it.
+# The examples of the OpenAPI document.
 EMAIL, PASSWORD, TITLE = "ann@example.com", "open sesame", "Hello"
 
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    """Return a browser; skip, and say how to get one, where there is none."""
+    """Return a browser. Without Chromium, skip the test and say how to install it."""
     if CHROMIUM is None:
         pytest.skip("there is no Chromium: apt install chromium, or set CHROMIUM to its path")
     with sync_playwright() as playwright:
@@ -40,13 +40,13 @@ def browser() -> Iterator[Browser]:
 
 @pytest.fixture
 def requests() -> list[str]:
-    """Return the addresses that the page asks for, as it does."""
+    """Return a list to which `page` adds the URL of each request."""
     return []
 
 
 @pytest.fixture
 def page(api: str, browser: Browser, requests: list[str]) -> Iterator[Page]:
-    """Return the page at /docs, loaded."""
+    """Return the loaded page at /docs."""
     context = browser.new_context()
     page = context.new_page()
 
@@ -63,7 +63,7 @@ def page(api: str, browser: Browser, requests: list[str]) -> Iterator[Page]:
 def test_the_page_loads_without_a_request_to_anywhere_else(api: str, page: Page, requests: list[str]) -> None:
     expect(page.locator(".opblock")).not_to_have_count(0)
     assert f"{api}/docs" in requests
-    # A browser asks for the icon of any site.
+    # The browser requests the icon of every site by itself.
     assert [url for url in requests if not url.startswith(("data:", "blob:"))] == [f"{api}/docs"]
 
 
@@ -75,7 +75,7 @@ def test_the_link_in_the_page_leads_to_the_document(page: Page) -> None:
 
 
 def test_a_reader_signs_up_logs_in_writes_a_post_and_sees_it_in_the_list(page: Page) -> None:
-    # With what the page suggests to send.
+    # Send the bodies that the page suggests.
     status, user = try_out(page, "users", "sign_up")
     assert (status, user["email"]) == ("201", EMAIL)
 
@@ -91,16 +91,16 @@ def test_a_reader_signs_up_logs_in_writes_a_post_and_sees_it_in_the_list(page: P
 
 
 def log_in(page: Page) -> None:
-    """Log in through the page's own dialogue, by the password flow."""
+    """Log in through the *Authorize* dialog, with the password flow."""
     page.locator(".scheme-container .authorize").click()
-    dialogue = page.locator(".modal-ux")
-    dialogue.locator("#oauth_username").fill(EMAIL)
-    dialogue.locator("#oauth_password").fill(PASSWORD)
-    with page.expect_response("**/login") as answer:
-        dialogue.locator("button.authorize").first.click()
-    assert answer.value.status == 200
-    expect(dialogue.get_by_role("heading", name="Authorized")).to_be_visible()
-    dialogue.locator(".close-modal").click()
+    dialog = page.locator(".modal-ux")
+    dialog.locator("#oauth_username").fill(EMAIL)
+    dialog.locator("#oauth_password").fill(PASSWORD)
+    with page.expect_response("**/login") as response:
+        dialog.locator("button.authorize").first.click()
+    assert response.value.status == 200
+    expect(dialog.get_by_role("heading", name="Authorized")).to_be_visible()
+    dialog.locator(".close-modal").click()
 
 
 def try_out(page: Page, tag: str, operation: str) -> tuple[str, Any]:
@@ -109,16 +109,16 @@ def try_out(page: Page, tag: str, operation: str) -> tuple[str, Any]:
     if "is-open" not in (block.get_attribute("class") or ""):
         block.locator(".opblock-summary-control").click()
         block.locator(".try-out__btn").click()
-    with page.expect_response("**") as answer:
+    with page.expect_response("**") as response:
         block.locator(".execute").click()
     shown = block.locator(".live-responses-table .response").first
     expect(shown.locator(".response-col_status").first).to_have_text(
-        str(answer.value.status), use_inner_text=True
+        str(response.value.status), use_inner_text=True
     )
-    return str(answer.value.status), json.loads(text_of(shown.locator(".highlight-code code").first))
+    return str(response.value.status), json.loads(text_of(shown.locator(".highlight-code code").first))
 
 
 def text_of(code: Locator) -> str:
-    """Return the text of a block of code."""
+    """Return the text of a code block."""
     expect(code).to_be_visible()
     return code.inner_text()

@@ -1,4 +1,4 @@
-"""The client that docs/api.md shows: generated, type-checked and run as it stands there."""
+"""The Python client of docs/api.md: generate it, check its types and run it."""
 
 import os
 import shlex
@@ -18,7 +18,7 @@ PROGRAMS = Path(sys.executable).parent
 
 @pytest.fixture
 def directory(api: str, tmp_path: Path) -> Path:
-    """Return a directory with the client in it and, as program.py, the program that the page shows."""
+    """Return a directory with the generated client and the program of the page as program.py."""
     generation, program, *_ = under(ROOT / "docs/api.md", "Clients")
     _install, generate = commands(generation)
     name, *arguments = shlex.split(generate.replace(ADDRESS, api))
@@ -32,14 +32,14 @@ def test_a_generated_client_signs_up_logs_in_posts_votes_and_lists(directory: Pa
 
 
 def test_a_program_with_a_generated_client_passes_a_strict_check_of_types(directory: Path) -> None:
-    # What the generator makes has types, and small faults of its own, which are not reported.
+    # The generated code has small type errors of its own; do not report them.
     check = run(directory, sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "program.py")
     assert "Success" in check
 
 
 def run(directory: Path, *command: str | Path) -> str:
-    """Run a command in a directory and return what it prints."""
-    # The generator lets ruff tidy up what it has made.
+    """Run a command in a directory and return its output."""
+    # The generator runs ruff on the generated code.
     environment = os.environ | {"PATH": f"{PROGRAMS}{os.pathsep}{os.environ['PATH']}"}
     done = subprocess.run(
         command, cwd=directory, env=environment, capture_output=True, text=True, check=False

@@ -1,4 +1,4 @@
-"""What has to be so in every page, whatever it is about."""
+"""Checks of every page: code blocks parse; commands, links and paths exist."""
 
 import ast
 import json
@@ -30,13 +30,13 @@ MAKEFILE = (ROOT / "Makefile").read_text()
 OWN_PATH = re.compile(
     r"(functions|layers|migrations|sam_build|scripts|local|tests|bench|docs|requirements|\.github)/[\w./<>*-]*"
 )
-# What some targets insist on, for where a page merely names them.
+# Variables that some targets require, for pages that only name the target.
 REQUIRED = ["STAGE=dev", "URL=https://api.example.com"]
-# What a recipe leaves to the program that it starts.
+# Environment variables that the programs of a recipe read, not the recipe.
 ENVIRONMENT = {"PORT", "DATABASE_URL", "JWT_KEYS"}
 
 MAKE = re.compile(r"(?:^|[\s;&|(])make((?: +[\w./-]+(?:=(?:\"[^\"]*\"|'[^']*'|[^\s`]+))?)*)")
-# Programs in the pages that no test here runs, each with the reason.
+# Programs that the pages use and no test runs, each with the reason.
 NOT_RUN = {
     "apt": "changes the machine",
     "cp": "copies a file of this project",
@@ -48,21 +48,21 @@ NOT_RUN = {
     "pre-commit": "changes the hooks of the clone",
     "sudo": "changes the machine",
 }
-# What test_session.py, test_clients.py and test_worked_example.py run, or is a part of the shell.
+# Programs that test_session.py, test_clients.py and test_worked_example.py run, and builtins of the shell.
 RUN = {"curl", "sed", "openapi-python-client", "python3", "echo", "cd", "export", "for", "do", "done"}
 # https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/serverless-sam-cli-command-reference.html
-# Not asked for here: the tool is in an environment of its own, which only a deployment needs.
+# A list, because the SAM CLI is installed in another environment, only for deployments.
 SAM = {"build", "delete", "deploy", "list", "local", "logs", "package", "sync", "validate"}
-# What the command line has beside the operations of the services.
-AWS_EXTRAS = {"cloudformation deploy", "logs tail", "s3 cp", "s3 ls", "s3 rm", "s3 sync"}
-AWS_OPTIONS = {"output", "profile", "query", "region", "no-cli-pager", "cli-binary-format"}
+# Commands of the AWS CLI that are not operations of a service.
+AWS_CUSTOM_COMMANDS = {"cloudformation deploy", "logs tail", "s3 cp", "s3 ls", "s3 rm", "s3 sync"}
+AWS_GLOBAL_OPTIONS = {"output", "profile", "query", "region", "no-cli-pager", "cli-binary-format"}
 DIAGRAMS = {"flowchart", "sequenceDiagram", "erDiagram", "stateDiagram-v2", "xychart-beta", "gantt", "pie"}
 CHECKED = {"bash", "console", "sh", "python", "json", "mermaid", "typescript", "sql", "yaml", "text", "diff"}
 
 
 @pytest.mark.parametrize("block", BLOCKS, ids=str)
-def test_a_block_says_in_which_language_it_is(block: Block) -> None:
-    assert block.language in CHECKED, "name the language, and check it here if it is a new one"
+def test_a_block_names_its_language(block: Block) -> None:
+    assert block.language in CHECKED, "name the language; if it is a new one, add a check for it here"
     assert block.text.strip()
 
 
@@ -77,56 +77,56 @@ def test_json_parses(block: Block) -> None:
 
 
 @pytest.mark.parametrize("block", [b for b in BLOCKS if b.language == "mermaid"], ids=str)
-def test_a_diagram_is_of_a_kind_and_has_something_in_it(block: Block) -> None:
+def test_a_diagram_has_a_known_type_and_content(block: Block) -> None:
     first, *rest = block.text.split("\n")
     assert first.split()[0] in DIAGRAMS
     assert [line for line in rest if line.strip()]
 
 
 @pytest.mark.parametrize("block", SHELL, ids=str)
-def test_the_shell_can_read_a_block_for_it(block: Block) -> None:
+def test_a_shell_block_has_no_syntax_error(block: Block) -> None:
     script = "\n".join(commands(block))
     parsed = subprocess.run(["bash", "-n"], input=script, capture_output=True, text=True, check=False)
     assert parsed.stderr == ""
 
 
 @pytest.mark.parametrize("block", SHELL, ids=str)
-def test_every_program_of_a_page_is_run_by_a_test_or_known_not_to_be(block: Block) -> None:
+def test_every_program_in_a_page_is_run_by_a_test_or_listed_as_not_run(block: Block) -> None:
     for program in programs(block):
         assert program in {"make", "sam", "aws", *RUN, *NOT_RUN}
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_make_knows_how_to_do_what_a_page_says(page: Path) -> None:
-    for words in made(page):
+def test_every_make_target_in_a_page_exists(page: Path) -> None:
+    for words in make_calls(page):
         command = ["make", "--dry-run", *REQUIRED, *words]
         run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=False)
         assert run.returncode == 0, run.stderr
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_every_variable_for_make_in_a_page_is_one_of_the_makefile(page: Path) -> None:
-    for words in made(page):
+def test_every_make_variable_in_a_page_exists(page: Path) -> None:
+    for words in make_calls(page):
         names = {word.partition("=")[0] for word in words if "=" in word}
         assert {name for name in names - ENVIRONMENT if f"$({name})" not in MAKEFILE} == set()
 
 
 @pytest.mark.parametrize("block", SHELL, ids=str)
-def test_every_command_of_sam_in_a_page_exists(block: Block) -> None:
+def test_every_sam_command_in_a_page_exists(block: Block) -> None:
     for words in calls("sam", block):
         assert words[0] in SAM
 
 
 @pytest.mark.parametrize("block", SHELL, ids=str)
-def test_every_command_of_aws_in_a_page_exists_with_its_options(block: Block) -> None:
+def test_every_aws_command_in_a_page_exists_with_its_options(block: Block) -> None:
     for service, operation, *arguments in calls("aws", block):
-        if f"{service} {operation}" not in AWS_EXTRAS:
+        if f"{service} {operation}" not in AWS_CUSTOM_COMMANDS:
             named = {word[2:].partition("=")[0] for word in arguments if word.startswith("--")}
-            assert named - AWS_OPTIONS <= options(service, operation, arguments)
+            assert named - AWS_GLOBAL_OPTIONS <= options(service, operation, arguments)
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_links_between_pages_lead_somewhere(page: Path) -> None:
+def test_every_link_between_pages_has_a_target(page: Path) -> None:
     for link in LINK.findall(INLINE_CODE.sub("", prose(page))):
         address, _, anchor = link.partition("#")
         if "://" in address:
@@ -138,14 +138,14 @@ def test_links_between_pages_lead_somewhere(page: Path) -> None:
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
-def test_a_path_of_the_project_in_a_page_exists(page: Path) -> None:
+def test_every_path_of_the_project_in_a_page_exists(page: Path) -> None:
     for code in INLINE_CODE.findall(prose(page)):
         if OWN_PATH.fullmatch(code):
             pattern = re.sub(r"<\w+>", "*", code).rstrip("/")
             assert list(ROOT.glob(pattern)), code
 
 
-def test_the_handler_in_the_readme_is_the_projects() -> None:
+def test_the_handler_in_the_readme_is_the_current_code() -> None:
     [sample] = [block for block in blocks(ROOT / "README.md") if block.language == "python"]
     assert sample.text in (ROOT / "functions/votes/handler.py").read_text()
 
@@ -159,18 +159,18 @@ def test_every_test_that_the_page_on_reliability_names_exists() -> None:
     assert [name for name in names if name not in tests] == []
 
 
-def test_the_pages_are_all_here() -> None:
+def test_all_pages_exist() -> None:
     assert [page.name for page in PAGES if not page.exists()] == []
     assert {"bash", "console", "python", "json", "mermaid"} <= {block.language for block in BLOCKS}
 
 
 def programs(block: Block) -> Iterator[str]:
-    """Yield the programs that a block starts, also those after a pipe."""
+    """Yield the programs that a block starts, including those after a pipe."""
     for command in commands(block):
         for part in re.split(r"\|\||&&|[|;]|\$\(", re.sub(r"'[^']*'|\"[^\"$]*\"", "''", command)):
             words = part.split()
             while words and re.fullmatch(r"\w+=\S*", words[0]):
-                del words[0]  # a variable for the program
+                del words[0]  # an environment variable of the program
             if words and re.fullmatch(r"[\w./-]+", words[0]) and not words[0].startswith("-"):
                 yield words[0].removeprefix(".venv/bin/")
 
@@ -184,8 +184,8 @@ def calls(program: str, block: Block) -> Iterator[list[str]]:
                 yield words[at + 1 :]
 
 
-def made(page: Path) -> Iterator[list[str]]:
-    """Yield the words after each `make` in the commands of a page, in blocks and in its text."""
+def make_calls(page: Path) -> Iterator[list[str]]:
+    """Yield the words after each `make` in the blocks and in the text of a page."""
     texts = INLINE_CODE.findall(prose(page))
     texts += [command for block in SHELL if block.page == page for command in commands(block)]
     for text in texts:
@@ -194,27 +194,27 @@ def made(page: Path) -> Iterator[list[str]]:
 
 
 def options(service: str, operation: str, arguments: list[str]) -> set[str]:
-    """Return the options of a command, of which the library of the command line knows the parameters."""
+    """Return the options of an AWS CLI command, from the parameters of the operation in botocore."""
     try:
         model = botocore.session.get_session().get_service_model(service)
     except UnknownServiceError:
-        pytest.fail(f"aws has no {service}")
+        pytest.fail(f"the AWS CLI has no {service}")
     if operation == "wait":
         waiters = botocore.session.get_session().get_waiter_model(service)
         operation = kebab(waiters.get_waiter(camel(arguments[0])).operation)
     names = {kebab(name): name for name in model.operation_names}
     assert operation in names, f"aws {service} has no {operation}"
     shape = model.operation_model(names[operation]).input_shape
-    # A switch has its opposite too.
+    # Each switch --name has an opposite --no-name.
     return {option for member in shape.members for option in (kebab(member), f"no-{kebab(member)}")}
 
 
 def kebab(name: str) -> str:
-    """Return a name of the API as the command line has it."""
+    """Return the name that the AWS CLI uses for a name of the API."""
     hyphenated: str = botocore.xform_name(name, "-")
     return hyphenated
 
 
 def camel(name: str) -> str:
-    """Return a name of the command line as the API has it."""
+    """Return the name that the API uses for a name of the AWS CLI."""
     return "".join(word.capitalize() for word in name.split("-"))

@@ -1,4 +1,4 @@
-"""The first session of the README, typed into a shell."""
+"""The first session of the README, run in a shell."""
 
 import json
 import re
@@ -13,17 +13,17 @@ MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
 def test_the_first_session_prints_what_the_readme_says(api: str) -> None:
-    session, answer = under(ROOT / "README.md", "A first session")
+    session, response = under(ROOT / "README.md", "A first session")
     assert ADDRESS in session.text
     script = "set -euo pipefail\n" + session.text.replace(ADDRESS, api)
     run = subprocess.run(["bash"], input=script, capture_output=True, text=True, check=False)
     assert (run.returncode, run.stderr) == (0, "")
     *_, listed = documents(run.stdout)
-    assert listed == json.loads(timeless(answer.text))
+    assert listed == json.loads(timeless(response.text))
 
 
 def documents(text: str) -> Iterator[Any]:
-    """Yield the JSON documents that stand one after another in a text."""
+    """Yield the JSON documents of a text that contains one after another."""
     rest = timeless(text).lstrip()
     while rest:
         document, end = json.JSONDecoder().raw_decode(rest)
@@ -32,5 +32,5 @@ def documents(text: str) -> Iterator[Any]:
 
 
 def timeless(text: str) -> str:
-    """Return a text with all times the same, which differ from one session to the next."""
+    """Return a text with all times replaced by the same one, because they differ from run to run."""
     return MOMENT.sub("2026-11-22T09:00:00.000000Z", text)

@@ -1,4 +1,4 @@
-"""The steps of docs/development.md, followed in a copy of the project."""
+"""Follow the worked example of docs/development.md in a copy of the project."""
 
 import os
 import re
@@ -16,7 +16,7 @@ from tests.docs.pages import ROOT, Block, commands, under
 
 PAGE = ROOT / "docs/development.md"
 EXAMPLE = under(PAGE, "Add a resource, as a worked example")
-MOST_LINES = 100
+MAX_LINES = 100
 PARTS = (
     "functions",
     "layers",
@@ -34,7 +34,7 @@ CACHES = shutil.ignore_patterns("__pycache__")
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the project in which the worked example has been followed."""
+    """Return a copy of the project to which the worked example was applied."""
     not_followed_here(EXAMPLE)
     copy = tmp_path_factory.mktemp("project")
     for name in PARTS:
@@ -42,7 +42,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
             shutil.copytree(ROOT / name, copy / name, symlinks=True, ignore=CACHES)
         else:
             shutil.copy2(ROOT / name, copy / name)
-    # What the functions import in the local run; `make dev` has installed it.
+    # The dependencies that functions import in the local run. `make dev` installs them.
     (copy / ".local").mkdir()
     (copy / ".local/layer").symlink_to(ROOT / ".local/layer")
     for block in EXAMPLE:
@@ -51,7 +51,7 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_resource_is_added_in_under_a_hundred_lines() -> None:
-    assert 20 < sum(len(written(block)) for block in EXAMPLE) < MOST_LINES
+    assert 20 < sum(len(written(block)) for block in EXAMPLE) < MAX_LINES
 
 
 def test_the_revision_of_the_example_follows_the_newest() -> None:
@@ -102,23 +102,23 @@ def test_the_resource_is_served_and_so_is_a_changed_handler_from_the_next_reques
 
 
 def target(block: Block) -> str:
-    """Return the file that a block is about: its first line."""
+    """Return the file that a block creates or changes: its first line."""
     return block.text.partition("\n")[0].removeprefix("# ").strip()
 
 
 def written(block: Block) -> list[str]:
-    """Return the lines that one has to write to follow a block."""
+    """Return the lines that a reader has to write to follow a block."""
     body = block.text.splitlines()[block.language != "bash" :]
     added = [line[1:] for line in body if line.startswith("+")] if block.language == "diff" else body
     return [line for line in added if line.strip()]
 
 
-# The files that the example writes or changes; what else is in the tree is not its business.
+# The Python files that the example creates or changes.
 SOURCES = sorted(target(block) for block in EXAMPLE if target(block).endswith(".py"))
 
 
 def follow(block: Block, project: Path) -> None:
-    """Do what a block says: run it, or write its file, or change it."""
+    """Follow a block: run its commands, or create or change its file."""
     if block.language == "bash":
         for command in commands(block):
             subprocess.run(["bash", "-c", command], cwd=project, check=True)
@@ -128,7 +128,7 @@ def follow(block: Block, project: Path) -> None:
         text = file.read_text()
         for hunk in body.split("@@\n"):
             before, after = side(hunk, "-"), side(hunk, "+")
-            assert text.count(before) == 1, f"{target(block)} has this not once:\n{before}"
+            assert text.count(before) == 1, f"{target(block)} does not contain this exactly once:\n{before}"
             text = text.replace(before, after)
         file.write_text(text)
         return
@@ -137,14 +137,14 @@ def follow(block: Block, project: Path) -> None:
 
 
 def not_followed_here(example: list[Block]) -> None:
-    """Skip the test where somebody has taken a step: the project is no longer as the page finds it."""
+    """Skip the test if the example was followed in this clone, because it cannot be followed twice."""
     for block in example:
         if followed(block):
             pytest.skip(f"the example of {PAGE.name} has been followed here already: see {target(block)}")
 
 
 def followed(block: Block) -> bool:
-    """Tell whether the project has what a block writes; what a command makes, its neighbours tell."""
+    """Return whether the project contains what a block writes; always false for commands."""
     if block.language == "bash":
         return False
     file, body = ROOT / target(block), block.text.partition("\n")[2]
@@ -155,12 +155,12 @@ def followed(block: Block) -> bool:
 
 
 def side(hunk: str, sign: str) -> str:
-    """Return one side of a hunk: what is there before (-) or after (+)."""
+    """Return the lines of a hunk before (-) or after (+) the change."""
     return "".join(f"{line[1:]}\n" for line in hunk.splitlines() if line[:1] in {sign, " "})
 
 
 def newest_revision(versions: Path) -> str:
-    """Return the revision that no other follows."""
+    """Return the revision that no other revision follows."""
     text = "\n".join(file.read_text() for file in versions.glob("*.py"))
     all_of_them, followed = (
         set(re.findall(rf'^{name} = "(\w+)"', text, re.MULTILINE)) for name in ("revision", "down_revision")
@@ -171,7 +171,7 @@ def newest_revision(versions: Path) -> str:
 
 
 def run(project: Path, program: str, *arguments: str) -> str:
-    """Run a program of the environment in the project and return its output; it has to succeed."""
+    """Run a program of the virtual environment in the project and return its output. It must succeed."""
     environment = os.environ | {"PYTHONPATH": "functions:layers/common/python"}
     command = [str(Path(sys.executable).with_name(program)), *arguments]
     done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
@@ -181,7 +181,7 @@ def run(project: Path, program: str, *arguments: str) -> str:
 
 @contextmanager
 def serving(project: Path) -> Iterator[str]:
-    """Serve a project, on a PostgreSQL of its own as `make dev` does, until the end of the block."""
+    """Serve a project with a PostgreSQL of its own, as `make dev` does, until the end of the block."""
     environment = {name: value for name, value in os.environ.items() if name != "DATABASE_URL"} | {
         "PORT": "0"
     }
@@ -196,5 +196,5 @@ def serving(project: Path) -> Iterator[str]:
             yield ready.removeprefix("Ready on ").strip()
         finally:
             process.terminate()
-    # Its database is outside of the copy, and nobody will ask for it again.
+    # As root, the database is outside of the copy.
     subprocess.run([*command, "reset"], cwd=project, env=environment, check=True)
