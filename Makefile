@@ -56,8 +56,7 @@ check: $(VENV)/dev ## Check format, lint, types, direction of imports, the templ
 
 .PHONY: template-check
 template-check: $(VENV)/dev $(TOOLS)/sam/done $(TOOLS)/checkov/done ## Check the template: SAM, cfn-lint with the serverless rules, checkov
-	# WS1004 looks for log groups that are named after functions; ours are named in LoggingConfig.
-	$(BIN)/cfn-lint --append-rules cfn_lint_serverless.rules --ignore-checks WS1004 -- template.yaml
+	$(BIN)/cfn-lint --append-rules cfn_lint_serverless.rules -- template.yaml
 	AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint
 	$(TOOLS)/checkov/bin/checkov --config-file .checkov.yaml
 
