@@ -7,6 +7,7 @@ import os
 import re
 import sys
 from http import HTTPStatus
+from pathlib import Path
 from types import ModuleType
 from typing import Any
 
@@ -14,7 +15,15 @@ from aws_lambda_powertools.event_handler.api_gateway import Route
 from aws_lambda_powertools.event_handler.openapi.merge import OpenAPIMerge
 from aws_lambda_powertools.event_handler.openapi.models import License, Tag
 
-FUNCTIONS = ("auth", "users", "posts", "votes", "apidocs")
+ROOT = Path(__file__).parents[1]
+# The packages with a handler, in the order of the template: it is also the order of the sections at /docs.
+FUNCTIONS = [
+    name
+    for name in re.findall(
+        r"^ +Handler: (\w+)\.handler\.handler$", (ROOT / "template.yaml").read_text(), re.MULTILINE
+    )
+    if (ROOT / "functions" / name).is_dir()
+]
 SECURITY_SCHEMES = {
     "password": {
         "type": "oauth2",
