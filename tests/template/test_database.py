@@ -20,7 +20,7 @@ def test_it_is_encrypted_and_asks_for_tls_and_tokens(stack: Stack) -> None:
     cluster = stack.properties("Database")
     assert cluster["StorageEncrypted"] is True
     assert cluster["EnableIAMDatabaseAuthentication"] is True
-    assert stack.properties("DatabaseSettings")["Parameters"]["rds.force_ssl"] == "1"
+    assert stack.properties("DatabaseParameters")["Parameters"]["rds.force_ssl"] == "1"
     for instance in stack.of_type("AWS::RDS::DBInstance").values():
         assert instance["PubliclyAccessible"] is False
 
@@ -71,7 +71,7 @@ def test_every_environment_can_have_its_connection(stack: Stack) -> None:
 
 
 def test_only_a_protected_prod_can_be_deployed_and_no_proxy_before_what_pauses(prod: Stack) -> None:
-    assert prod.parameters["DatabaseIsPrecious"] == "true"
+    assert prod.parameters["DatabaseProtection"] == "true"
 
 
 def test_the_log_of_a_precious_database_is_kept(prod: Stack, dev: Stack) -> None:

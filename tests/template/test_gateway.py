@@ -69,7 +69,7 @@ def test_prod_has_a_firewall_that_limits_guessing_and_making_up_accounts(prod: S
         assert rules[name]["Action"]["Block"]["CustomResponse"]["ResponseCode"] == 429
     body = prod.properties("WebAcl")["CustomResponseBodies"]["TooMany"]["Content"]
     assert json.loads(body).keys() == {"detail"}
-    assert "WebAclOfApi" in prod.resources
+    assert "WebAclAssociation" in prod.resources
 
 
 def test_the_gateway_s_own_answers_have_the_headers_of_the_functions(stack: Stack) -> None:
@@ -116,7 +116,7 @@ def test_somebody_hears_of_every_alarm(prod: Stack) -> None:
         "DatabaseConnectionsCurrentlySessionPinned",
         "DatabaseConnectionsBorrowLatency",
     }
-    assert all(alarm["AlarmActions"] == [{"Ref": "Alarms"}] for alarm in alarms.values())
+    assert all(alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}] for alarm in alarms.values())
 
 
 def test_operations_md_says_what_to_do_about_every_alarm(prod: Stack) -> None:

@@ -67,11 +67,11 @@ def test_the_subnets_lie_in_two_zones(stack: Stack) -> None:
 
 def test_the_endpoints_let_through_what_the_functions_call(stack: Stack) -> None:
     endpoints = stack.of_type("AWS::EC2::VPCEndpoint")
-    assert endpoints.keys() == {"SecretsEndpoint", "StorageEndpoint"}
+    assert endpoints.keys() == {"SecretsEndpoint", "S3Endpoint"}
     [secrets] = endpoints["SecretsEndpoint"]["PolicyDocument"]["Statement"]
     assert secrets["Action"] == "secretsmanager:GetSecretValue"
     assert secrets["Resource"] == [{"Ref": "KeyRing"}, {"Ref": "DatabaseSecret"}]
-    [storage] = endpoints["StorageEndpoint"]["PolicyDocument"]["Statement"]
+    [storage] = endpoints["S3Endpoint"]["PolicyDocument"]["Statement"]
     assert storage["Action"] == "s3:PutObject"
     assert ":::cloudformation-custom-resource-response-" in storage["Resource"]["Fn::Sub"]
 
