@@ -2,11 +2,16 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
+import yaml
+
+from tests.support.lambdas import TemplateLoader
 
 ROOT = Path(__file__).parents[1]
+FUNCTIONS = sorted(path.parent.name for path in ROOT.glob("functions/*/handler.py"))
 PATH = [str(ROOT / "functions"), str(ROOT / "layers/common/python")]
 
 DATABASE = {"sqlalchemy", "pg8000"}
@@ -39,13 +44,30 @@ def test_the_renewal_of_keys_brings_no_database_and_no_framework() -> None:
     )
 
 
-@pytest.mark.parametrize("function", ["posts", "votes", "apidocs"])
+@pytest.mark.parametrize("function", [name for name in FUNCTIONS if name not in {"auth", "users"}])
 def test_a_function_that_knows_no_password_brings_no_hashing(function: str) -> None:
     loaded = imported_by(f"{function}.handler")
     assert "aws_lambda_powertools" in loaded
     assert loaded & {"bcrypt", "email_validator", "jwt"} == set()
 
 
-@pytest.mark.parametrize("function", ["users", "posts", "votes", "auth", "apidocs"])
+@pytest.mark.parametrize("function", FUNCTIONS)
 def test_no_function_brings_what_only_some_requests_need(function: str) -> None:
     assert imported_by(f"{function}.handler") & ({"email_validator"} | SDK) == set()
+
+
+def test_every_list_of_functions_is_complete() -> None:
+    template = yaml.load((ROOT / "template.yaml").read_text(), TemplateLoader)
+    packages = [
+        resource["Properties"]["Handler"].partition(".")[0]
+        for resource in template["Resources"].values()
+        if "Events" in resource.get("Properties", {})
+    ]
+    assert sorted(packages) == FUNCTIONS
+    imports = tomllib.loads((ROOT / "pyproject.toml").read_text())["tool"]["importlinter"]
+    assert set(imports["root_packages"]) >= set(FUNCTIONS)
+    for contract in imports["contracts"]:
+        for names in (value for value in contract.values() if isinstance(value, list)):
+            named = {name.partition(".")[0] for name in names} & set(FUNCTIONS)
+            # The exception is a contract about the modules of one function.
+            assert len(named) <= 1 or named == set(FUNCTIONS), contract["name"]

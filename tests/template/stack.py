@@ -10,14 +10,12 @@ from local.gateway.translation import parameter_values, read_template, translate
 
 ROOT = Path(__file__).parents[2]
 NO_VALUE = {"Ref": "AWS::NoValue"}
-# The functions that the API calls.
-LIVE = (
-    "AuthorizerFunction",
-    "AuthFunction",
-    "UsersFunction",
-    "PostsFunction",
-    "VotesFunction",
-    "ApidocsFunction",
+TEMPLATE = read_template(ROOT / "template.yaml")
+# The functions that the API invokes, and no other, shift their traffic to new versions.
+LIVE = tuple(
+    name
+    for name, resource in TEMPLATE["Resources"].items()
+    if resource["Type"] == "AWS::Serverless::Function" and "DeploymentPreference" in resource["Properties"]
 )
 
 Resource = dict[str, Any]
@@ -33,9 +31,8 @@ class Stack:
     """The resources of one stage, as CloudFormation would make them."""
 
     def __init__(self, stage: str, **changes: str) -> None:
-        declared = read_template(ROOT / "template.yaml")
-        self.parameters = parameter_values(declared, {**overrides(stage), **changes})
-        translated = translate(declared, self.parameters, "eu-central-1")
+        self.parameters = parameter_values(TEMPLATE, {**overrides(stage), **changes})
+        translated = translate(TEMPLATE, self.parameters, "eu-central-1")
         self._resolver = Resolver(self.parameters, {}, translated["Conditions"])
         self.resources: dict[str, Resource] = {
             name: self._chosen(resource)

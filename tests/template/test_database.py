@@ -1,13 +1,12 @@
 """The database: closed, encrypted, and as safe and as big as its stage says."""
 
-from tests.template.stack import Stack
+from tests.template.stack import LIVE, Stack
 
 # Connections that Aurora PostgreSQL takes by the most capacity units it may grow to, and how many at most
 # where it may shrink to half a unit or pause:
 # https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/aurora-serverless-v2.setting-capacity.html
 CONNECTIONS = {1: 189, 4: 823, 8: 1_669, 16: 3_360, 32: 5_000}
 CONNECTIONS_WHEN_SMALL = 2_000
-FUNCTIONS = ("AuthFunction", "UsersFunction", "PostsFunction", "VotesFunction")
 
 
 def connections(stack: Stack) -> int:
@@ -62,7 +61,7 @@ def test_a_stage_with_a_proxy_does_not_pause(stack: Stack) -> None:
 
 def test_every_environment_can_have_its_connection(stack: Stack) -> None:
     reserved = sum(
-        int(stack.value(stack.properties(name).get("ReservedConcurrentExecutions", 0))) for name in FUNCTIONS
+        int(stack.value(stack.properties(name).get("ReservedConcurrentExecutions", 0))) for name in LIVE
     )
     percent = int(stack.parameters["ProxyConnectionsPercent"])
     assert reserved <= connections(stack) * percent // 100

@@ -1,7 +1,6 @@
 """What stands before the functions: limits, logs, firewall, name; and who watches."""
 
 import json
-from pathlib import Path
 from typing import Any
 
 from common.api import SECURITY_HEADERS
@@ -102,33 +101,3 @@ def test_a_name_of_its_own_is_the_only_one_that_the_api_answers_to() -> None:
 def test_without_a_name_there_is_no_domain(stack: Stack) -> None:
     assert not stack.of_type("AWS::ApiGateway::DomainName")
     assert answers_to_amazons_name(stack)
-
-
-def test_somebody_hears_of_every_alarm(prod: Stack) -> None:
-    alarms = prod.of_type("AWS::CloudWatch::Alarm")
-    metrics = {alarm["MetricName"] for alarm in alarms.values()}
-    assert metrics >= {
-        "Errors",
-        "Throttles",
-        "Latency",
-        "5XXError",
-        "DatabaseConnections",
-        "DatabaseConnectionsCurrentlySessionPinned",
-        "DatabaseConnectionsBorrowLatency",
-    }
-    assert all(alarm["AlarmActions"] == [{"Ref": "AlarmTopic"}] for alarm in alarms.values())
-
-
-def test_operations_md_says_what_to_do_about_every_alarm(prod: Stack) -> None:
-    text = (Path(__file__).parents[2] / "docs" / "operations.md").read_text()
-    named = {name.removesuffix("Alarm") for name in prod.of_type("AWS::CloudWatch::Alarm")}
-    kinds = {
-        next((end for end in ("Errors", "Throttles") if name.endswith(end) and name != "ServerErrors"), name)
-        for name in named
-    }
-    assert not [kind for kind in kinds if f"| {kind}" not in text]
-
-
-def test_the_dashboard_is_json(prod: Stack) -> None:
-    widgets = json.loads(prod.properties("Dashboard")["DashboardBody"]["Fn::Sub"])["widgets"]
-    assert len(widgets) == 9
