@@ -60,3 +60,5 @@ class Api:
     gateway_responses: Mapping[str, GatewayResponse]
     binary_media_types: frozenset[str]
     """Bodies of these media types reach functions as base64; `*/*` stands for every media type."""
+    minimum_compression_size: int | None
+    """Bytes from which the gateway compresses a response; None turns compression off."""

@@ -12,6 +12,7 @@ from typing import Any
 
 from local.gateway.api import Api, MockIntegration
 from local.gateway.authorizer import TokenAuthorizer
+from local.gateway.compression import compress, decompress
 from local.gateway.console import log_access, tell
 from local.gateway.errors import TemplateError
 from local.gateway.events import Request, method_arn, proxy_event
@@ -150,18 +151,28 @@ class Gateway:
         match = self._router.match(request.method, request.path)
         if match is None:
             raise GatewayError("MISSING_AUTHENTICATION_TOKEN")
+        response = await self._integrate(match, request, receive, entry)
+        return await asyncio.to_thread(
+            compress, response, request.header("Accept-Encoding"), self._api.minimum_compression_size
+        )
+
+    async def _integrate(
+        self, match: Match, request: Request, receive: Receive, entry: _AccessLogEntry
+    ) -> Response:
+        """Return the response of the route's integration, after authorization."""
         integration = match.route.integration
         if isinstance(integration, MockIntegration):
             headers = {"Content-Type": "application/json"} | dict(integration.headers)
             return Response(integration.status, tuple(headers.items()), integration.body.encode())
         context = await self._authorize(request, match)
-        body = await _read_body(request, receive)
+        sent = await _read_body(request, receive)
+        body = decompress(sent, request.header("Content-Encoding"), _MAX_BODY_BYTES)
         event = _json(
             proxy_event(self._api.stage, request, body, match, context, self._api.binary_media_types)
         )
         if len(event) > _MAX_PAYLOAD_BYTES:
             raise GatewayError("REQUEST_TOO_LARGE")
-        return await self._integrate(integration, request, event, entry)
+        return await self._invoke(integration, request, event, entry)
 
     async def _authorize(self, request: Request, match: Match) -> Mapping[str, Any] | None:
         if match.route.authorizer is None:
@@ -171,7 +182,7 @@ class Gateway:
             request.header(authorizer.header), method_arn(self._api.stage, request)
         )
 
-    async def _integrate(
+    async def _invoke(
         self, function: str, request: Request, event: bytes, entry: _AccessLogEntry
     ) -> Response:
         entry.function = function

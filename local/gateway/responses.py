@@ -33,6 +33,7 @@ _DEFAULTS = {
     ),
     "REQUEST_TOO_LARGE": (413, "RequestTooLargeException", "Request Too Long"),
     "THROTTLED": (429, "TooManyRequestsException", "Too Many Requests"),
+    "UNSUPPORTED_MEDIA_TYPE": (415, "UnsupportedMediaTypeException", "Unsupported Media Type"),
     "UNAUTHORIZED": (401, "UnauthorizedException", "Unauthorized"),
 }
 _DEFAULT_TEMPLATE = '{"message":$context.error.messageString}'

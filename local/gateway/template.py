@@ -77,7 +77,12 @@ def _read(translated: Template, declared: Template, parameters: Mapping[str, str
         authorizers=read_authorizers(body),
         gateway_responses=read_gateway_responses(body),
         binary_media_types=read_binary_media_types(body),
+        minimum_compression_size=_int_or_none(resolver.resolve(apis[0].get("MinimumCompressionSize"))),
     )
+
+
+def _int_or_none(value: int | str | None) -> int | None:
+    return None if value in {None, ""} else int(value)
 
 
 def _of_type(resources: Mapping[str, Any], kind: str) -> dict[str, Any]:

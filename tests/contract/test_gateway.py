@@ -1,5 +1,6 @@
 """What stands before the functions: who gets in, and the errors of the gateway itself."""
 
+import gzip
 import json
 import os
 import time
@@ -123,16 +124,44 @@ def test_a_method_that_a_path_does_not_have(
     assert_detail(answer, answer.status_code)
 
 
-def test_a_body_that_is_too_large(
-    client: httpx.Client, ada: Account, base_url: str, *, is_ours: bool
-) -> None:
+@pytest.fixture
+def _no_emulator(base_url: str, *, is_ours: bool) -> None:
+    """Skip a test of the gateway itself if the API runs on an emulator of AWS on this machine."""
     host = str(urlsplit(base_url).hostname)
     if not is_ours and (host in LOOPBACK_HOSTS or host.endswith(".localhost")):
-        pytest.skip("the limits are the gateway's, and what runs on this machine is neither AWS's nor ours")
+        pytest.skip("the gateway of this API is neither that of AWS nor that of the local run")
+
+
+@pytest.mark.usefixtures("_no_emulator")
+def test_a_body_that_is_too_large(client: httpx.Client, ada: Account) -> None:
     # Ten megabytes are the gateway's limit, and six that of what Lambda takes.
     for megabytes in (7, 11):
         body = {"title": "t", "content": "c" * megabytes * 1_000_000}
         assert_detail(client.post("/posts", json=body, headers=ada.headers), 413)
+
+
+@pytest.mark.usefixtures("_no_emulator")
+def test_a_compressed_body(client: httpx.Client, ada: Account) -> None:
+    headers = ada.headers | {"Content-Type": "application/json", "Content-Encoding": "gzip"}
+    body = json.dumps({"title": "Compressed", "content": "c" * 10_000}).encode()
+    response = client.post("/posts", content=gzip.compress(body), headers=headers)
+    assert response.status_code == 201
+    assert response.json()["title"] == "Compressed"
+    assert_detail(client.post("/posts", content=body, headers=headers), 415)
+    # The limit is for the decompressed body, of which a small request can make much.
+    assert_detail(client.post("/posts", content=gzip.compress(b" " * 11_000_000), headers=headers), 413)
+
+
+@pytest.mark.usefixtures("_no_emulator")
+def test_a_large_response_is_compressed(client: httpx.Client) -> None:
+    document = client.get("/openapi.json", headers={"Accept-Encoding": "identity"})
+    compressed = client.get("/openapi.json", headers={"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in document.headers
+    assert compressed.headers["content-encoding"] == "gzip"
+    assert compressed.json() == document.json()
+    assert compressed.num_bytes_downloaded < len(document.content) / 4
+    welcome = client.get("/", headers={"Accept-Encoding": "gzip"})
+    assert "content-encoding" not in welcome.headers
 
 
 def test_a_large_body_is_welcome(client: httpx.Client, ada: Account) -> None:

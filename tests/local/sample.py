@@ -50,6 +50,7 @@ Resources:
             FunctionArn: !GetAtt Gatekeeper.Arn
             Identity: {Header: Authorization, ReauthorizeEvery: 60}
       BinaryMediaTypes: [multipart~1form-data]
+      MinimumCompressionSize: 200
       Cors: {AllowOrigin: !Sub "'${Origin}'", AllowMethods: "'GET,POST'", MaxAge: "'600'"}
       GatewayResponses:
         MISSING_AUTHENTICATION_TOKEN:

@@ -1,6 +1,7 @@
 """The gateway from the view of a client, with real functions."""
 
 import asyncio
+import gzip
 import json
 from collections.abc import AsyncIterator, Callable, Coroutine
 from pathlib import Path
@@ -214,6 +215,40 @@ def test_a_body_that_is_too_large(project: Path, monkeypatch: pytest.MonkeyPatch
         monkeypatch.setattr(module, "_MAX_PAYLOAD_BYTES", 5000)
         assert (await client.post("/open", content=b"\n" * 1000)).status_code == 200
         assert (await client.post("/open", content=b"\0" * 1000)).status_code == 413
+
+    serve(project, steps)
+
+
+def test_a_compressed_body_is_decompressed(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "_MAX_BODY_BYTES", 1000)
+    headers = {"Content-Encoding": "gzip"}
+
+    async def steps(client: httpx.AsyncClient) -> None:
+        event = (await client.post("/open", content=gzip.compress(b"text"), headers=headers)).json()
+        # API Gateway leaves the header in the event.
+        assert (event["body"], event["headers"]["Content-Encoding"]) == ("text", "gzip")
+        form = headers | {"Content-Type": "multipart/form-data; boundary=b"}
+        event = (await client.post("/open", content=gzip.compress(b"text"), headers=form)).json()
+        assert (event["body"], event["isBase64Encoded"]) == ("dGV4dA==", True)
+        bomb = gzip.compress(b"0" * 1001)
+        assert (await client.post("/open", content=bomb, headers=headers)).status_code == 413
+        response = await client.post("/open", content=b"text", headers=headers)
+        assert (response.status_code, response.json()) == (415, {"detail": "Unsupported Media Type"})
+
+    serve(project, steps)
+
+
+def test_a_response_is_compressed(project: Path) -> None:
+    async def steps(client: httpx.AsyncClient) -> None:
+        for coding in ("gzip", "deflate"):
+            response = await client.get("/open", headers={"Accept-Encoding": coding})
+            assert response.headers["content-encoding"] == coding
+            assert int(response.headers["content-length"]) == response.num_bytes_downloaded
+            assert response.json()["path"] == "/open"
+        response = await client.get("/open", headers={"Accept-Encoding": "br"})
+        assert "content-encoding" not in response.headers
+        response = await client.post("/open?do=result", json={"statusCode": 200, "body": "x" * 199})
+        assert "content-encoding" not in response.headers
 
     serve(project, steps)
 

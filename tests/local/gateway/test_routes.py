@@ -12,6 +12,8 @@ ROUTER = Router(
         ("GET", "/posts"),
         ("ANY", "/posts/{id}"),
         ("GET", "/posts/latest"),
+        ("GET", "/users/{id}"),
+        ("GET", "/users/me"),
         ("GET", "/files/{path+}"),
     ]
 )
@@ -28,6 +30,12 @@ ROUTER = Router(
         ("/posts/7/", "/posts/{id}", {"id": "7"}),
         ("/posts/latest", "/posts/latest", {}),
         ("/posts/a%2Fb%20c", "/posts/{id}", {"id": "a/b c"}),
+        ("/posts/%31", "/posts/{id}", {"id": "1"}),
+        ("/posts/1%2F2", "/posts/{id}", {"id": "1/2"}),
+        ("/posts/%2531", "/posts/{id}", {"id": "%31"}),
+        ("/posts/1+2", "/posts/{id}", {"id": "1+2"}),
+        ("/users/%6De", "/users/me", {}),
+        ("/users/me%2F", "/users/{id}", {"id": "me/"}),
         ("/posts/%zz%ff", "/posts/{id}", {"id": "%zz\ufffd"}),
         ("/posts/%00", "/posts/{id}", {"id": "\0"}),
         ("/posts/..", "/posts/{id}", {"id": ".."}),
@@ -43,7 +51,20 @@ def test_a_declared_path(path: str, resource: str, parameters: dict[str, str]) -
 
 @pytest.mark.parametrize(
     "path",
-    ["//", "///", "//posts", "/posts//", "/nope", "/posts/7/more", "/POSTS", "/files", "*", "", "/posts?"],
+    [
+        "//",
+        "///",
+        "//posts",
+        "/posts//",
+        "/nope",
+        "/posts/7/more",
+        "/POSTS",
+        "/files",
+        "/posts%2F7",
+        "*",
+        "",
+        "/posts?",
+    ],
 )
 def test_an_undeclared_path(path: str) -> None:
     assert ROUTER.match("GET", path) is None

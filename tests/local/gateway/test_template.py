@@ -77,6 +77,13 @@ def test_binary_media_types(project: Path) -> None:
     assert load_api(project / "template.yaml", PARAMETERS).binary_media_types == set()
 
 
+def test_minimum_compression_size(project: Path) -> None:
+    assert load_api(project / "template.yaml", PARAMETERS).minimum_compression_size == 200
+    text = (project / "template.yaml").read_text()
+    (project / "template.yaml").write_text(text.replace("      MinimumCompressionSize: 200\n", ""))
+    assert load_api(project / "template.yaml", PARAMETERS).minimum_compression_size is None
+
+
 def test_the_template_of_this_project() -> None:
     api = load_api(Path(__file__).parents[3] / "template.yaml", PARAMETERS)
     assert Route("POST", "/login", "AuthFunction", None) in api.routes
