@@ -145,6 +145,12 @@ def test_every_path_of_the_project_in_a_page_exists(page: Path) -> None:
             assert list(ROOT.glob(pattern)), code
 
 
+@pytest.mark.parametrize("page", PAGES, ids=lambda page: page.name)
+def test_every_name_of_the_template_in_angle_brackets_exists(page: Path) -> None:
+    declared = re.findall(r"^  (\w+):$", (ROOT / "template.yaml").read_text(), re.MULTILINE)
+    assert set(re.findall(r"<([A-Z]\w+)>", page.read_text())) <= set(declared)
+
+
 def test_the_handler_in_the_readme_is_the_current_code() -> None:
     [sample] = [block for block in blocks(ROOT / "README.md") if block.language == "python"]
     assert sample.text in (ROOT / "functions/votes/handler.py").read_text()
