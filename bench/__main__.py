@@ -15,8 +15,8 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import ROOT, cold, databases, goals, plots, report, scale, served, targets, warm
-from bench.progress import Progress
+from bench import ROOT, cold, databases, lists, packages, plots, report, uvicorn_server, warm
+from bench.targets import targets
 from local.postgres import throwaway_cluster
 
 RESULTS = ROOT / "docs" / "performance"
@@ -29,35 +29,32 @@ def main() -> None:
         "--quick", action="store_true", help="without the million posts, and with fewer repeats"
     )
     quick = parser.parse_args().quick
-    progress = Progress()
-    progress.say("building")
-    built = targets.build()
-    zipped = {name: target.zipped_mb for name, target in built.items()}
+    repeats = 60 if quick else 400
+    sys.stderr.write("building the packages ...\n")
+    subjects = packages.build()
+    zipped = {name: subject.zipped_mb for name, subject in subjects.items()}
     with throwaway_cluster() as cluster:
         machine = _machine(cluster.execute("SHOW server_version"))
-        progress.say("filling the databases")
         urls = databases.prepare(cluster)
-        starts = cold.measure(built, urls, 3 if quick else 12, progress)
-        requests = warm.measure(built, urls, 60 if quick else 400, progress)
-        server = served.measure(built[targets.PEER], urls[targets.UVICORN], 60 if quick else 400, progress)
-        lists = scale.measure(cluster, scale.SMALL if quick else scale.SMALL | scale.LARGE, progress)
-    reached = goals.goals(starts, requests, lists, zipped)
+        starts = cold.measure(subjects, urls, 3 if quick else 12)
+        requests = warm.measure(subjects, urls, repeats)
+        server = uvicorn_server.measure(subjects[packages.FASTAPI], urls[packages.UVICORN], repeats)
+        pages = lists.measure(cluster, lists.SMALL if quick else lists.SMALL | lists.LARGE)
+    reached = targets(starts, requests, pages, zipped)
     tables = {
-        "Targets": report.goals_table(reached),
+        "Targets": report.targets_table(reached),
         "Cold starts": report.cold_table(starts, zipped),
         "Warm requests, CPU": report.warm_table(requests, server),
         "Warm requests, wall time": report.wall_table(requests, server),
-        "Lists and searches": report.scale_table(lists),
+        "Lists and searches": report.lists_table(pages),
     }
     parts = [", ".join(machine.values()), *(f"{name}\n\n{text}" for name, text in tables.items())]
     sys.stdout.write("\n\n".join(parts) + "\n")
     if not quick:
-        RESULTS.mkdir(parents=True, exist_ok=True)
-        figures = {"cold": starts, "warm": requests, "uvicorn": server, "lists": lists, "zipped_mb": zipped}
-        document = {"machine": machine, "goals": reached} | figures
-        (RESULTS / "results.json").write_text(json.dumps(_plain(document), indent=1) + "\n")
-        plots.draw(starts, requests, lists, RESULTS)
-    progress.say("done")
+        figures = {"cold": starts, "warm": requests, "uvicorn": server, "lists": pages, "zipped_mb": zipped}
+        document = _plain({"machine": machine, "targets": reached} | figures)
+        (RESULTS / "results.json").write_text(json.dumps(document, indent=1) + "\n")
+        plots.draw(starts, requests, pages, RESULTS)
 
 
 def _machine(postgres: str) -> dict[str, str]:
@@ -74,7 +71,7 @@ def _machine(postgres: str) -> dict[str, str]:
     }
 
 
-def _plain(value: Any) -> Any:  # noqa: ANN401  # whatever the figures consist of
+def _plain(value: Any) -> Any:  # noqa: ANN401  # anything that figures consist of
     """Return figures as JSON has them: named tuples as objects, floats without meaningless digits."""
     if hasattr(value, "_asdict"):
         return _plain(value._asdict())

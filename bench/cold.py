@@ -1,18 +1,19 @@
-"""Cold starts: a new process for each, all targets and both packagings taking turns."""
+"""Cold starts: a new process for each. All subjects take turns, with bytecode and without."""
 
+from contextlib import closing
 from http import HTTPStatus
 from typing import NamedTuple
 
+from tqdm import tqdm
+
 from bench import workload
+from bench.environment import Environment, FunctionError
 from bench.figures import Spread, spread
-from bench.progress import Progress
-from bench.runtime import Environment, FunctionError
-from bench.stage import Package
-from bench.targets import PROJECT, Target, token, variables
+from bench.packages import PROJECT, Package, Subject, token, variables
 
 
 class Start(NamedTuple):
-    """Cold starts of a target: from the process's start to readiness, and the first request after it."""
+    """Cold starts of a subject: from the start of the process until it is ready, and its first request."""
 
     cpu_ms: Spread
     wall_ms: Spread
@@ -22,31 +23,26 @@ class Start(NamedTuple):
 
 
 class Cold(NamedTuple):
-    """A target's starts with bytecode and without."""
+    """A subject's cold starts with bytecode and without."""
 
     bytecode: Start
     source: Start
 
 
-def measure(
-    targets: dict[str, Target], urls: dict[str, str], rounds: int, progress: Progress
-) -> dict[str, Cold]:
-    """Return the starts of each target by name."""
+def measure(subjects: dict[str, Subject], urls: dict[str, str], rounds: int) -> dict[str, Cold]:
+    """Return the cold starts of each subject by name."""
     samples: dict[Package, list[tuple[float, ...]]] = {}
-    for _ in progress.count("cold starts", range(rounds)):
-        for name, target in targets.items():
-            for package in (target.compiled, target.plain):
+    for _ in tqdm(range(rounds), "cold starts"):
+        for name, subject in subjects.items():
+            for package in (subject.compiled, subject.plain):
                 sample = _start(name, package, urls.get(name, urls[PROJECT]))
                 samples.setdefault(package, []).append(sample)
-    starts = {
-        package: Start(*(spread(column) for column in zip(*sample, strict=True)))
-        for package, sample in samples.items()
-    }
-    return {name: Cold(starts[target.compiled], starts[target.plain]) for name, target in targets.items()}
+    starts = {package: Start(*map(spread, zip(*sample, strict=True))) for package, sample in samples.items()}
+    return {name: Cold(starts[subject.compiled], starts[subject.plain]) for name, subject in subjects.items()}
 
 
 def _start(name: str, package: Package, url: str) -> tuple[float, ...]:
-    with Environment(package, variables(url)) as environment:
+    with closing(Environment(package, variables(url))) as environment:
         memory = environment.resident_mb()
         first = environment.invoke(workload.first_event(name, token(name)))
     if first.value.get("statusCode", HTTPStatus.OK) >= HTTPStatus.INTERNAL_SERVER_ERROR:

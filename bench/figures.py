@@ -1,7 +1,7 @@
-"""Figures and how they are summed up."""
+"""How a sample is summed up."""
 
-import math
 from collections.abc import Iterable
+from statistics import quantiles
 from typing import NamedTuple
 
 
@@ -13,10 +13,6 @@ class Spread(NamedTuple):
 
 
 def spread(sample: Iterable[float]) -> Spread:
-    """Sum up a sample that is not empty."""
-    ordered = sorted(sample)
-    return Spread(_quantile(ordered, 0.5), _quantile(ordered, 0.95))
-
-
-def _quantile(ordered: list[float], share: float) -> float:
-    return ordered[max(0, math.ceil(share * len(ordered)) - 1)]
+    """Sum up a sample of at least two values."""
+    percentiles = quantiles(sample, n=100, method="inclusive")
+    return Spread(percentiles[49], percentiles[94])

@@ -1,4 +1,4 @@
-"""The figures as plots."""
+"""The plots of docs/performance.md."""
 
 from pathlib import Path
 from typing import Any, Final
@@ -7,11 +7,11 @@ import matplotlib as mpl
 from matplotlib.figure import Figure
 
 from bench.cold import Cold
-from bench.targets import FLOOR, NOOP, PEER, PROJECT
-from bench.warm import Warm
+from bench.packages import FASTAPI, FLOOR, NOOP, PROJECT
+from bench.warm import Requests
 from bench.workload import kinds
 
-COLOURS: Final = {NOOP: "#b0b0b0", FLOOR: "#6f8faf", PROJECT: "#2f9e5f", PEER: "#d0743c"}
+COLOURS: Final = {NOOP: "#b0b0b0", FLOOR: "#6f8faf", PROJECT: "#2f9e5f", FASTAPI: "#d0743c"}
 LISTS: Final = {
     "first page": "first page",
     "page with the hot post": "page with the hot post",
@@ -20,16 +20,21 @@ LISTS: Final = {
     "first page, reference": "first page, LEFT JOIN and GROUP BY",
     "search, no match, reference": "search, no match, LIKE '%x%'",
 }
-# Text stays text, and the file the same for the same figures.
+# Text stays text, and the same figures give the same file.
 mpl.rcParams["svg.fonttype"] = "none"
 mpl.rcParams["svg.hashsalt"] = "bench"
 
 
-def draw(cold: dict[str, Cold], warm: Warm, scale: dict[str, dict[str, float]], directory: Path) -> None:
+def draw(
+    cold: dict[str, Cold],
+    warm: Requests,
+    lists: dict[str, dict[str, float]],
+    directory: Path,
+) -> None:
     """Write cold.svg, warm.svg and scale.svg into a directory."""
     _save(_cold(cold), directory / "cold.svg")
     _save(_warm(warm), directory / "warm.svg")
-    _save(_scale(scale), directory / "scale.svg")
+    _save(_lists(lists), directory / "scale.svg")
 
 
 def _cold(cold: dict[str, Cold]) -> Figure:
@@ -44,13 +49,13 @@ def _cold(cold: dict[str, Cold]) -> Figure:
     return figure
 
 
-def _warm(warm: Warm) -> Figure:
+def _warm(warm: Requests) -> Figure:
     figure, axes = _canvas("Warm request: CPU time of the function", 4.2)
     names = [kind.name for kind in kinds() if not kind.hashes]
-    targets = (NOOP, FLOOR, PROJECT, PEER)
+    targets = (NOOP, FLOOR, PROJECT, FASTAPI)
     for number, target in enumerate(targets):
         places = [place + 0.2 * (number - 1.5) for place in range(len(names))]
-        heights = [warm.requests[name][target].cpu_ms.p50 for name in names]
+        heights = [warm[name][target].cpu_ms.p50 for name in names]
         axes.bar(places, heights, 0.2, label=target, color=COLOURS[target])
     axes.set_xticks(range(len(names)), names, rotation=20, ha="right")
     axes.set_ylabel("ms, p50")
@@ -58,11 +63,11 @@ def _warm(warm: Warm) -> Figure:
     return figure
 
 
-def _scale(scale: dict[str, dict[str, float]]) -> Figure:
+def _lists(lists: dict[str, dict[str, float]]) -> Figure:
     figure, axes = _canvas("Lists and searches as posts grow (10 votes a post)", 4.2)
     for case, label in LISTS.items():
-        times = scale[case]
-        colour = COLOURS[PEER] if case.endswith("reference") else COLOURS[PROJECT]
+        times = lists[case]
+        colour = COLOURS[FASTAPI] if case.endswith("reference") else COLOURS[PROJECT]
         style = "--" if "search" in case else "-"
         axes.plot(list(times), list(times.values()), style, marker="o", label=label, color=colour)
     axes.set_yscale("log")

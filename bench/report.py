@@ -1,31 +1,28 @@
-"""The figures as text: tables in Markdown, which read as well on a terminal."""
+"""The figures as tables in Markdown."""
 
 from collections.abc import Iterable, Sequence
 
+from tabulate import tabulate
+
 from bench.cold import Cold
-from bench.goals import Goal
-from bench.targets import FLOOR, NOOP, PEER, PROJECT, UVICORN
-from bench.warm import Request, Warm
+from bench.packages import FASTAPI, FLOOR, NOOP, PROJECT, UVICORN
+from bench.targets import Target
+from bench.warm import Request, Requests
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
-    """Lay out a table, its columns aligned; the first is text, the others are numbers."""
-    lines = [list(head), *map(list, rows)]
-    widths = [max(len(line[column]) for line in lines) for column in range(len(head))]
-    rule = ["-" * widths[0], *("-" * (width - 1) + ":" for width in widths[1:])]
-    return "\n".join(
-        "| " + " | ".join([line[0].ljust(widths[0]), *map(str.rjust, line[1:], widths[1:])]) + " |"
-        for line in [lines[0], rule, *lines[1:]]
-    )
-
-
-def goals_table(goals: Iterable[Goal]) -> str:
+def targets_table(targets: Iterable[Target]) -> str:
     """Show the targets, the worst figure of each, and whether it is met."""
     rows = [
-        [goal.what, f"{goal.target:g}", f"{goal.measured:.2f}", goal.worst, "met" if goal.met else "NOT MET"]
-        for goal in goals
+        [
+            target.what,
+            f"{target.at_most:g}",
+            f"{target.measured:.2f}",
+            target.where,
+            "met" if target.measured <= target.at_most else "NOT MET",
+        ]
+        for target in targets
     ]
-    return table(["target", "at most", "measured, worst", "of", ""], rows)
+    return _table(["target", "at most", "measured, worst", "of", ""], rows)
 
 
 def cold_table(cold: dict[str, Cold], zipped: dict[str, float]) -> str:
@@ -40,53 +37,59 @@ def cold_table(cold: dict[str, Cold], zipped: dict[str, float]) -> str:
             f"{source.cpu_ms.p50:.0f}",
             f"{cpu / cold[NOOP].bytecode.cpu_ms.p50:.2f}",
             f"{cpu / cold[FLOOR].bytecode.cpu_ms.p50:.2f}",
-            f"{cpu / cold[PEER].source.cpu_ms.p50:.3f}",
+            f"{cpu / cold[FASTAPI].bytecode.cpu_ms.p50:.2f}",
+            f"{cpu / cold[FASTAPI].source.cpu_ms.p50:.3f}",
             f"{bytecode.first_cpu_ms.p50:.1f}",
             f"{bytecode.first_wall_ms.p50:.1f}",
             f"{bytecode.memory_mb.p50:.0f}",
             f"{zipped[name]:.1f}",
         ])  # fmt: skip
     head = [
-        "function", "init CPU ms", "wall p50 / p95", "without bytecode", "x no-op", "x floor",
+        "function", "init CPU ms", "wall p50 / p95", "without bytecode", "x no-op", "x floor", "x FastAPI",
         "x FastAPI without", "first request CPU ms", "wall ms", "memory MB", "zipped MB",
     ]  # fmt: skip
-    return table(head, rows)
+    return _table(head, rows)
 
 
-def warm_table(warm: Warm, served: dict[str, Request]) -> str:
-    """Show warm requests: CPU ms of each target, the project's ratios, round trips."""
+def warm_table(warm: Requests, server: dict[str, Request]) -> str:
+    """Show warm requests: CPU ms of each subject, the project's ratios, round trips."""
     rows = []
-    for kind, by_target in warm.requests.items():
-        project = by_target[PROJECT].cpu_ms.p50
+    for kind, by_subject in warm.items():
+        project = by_subject[PROJECT].cpu_ms.p50
         rows.append([
             kind,
-            *(f"{by_target[name].cpu_ms.p50:.2f}" for name in (NOOP, FLOOR, PROJECT, PEER)),
-            f"{served[kind].cpu_ms.p50:.2f}",
-            f"{project / by_target[FLOOR].cpu_ms.p50:.2f}",
-            f"{project / by_target[PEER].cpu_ms.p50:.2f}",
-            *(f"{by_target[name].round_trips:g}" for name in (FLOOR, PROJECT, PEER)),
+            *(f"{by_subject[name].cpu_ms.p50:.2f}" for name in (NOOP, FLOOR, PROJECT, FASTAPI)),
+            f"{server[kind].cpu_ms.p50:.2f}",
+            f"{project / by_subject[FLOOR].cpu_ms.p50:.2f}",
+            f"{project / by_subject[FASTAPI].cpu_ms.p50:.2f}",
+            *(f"{by_subject[name].round_trips:g}" for name in (FLOOR, PROJECT, FASTAPI)),
         ])  # fmt: skip
     head = [
-        "CPU ms, p50", NOOP, FLOOR, PROJECT, PEER, UVICORN, "project x floor", "x FastAPI",
-        "round trips: floor", PROJECT, PEER,
+        "CPU ms, p50", NOOP, FLOOR, PROJECT, FASTAPI, UVICORN, "project x floor", "x FastAPI",
+        "round trips: floor", PROJECT, FASTAPI,
     ]  # fmt: skip
-    return table(head, rows)
+    return _table(head, rows)
 
 
-def wall_table(warm: Warm, served: dict[str, Request]) -> str:
+def wall_table(warm: Requests, server: dict[str, Request]) -> str:
     """Show warm requests: wall time, p50 and p95."""
     rows = []
-    for kind, by_target in warm.requests.items():
-        each = [*(by_target[name] for name in (NOOP, FLOOR, PROJECT, PEER)), served[kind]]
+    for kind, by_subject in warm.items():
+        each = [*(by_subject[name] for name in (NOOP, FLOOR, PROJECT, FASTAPI)), server[kind]]
         rows.append([kind, *(f"{one.wall_ms.p50:.2f} / {one.wall_ms.p95:.2f}" for one in each)])
-    return table(["wall ms, p50 / p95", NOOP, FLOOR, PROJECT, PEER, UVICORN], rows)
+    return _table(["wall ms, p50 / p95", NOOP, FLOOR, PROJECT, FASTAPI, UVICORN], rows)
 
 
-def scale_table(scale: dict[str, dict[str, float]]) -> str:
+def lists_table(lists: dict[str, dict[str, float]]) -> str:
     """Show lists and searches by the number of posts, in ms of the server, and the growth."""
-    sizes = list(next(iter(scale.values())))
+    sizes = list(next(iter(lists.values())))
     rows = [
         [case, *(f"{times[size]:.2f}" for size in sizes), f"{times[sizes[-1]] / times[sizes[0]]:.1f}"]
-        for case, times in scale.items()
+        for case, times in lists.items()
     ]
-    return table(["ms in the server, p50", *sizes, f"{sizes[-1]} / {sizes[0]}"], rows)
+    return _table(["ms in the server, p50", *sizes, f"{sizes[-1]} / {sizes[0]}"], rows)
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    alignment = ["left", *["right"] * (len(head) - 1)]
+    return str(tabulate(rows, head, tablefmt="pipe", disable_numparse=True, colalign=alignment))

@@ -1,105 +1,71 @@
-"""What is compared: this project's functions, a no-op, the floor, and FastAPI."""
+"""The targets, and the worst figure of each."""
 
-import json
-import platform
-import shutil
-import time
-from pathlib import Path
-from typing import Final, NamedTuple
+from typing import NamedTuple
 
-import jwt
+from bench.cold import Cold
+from bench.packages import AUTHORIZER, FASTAPI, FLOOR, NOOP, PROJECT, RESOURCES
+from bench.warm import Requests
+from bench.workload import kinds
 
-from bench import stage
-from bench.stage import BUILD, Package
-from bench.workload import SESSION
-from common.keys import Key
-from common.tokens import Principal, sign
-
-NOOP: Final = "no-op"
-FLOOR: Final = "floor"
-PEER: Final = "FastAPI"
-PROJECT: Final = "project"
-UVICORN: Final = "uvicorn"
-AUTHORIZER: Final = "authorizer"
-# The project's functions that serve resources, each a package of its name.
-RESOURCES: Final = ("users", "posts", "votes", "auth")
-
-KEY: Final = Key("2026-01", "0123456789abcdef0123456789abcdef")
-LIFETIME_SECONDS: Final = 24 * 60 * 60
-SOURCES: Final = Path(__file__).parent
-LAYER: Final = "CommonLayerX86" if platform.machine() in {"x86_64", "AMD64"} else "CommonLayerArm"
-
-# What pip would be asked for, to deploy each.
-NEEDS: Final = {
-    NOOP: (),
-    FLOOR: ("pg8000", "bcrypt"),
-    PEER: (
-        "fastapi", "mangum", "sqlalchemy", "psycopg2-binary", "pyjwt", "bcrypt", "email-validator",
-        "python-multipart",
-    ),
-}  # fmt: skip
-DIRECTORIES: Final = {NOOP: "noop", FLOOR: "floor", PEER: "peer"}
+LISTS = (
+    "first page",
+    "deep page",
+    "page with the hot post",
+    "first page, oldest first",
+    "first page, most votes first",
+    "deep page, most votes first",
+    "first page of an author",
+)
+NO_MATCH = ("search, no match: ", "search, no match, most votes")
 
 
 class Target(NamedTuple):
-    """A function that is compared, with bytecode and without."""
+    """A target, the worst figure that it applies to, and where that was measured."""
 
-    name: str
-    compiled: Package
-    plain: Package
-    # As each is built: the project with bytecode, the others without.
-    zipped_mb: float
-
-
-def build() -> dict[str, Target]:
-    """Build everything from this working tree into .build/bench; return the targets by name."""
-    shutil.rmtree(BUILD, ignore_errors=True)
-    stage.add_bytecode(stage.install(["awslambdaric"], stage.CLIENT))
-    layer = stage.make(f"build-{LAYER}", BUILD / "layer")
-    targets = [_other(name) for name in DIRECTORIES]
-    for package in (*RESOURCES, "apidocs"):
-        task = stage.make(f"build-{package.capitalize()}Function", BUILD / package)
-        targets.append(_target(package, Package(f"{package}.handler.handler", task, layer / "python")))
-        if package == "auth":
-            targets.append(_target(AUTHORIZER, Package("auth.authorizer.handler", task, layer / "python")))
-    return {target.name: target for target in targets}
+    what: str
+    at_most: float
+    measured: float
+    where: str
 
 
-def variables(database_url: str) -> dict[str, str]:
-    """Return the environment variables of every target; each reads those that it knows."""
-    return {
-        "STAGE": "local",
-        "DATABASE_URL": database_url,
-        "CORS_ORIGIN": "http://localhost:5173",
-        "JWT_KEYS": json.dumps({KEY.kid: KEY.secret}),
-        "TOKEN_LIFETIME": "1800",
-        "POWERTOOLS_SERVICE_NAME": "social",
-        "POWERTOOLS_METRICS_NAMESPACE": "social",
-        "POWERTOOLS_LOG_LEVEL": "INFO",
-        "SECRET_KEY": KEY.secret,
-    }
+def targets(
+    cold: dict[str, Cold],
+    warm: Requests,
+    lists: dict[str, dict[str, float]],
+    zipped: dict[str, float],
+) -> list[Target]:
+    """Return every target that this run has figures for."""
+    init = {name: starts.bytecode.cpu_ms.p50 for name, starts in cold.items()}
+    # bcrypt takes 99% of a request that hashes, and equally long everywhere.
+    reads = [kind.name for kind in kinds() if not kind.writes and not kind.hashes]
+    writes = [kind.name for kind in kinds() if kind.writes and not kind.hashes]
+
+    def ratio(other: str, names: list[str]) -> dict[str, float]:
+        requests = {name: warm[name] for name in names}
+        return {name: each[PROJECT].cpu_ms.p50 / each[other].cpu_ms.p50 for name, each in requests.items()}
+
+    trips = {name: each[PROJECT].round_trips or 0 for name, each in warm.items()}
+    source = cold[FASTAPI].source.cpu_ms.p50
+    found = [
+        _target("round trips of a request", 1, trips),
+        _target("warm CPU of a read, x floor", 2.0, ratio(FLOOR, reads)),
+        _target("warm CPU of a write, x floor", 2.0, ratio(FLOOR, writes)),
+        _target("warm CPU, x FastAPI", 0.3, ratio(FASTAPI, reads + writes)),
+        _target("init CPU, x floor", 2.2, {name: init[name] / init[FLOOR] for name in RESOURCES}),
+        _target(
+            "init CPU, x FastAPI without bytecode", 0.15, {name: init[name] / source for name in RESOURCES}
+        ),
+        _target("init CPU of the authorizer, x no-op", 1.7, {AUTHORIZER: init[AUTHORIZER] / init[NOOP]}),
+        _target("layer and function, zipped MB", 10, {name: zipped[name] for name in RESOURCES}),
+    ]
+    if "1M" in lists["first page"]:
+        growth = {case: lists[case]["1M"] / lists[case]["1k"] for case in LISTS}
+        searches = {case: times["1M"] for case, times in lists.items() if case.startswith(NO_MATCH)}
+        found.append(_target("a list page at 1M posts, x at 1k", 1.5, growth))
+        found.append(_target("search without a match at 1M posts, ms", 5.0, searches))
+    return found
 
 
-def token(target: str) -> str:
-    """Return an access token of user 1 that the target takes: FastAPI's tutorial knows no audience."""
-    if target == PEER:
-        claims = {"user_id": 1, "exp": int(time.time()) + LIFETIME_SECONDS}
-        return jwt.encode(claims, KEY.secret, algorithm="HS256")
-    return sign(Principal(1, SESSION), KEY, lifetime=LIFETIME_SECONDS)
-
-
-def _other(name: str) -> Target:
-    directory = BUILD / DIRECTORIES[name]
-    shutil.copytree(SOURCES / DIRECTORIES[name], directory / "task")
-    layer = stage.install(NEEDS[name], directory / "layer")
-    return _target(name, Package("app.handler", directory / "task", layer))
-
-
-def _target(name: str, package: Package) -> Target:
-    handler, task, layer = package
-    return Target(
-        name,
-        compiled=Package(handler, stage.compiled(task), stage.compiled(layer)),
-        plain=Package(handler, stage.plain(task), stage.plain(layer)),
-        zipped_mb=stage.zipped_mb(task) + stage.zipped_mb(layer),
-    )
+def _target(what: str, at_most: float, figures: dict[str, float]) -> Target:
+    worst = max(figures, key=lambda name: figures[name])
+    return Target(what, at_most, figures[worst], worst)

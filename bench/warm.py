@@ -1,121 +1,121 @@
-"""Warm requests: one process for each target, taking turns in short bursts; then their round trips."""
+"""Warm requests: one process for each subject, taking turns in short bursts. Then their round trips."""
 
 from collections import defaultdict
+from contextlib import ExitStack, closing
 from typing import Final, NamedTuple
 
-from bench import workload
+from tqdm import tqdm
+
+from bench.environment import Environment, FunctionError, Response
 from bench.figures import Spread, spread
-from bench.progress import Progress
-from bench.runtime import Answer, Environment, FunctionError
-from bench.targets import FLOOR, NOOP, PEER, PROJECT, RESOURCES, Target, token, variables
+from bench.packages import FASTAPI, FLOOR, NOOP, PROJECT, RESOURCES, Subject, token, variables
+from bench.workload import Kind, event, kinds
 from tests.support.postgres_proxy import PostgresProxy
 
 BURST: Final = 10
 WARM_UP: Final = 10
-TRIPS: Final = 4
+ROUND_TRIP_REQUESTS: Final = 4
 
 
 class Request(NamedTuple):
-    """What a kind of request takes of a target."""
+    """What a kind of request costs a subject; the round trips are unknown for a no-op and a server."""
 
     cpu_ms: Spread
     wall_ms: Spread
-    round_trips: float | None
+    round_trips: float | None = None
 
 
-class Warm(NamedTuple):
-    """Requests by kind and target; memory after them, and the round trips of a first request, by target."""
-
-    requests: dict[str, dict[str, Request]]
-    memory_mb: dict[str, float]
-    first_round_trips: dict[str, int]
+# By kind and subject.
+Requests = dict[str, dict[str, Request]]
 
 
 class _Client:
-    """Sends a target its requests, each kind's numbers in order: what one changes, none changes again."""
+    """Sends requests to environments by the name of the subject. It sends each number of a kind once."""
 
-    def __init__(self, targets: dict[str, Target]) -> None:
-        self._targets = targets
-        self._numbers: dict[tuple[str, str], int] = defaultdict(int)
-        self._tokens = {name: token(name) for name in targets}
-        self.environments: dict[str, Environment] = {}
+    def __init__(self, environments: dict[str, Environment], numbers: dict[tuple[str, str], int]) -> None:
+        self._environments = environments
+        self._numbers = numbers
+        self._tokens = {name: token(name) for name in environments}
 
-    def start(self, name: str, url: str) -> None:
-        """Start an environment of a target."""
-        self.environments[name] = Environment(self._targets[name].compiled, variables(url))
+    def send(self, label: str, kind: Kind) -> Response:
+        """Send the next request of a kind; the project is one subject, whichever function serves it.
 
-    def send(self, name: str, kind: workload.Kind) -> Answer:
-        """Send the next request of a kind; raises `FunctionError` unless it is answered as it should be."""
+        Raises FunctionError unless the response has the expected status.
+        """
+        name = kind.package if label == PROJECT else label
         number = self._numbers[name, kind.name]
         self._numbers[name, kind.name] += 1
-        event = workload.event(kind, kind.make(number), self._tokens[name])
-        answer = self.environments[name].invoke(event)
-        if name != NOOP and answer.value["statusCode"] != kind.status:
-            raise FunctionError(f"{name}, {kind.name} {number}: {answer.value}")
-        return answer
-
-    def close(self) -> None:
-        """End every environment."""
-        for environment in self.environments.values():
-            environment.close()
-        self.environments.clear()
+        response = self._environments[name].invoke(event(kind, number, self._tokens[name]))
+        if name != NOOP and response.value["statusCode"] != kind.status:
+            raise FunctionError(f"{name}, {kind.name} {number}: {response.value}")
+        return response
 
 
-def measure(targets: dict[str, Target], urls: dict[str, str], repeats: int, progress: Progress) -> Warm:
-    """Return what each kind of request takes of each target; those that hash passwords are repeated less."""
-    client = _Client(targets)
-    requests: dict[str, dict[str, Request]] = {}
-    first: dict[str, int] = {}
-    try:
-        serving = [NOOP, FLOOR, PEER, *RESOURCES]
-        for name in serving:
-            client.start(name, urls.get(name, urls[PROJECT]))
-        for kind in progress.count("warm requests", workload.kinds()):
-            requests[kind.name] = {}
-            for label, answers in _bursts(client, kind, repeats // 20 if kind.hashes else repeats).items():
-                name = _names(kind)[label]
-                connect, trips = _round_trips(client, name, urls[label], kind) if label != NOOP else (0, None)
-                first.setdefault(label, connect)
-                cpu, wall = spread(each.cpu_ms for each in answers), spread(each.wall_ms for each in answers)
-                requests[kind.name][label] = Request(cpu, wall, trips)
-        memory = {name: environment.resident_mb() for name, environment in client.environments.items()}
-    finally:
-        client.close()
-    return Warm(requests, memory, first)
+def measure(subjects: dict[str, Subject], urls: dict[str, str], repeats: int) -> Requests:
+    """Return what each kind of request costs each subject, by kind and subject."""
+    numbers: dict[tuple[str, str], int] = defaultdict(int)
+    times = {}
+    with ExitStack() as stack:
+        environments = {
+            name: _environment(stack, subjects[name], urls.get(name, urls[PROJECT]))
+            for name in (NOOP, FLOOR, FASTAPI, *RESOURCES)
+        }
+        client = _Client(environments, numbers)
+        for kind in tqdm(kinds(), "warm requests"):
+            times[kind.name] = _bursts(client, kind, repeats)
+    round_trips = _round_trips(subjects, urls, numbers)
+    return {
+        kind: {
+            label: Request(
+                spread(response.cpu_ms for response in responses),
+                spread(response.wall_ms for response in responses),
+                round_trips.get((kind, label)),
+            )
+            for label, responses in by_label.items()
+        }
+        for kind, by_label in times.items()
+    }
 
 
-def _names(kind: workload.Kind) -> dict[str, str]:
-    """Return the targets that a kind is sent to; the project is one, whichever function serves."""
-    return {NOOP: NOOP, FLOOR: FLOOR, PEER: PEER, PROJECT: kind.package}
+def warm_up_and_repeats(kind: Kind, repeats: int) -> tuple[int, int]:
+    """Return how many requests of a kind are sent before the measured ones, and how many are measured.
+
+    Requests that hash a password take long, and are repeated less.
+    """
+    return (1, repeats // 20) if kind.hashes else (WARM_UP, repeats)
 
 
-def _bursts(client: _Client, kind: workload.Kind, repeats: int) -> dict[str, list[Answer]]:
-    answers: dict[str, list[Answer]] = defaultdict(list)
-    for name in _names(kind).values():
-        for _ in range(1 if kind.hashes else WARM_UP):
-            client.send(name, kind)
+def _environment(stack: ExitStack, subject: Subject, url: str) -> Environment:
+    return stack.enter_context(closing(Environment(subject.compiled, variables(url))))
+
+
+def _bursts(client: _Client, kind: Kind, repeats: int) -> dict[str, list[Response]]:
+    responses: dict[str, list[Response]] = {label: [] for label in (NOOP, FLOOR, PROJECT, FASTAPI)}
+    warm_up, repeats = warm_up_and_repeats(kind, repeats)
+    for label in responses:
+        for _ in range(warm_up):
+            client.send(label, kind)
     for start in range(0, repeats, BURST):
-        for label, name in _names(kind).items():
-            for _ in range(min(BURST, repeats - start)):
-                answers[label].append(client.send(name, kind))
-    return answers
+        for label, measured in responses.items():
+            measured += [client.send(label, kind) for _ in range(min(BURST, repeats - start))]
+    return responses
 
 
-def _round_trips(client: _Client, name: str, url: str, kind: workload.Kind) -> tuple[int, float]:
-    """Return the round trips of a connection and first request, and of each one after it."""
-    measured = client.environments.pop(name)
-    with PostgresProxy(url).running() as proxy:
-        try:
-            client.start(name, proxy.url)
-            client.send(name, kind)
-            first = proxy.round_trips
-            for _ in range(TRIPS):
-                client.send(name, kind)
-            # Before the connection is closed, which is not a part of a request.
-            later = proxy.round_trips - first
-        finally:
-            # There is no environment if its start failed.
-            if proxied := client.environments.pop(name, None):
-                proxied.close()
-            client.environments[name] = measured
-    return first, later / TRIPS
+def _round_trips(
+    subjects: dict[str, Subject], urls: dict[str, str], numbers: dict[tuple[str, str], int]
+) -> dict[tuple[str, str], float]:
+    """Return the round trips of a request, by kind and subject."""
+    found = {}
+    for label in tqdm((FLOOR, PROJECT, FASTAPI), "round trips"):
+        names = RESOURCES if label == PROJECT else (label,)
+        with PostgresProxy(urls[label]).running() as proxy, ExitStack() as stack:
+            environments = {name: _environment(stack, subjects[name], proxy.url) for name in names}
+            client = _Client(environments, numbers)
+            for kind in kinds():
+                # The first request connects, and the floor prepares its statement.
+                client.send(label, kind)
+                proxy.reset()
+                for _ in range(ROUND_TRIP_REQUESTS):
+                    client.send(label, kind)
+                found[kind.name, label] = proxy.round_trips / ROUND_TRIP_REQUESTS
+    return found

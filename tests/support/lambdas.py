@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable, Mapping, Sequence
+from functools import cache
 from importlib import import_module
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -21,8 +22,9 @@ class TemplateLoader(yaml.CSafeLoader):
 TemplateLoader.add_multi_constructor("!", lambda loader, suffix, node: None)  # noqa: ARG005  # their signature
 
 
+@cache
 def handlers() -> dict[str, Callable[..., Any]]:
-    """Return the handler that serves each resource, as template.yaml declares them."""
+    """Return the handler that serves each resource, as template.yaml declares them. They read the environment."""
     template = yaml.load((ROOT / "template.yaml").read_text(), TemplateLoader)
     found = {}
     for resource in template["Resources"].values():
@@ -30,9 +32,6 @@ def handlers() -> dict[str, Callable[..., Any]]:
             module, _, name = resource["Properties"]["Handler"].rpartition(".")
             found[event["Properties"]["Path"]] = getattr(import_module(module), name)
     return found
-
-
-HANDLERS = handlers()
 
 
 class Context:
@@ -109,7 +108,7 @@ def request(
 
 def invoke(event: Event, context: Context | None = None) -> Answer:
     """Let the function that serves the resource of an event answer it."""
-    handler = HANDLERS[event["resource"]]
+    handler = handlers()[event["resource"]]
     # Through JSON, as Lambda does it, so that nothing but JSON passes either way.
     answer = json.loads(json.dumps(handler(json.loads(json.dumps(event)), context or Context())))
     assert answer["isBase64Encoded"] is False

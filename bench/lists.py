@@ -1,5 +1,5 @@
-# ruff: noqa: ANN401  # pg8000 has no types, and a Query is read as data
-"""Lists and searches as tables grow: the project's own statements, timed by the server."""
+# ruff: noqa: ANN401  # pg8000 has no types, and the attributes of a Query are read here
+"""Lists and searches as tables grow: the statements of the project, timed by the server."""
 
 import json
 import re
@@ -9,24 +9,24 @@ from statistics import median
 from typing import Any, Final
 
 from pg8000.native import literal
+from tqdm import tqdm
 
-from bench import data
-from bench.data import Size
-from bench.progress import Progress
+from bench.databases import Size, fill
 from local.postgres import Cluster
 from posts import queries
 from posts.paging import FIRST_PAGE
+from tests.support.data import connect
 
 SMALL: Final = {"1k": Size(500, 1_000, 10_000), "100k": Size(50_000, 100_000, 1_000_000)}
 LARGE: Final = {"1M": Size(500_000, 1_000_000, 10_000_000)}
 VIEWER: Final = 1
 LIMIT: Final = 10
 REPEATS: Final = 101
-# The reference takes seconds where the project takes less than a thousandth of one.
+# The reference takes seconds, and the project less than a thousandth of one.
 REFERENCE_REPEATS: Final = 3
 
 NO_MATCH: Final = ("q", "qq", "qqq", "qqqqq", "q" * 20, "%", "()", "日本語")
-# From a sample of titles: the word that most of them have, and one that 0.3% have.
+# Counts the titles of a sample that contain each word.
 WORDS: Final = """
     SELECT word, count(*) FROM (SELECT unnest(string_to_array(title, ' ')) AS word
         FROM (SELECT title FROM posts WHERE id % 10 = 1 ORDER BY id LIMIT 10000) AS sample) AS words
@@ -34,7 +34,7 @@ WORDS: Final = """
 """
 MIDDLING_SHARE: Final = 0.003
 
-# The list of the tutorial that clients know: every vote of every post that matches is counted.
+# The list of the reference application: it counts every vote of every post that matches.
 REFERENCE: Final = """
     SELECT posts.*, users.email, count(votes.post_id) FROM posts
     JOIN users ON users.id = posts.owner_id LEFT JOIN votes ON votes.post_id = posts.id
@@ -43,22 +43,22 @@ REFERENCE: Final = """
 """
 
 
-def measure(cluster: Cluster, sizes: dict[str, Size], progress: Progress) -> dict[str, dict[str, float]]:
+def measure(cluster: Cluster, sizes: dict[str, Size]) -> dict[str, dict[str, float]]:
     """Return the milliseconds in the server by case and size; a case of the reference ends in "reference"."""
-    for name, size in progress.count("filling", list(sizes.items())):
+    for name, size in tqdm(sizes.items(), "filling tables"):
         cluster.create_database(name)
-        data.fill(cluster.url(name), size)
+        fill(cluster.url(name), size)
     with ExitStack() as stack:
-        connections = {name: stack.enter_context(closing(data.connect(cluster.url(name)))) for name in sizes}
+        connections = {name: stack.enter_context(closing(connect(cluster.url(name)))) for name in sizes}
         cases = {name: dict(_cases(connections[name], size)) for name, size in sizes.items()}
         return {
             case: _in_turns(case, {name: (connections[name], cases[name][case]) for name in sizes})
-            for case in progress.count("lists and searches", list(next(iter(cases.values()))))
+            for case in tqdm(next(iter(cases.values())), "lists and searches")
         }
 
 
 def _in_turns(case: str, statements: dict[str, tuple[Any, str]]) -> dict[str, float]:
-    """Return the median time of a case by size; the sizes take turns, for other load comes and goes."""
+    """Return the median time of a case by size. The sizes take turns, because other load comes and goes."""
     times: dict[str, list[float]] = {name: [] for name in statements}
     for _ in range(REFERENCE_REPEATS if case.endswith("reference") else REPEATS):
         for name, (connection, statement) in statements.items():
@@ -73,8 +73,8 @@ def _cases(connection: Any, size: Size) -> Iterator[tuple[str, str]]:
         return str(row[key]), post
 
     def page(query: Any, position: tuple[str, int], **values: object) -> str:
-        asked = {"viewer": VIEWER, "limit": LIMIT, "skip": 0, "after": position[0], "after_id": position[1]}
-        return _text(query, asked | values)
+        values |= {"viewer": VIEWER, "limit": LIMIT, "skip": 0}
+        return _text(query, values | {"after": position[0], "after_id": position[1]})
 
     deep = size.posts // 10
     words = connection.run(WORDS)
@@ -106,17 +106,17 @@ def _cases(connection: Any, size: Size) -> Iterator[tuple[str, str]]:
 
 
 def _text(query: Any, values: dict[str, object]) -> str:
-    """Return a statement with its parameters in place, as the server plans it for them."""
+    """Return a statement with its values in place of the parameters, so that the server plans for them."""
 
     def value(parameter: re.Match[str]) -> str:
-        # In parentheses: a cast that follows would bind closer than a minus.
+        # In parentheses, because a cast that follows binds closer than a minus.
         return f"({literal(values[query.parameters[int(parameter[1]) - 1]])})"
 
     return re.sub(r"\$(\d+)", value, query.sql)
 
 
 def _milliseconds(connection: Any, statement: str) -> float:
-    """Return what planning and running took the server; times of single plan nodes would cost more."""
+    """Return the time for planning and execution; timing each plan node would add to it."""
     ((report,),) = connection.run(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}")
     plan = (json.loads(report) if isinstance(report, str) else report)[0]
     return float(plan["Planning Time"] + plan["Execution Time"])
