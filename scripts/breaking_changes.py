@@ -1,231 +1,185 @@
-"""Prints what in one OpenAPI document breaks the clients of another: breaking_changes.py RELEASED PRESENT.
+"""Prints the changes between two OpenAPI documents that break clients: breaking_changes.py RELEASED PRESENT.
 
-A client breaks when what it sends is no longer taken, or when it gets what it could not before:
+A client breaks when the API no longer accepts what it sends, or returns what it could not return before:
 
-- a path, an operation, a parameter, a field, a status or a media type is gone;
+- a path, an operation, a parameter, a field, a status or a media type is removed;
 - an operation has another id, from which generated clients name their methods;
-- a parameter, a body or a field of it is newly required;
-- a type, an enum, a bound, a pattern or a format is narrower in what clients send, or wider in what they get;
-- a field that was always in an answer need not be there any more;
-- a way to authenticate is no longer enough.
+- a parameter, a body or a field of a body becomes required;
+- a type, an enum, a bound, a pattern or a format is narrower in requests, or wider in responses;
+- a field of a response becomes optional;
+- a way to authenticate is no longer sufficient.
 
-What is new and optional breaks nothing. Exits with 1 when there is anything to print.
+An optional addition breaks nothing. Exits with 1 when there is a breaking change.
 """
 
 import json
 import sys
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-METHODS = {"get", "put", "post", "delete", "patch", "head", "options", "trace"}
-AT_LEAST = ("minimum", "exclusiveMinimum", "minLength", "minItems")
-AT_MOST = ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
+METHODS = ("get", "put", "post", "delete", "patch", "head", "options", "trace")
+LOWER_BOUNDS = ("minimum", "exclusiveMinimum", "minLength", "minItems")
+UPPER_BOUNDS = ("maximum", "exclusiveMaximum", "maxLength", "maxItems")
 EXACT = ("pattern", "format", "multipleOf")
 
-
-class Schema(NamedTuple):
-    """A schema and the document that its references are about."""
-
-    json: Mapping[str, Any]
-    document: Mapping[str, Any]
-
-    @classmethod
-    def of(cls, json: Mapping[str, Any], document: Mapping[str, Any]) -> "Schema":
-        """Return a schema, or what it refers to."""
-        if "$ref" in json:
-            json = document["components"]["schemas"][json["$ref"].rpartition("/")[2]]
-        return cls(json, document)
-
-    def at(self, key: str) -> "Schema":
-        """Return the schema under a key."""
-        return Schema.of(self.json[key], self.document)
-
-    def choices(self) -> list["Schema"]:
-        """Return the alternatives that this schema consists of; itself, if it has none."""
-        choices = self.json.get("anyOf") or self.json.get("oneOf")
-        return [Schema.of(choice, self.document) for choice in choices] if choices else [self]
-
-    def fields(self) -> dict[str, "Schema"]:
-        """Return the fields of the object that this schema, or an alternative of it, describes."""
-        return {
-            name: Schema.of(field, self.document)
-            for choice in self.choices()
-            for name, field in choice.json.get("properties", {}).items()
-        }
-
-    def values(self) -> list[Any] | None:
-        """Return the values that it lists, or None."""
-        return [self.json["const"]] if "const" in self.json else self.json.get("enum")
+Json = dict[str, Any]
 
 
-class Misfit(NamedTuple):
-    """Where not every value that is valid on the narrow side is valid on the wide one, and why."""
+class Mismatch(NamedTuple):
+    """A property by which a value that is valid for one schema can be invalid for another."""
 
     where: str
     narrow: object
     wide: object
 
 
-def breaking_changes(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    """Yield a line for each thing in which the document `new` breaks the clients of `old`."""
+def breaking_changes(old: Json, new: Json) -> Iterator[str]:
+    """Yield a line for each change from the document `old` to `new` that breaks clients of `old`."""
+    old, new = _resolved(old, old), _resolved(new, new)
     for path, item in old["paths"].items():
-        if path not in new["paths"]:
-            yield f"{path} is gone"
-            continue
-        for method in sorted(METHODS & item.keys()):
-            name = f"{method.upper()} {path}"
-            if method not in new["paths"][path]:
-                yield f"{name} is gone"
-                continue
-            before, after = item[method], new["paths"][path][method]
-            changes = [
-                *_identity(before, after),
-                *_security(before.get("security", []), after.get("security", [])),
-                *_parameters(_parameters_of(before, old), _parameters_of(after, new)),
-                *_body(before.get("requestBody", {}), after.get("requestBody", {}), old, new),
-                *_answers(before["responses"], after["responses"], old, new),
-            ]
-            yield from (f"{name}: {change}" for change in changes)
+        for method in METHODS:
+            if method in item:
+                name = f"{method.upper()} {path}"
+                if present := new["paths"].get(path, {}).get(method):
+                    yield from (f"{name}: {change}" for change in _operation(item[method], present))
+                else:
+                    yield f"{name} is removed"
 
 
-def _identity(old: Mapping[str, Any], new: Mapping[str, Any]) -> Iterator[str]:
-    if old.get("operationId") != new.get("operationId"):
-        yield f"operation id {old.get('operationId')} is now {new.get('operationId')}"
+def _resolved(node: Any, document: Json) -> Any:  # noqa: ANN401  # any JSON
+    """Return a part of a document with schemas in place of the references to them."""
+    if isinstance(node, list):
+        return [_resolved(item, document) for item in node]
+    if not isinstance(node, dict):
+        return node
+    if "$ref" in node:
+        return _resolved(document["components"]["schemas"][node["$ref"].rpartition("/")[2]], document)
+    return {key: _resolved(value, document) for key, value in node.items()}
 
 
-def _security(old: list[dict[str, Any]], new: list[dict[str, Any]]) -> Iterator[str]:
-    def ways(needs: list[dict[str, Any]]) -> set[str]:
-        return {" and ".join(sorted(need)) or "nothing" for need in needs or [{}]}
-
-    for way in sorted(ways(old) - ways(new) if "nothing" not in ways(new) else ()):
-        yield f"authentication by {way} is no longer enough"
-
-
-def _parameters_of(
-    operation: Mapping[str, Any], document: Mapping[str, Any]
-) -> dict[str, tuple[Schema, bool]]:
-    """Return the schema of each parameter and whether it is required, by its place and name."""
-    return {
-        # Names of headers are the same in any case.
-        f"{each['in']} {each['name'].lower() if each['in'] == 'header' else each['name']}": (
-            Schema.of(each["schema"], document),
-            each.get("required", False),
-        )
-        for each in operation.get("parameters", [])
-    }
+def _operation(old: Json, new: Json) -> Iterator[str]:
+    if old["operationId"] != new["operationId"]:
+        yield f"operation id {old['operationId']} is now {new['operationId']}"
+    ways, ways_now = _ways_to_authenticate(old), _ways_to_authenticate(new)
+    for way in sorted(ways - ways_now if "nothing" not in ways_now else ()):
+        yield f"authentication by {way} is no longer sufficient"
+    for name in sorted(_required(new) - _required(old)):
+        yield f"{name} is now required"
+    yield from _schemas(_inputs(old), _inputs(new), is_request=True)
+    yield from _schemas(_outputs(old), _outputs(new), is_request=False)
 
 
-def _parameters(
-    old: Mapping[str, tuple[Schema, bool]], new: Mapping[str, tuple[Schema, bool]]
-) -> Iterator[str]:
-    for name, (schema, required) in old.items():
+def _ways_to_authenticate(operation: Json) -> set[str]:
+    return {" and ".join(sorted(way)) or "nothing" for way in operation.get("security") or [{}]}
+
+
+def _parameters(operation: Json) -> Iterator[tuple[str, Json]]:
+    for parameter in operation.get("parameters", []):
+        # The name of a header is the same in any letter case.
+        name = parameter["name"].lower() if parameter["in"] == "header" else parameter["name"]
+        yield f"parameter {parameter['in']} {name}", parameter
+
+
+def _required(operation: Json) -> set[str]:
+    required = {name for name, parameter in _parameters(operation) if parameter.get("required")}
+    return required | ({"a body"} if operation.get("requestBody", {}).get("required") else set())
+
+
+def _inputs(operation: Json) -> dict[str, Json]:
+    """Return the schemas of what clients send, by name."""
+    content = operation.get("requestBody", {}).get("content", {})
+    parameters = {name: parameter["schema"] for name, parameter in _parameters(operation)}
+    return parameters | {f"body {media}": body["schema"] for media, body in content.items()}
+
+
+def _outputs(operation: Json) -> dict[str, Json]:
+    """Return the schemas of what clients receive, by name."""
+    schemas: dict[str, Json] = {}
+    for status, response in operation["responses"].items():
+        schemas[f"status {status}"] = {}
+        for media, body in response.get("content", {}).items():
+            schemas[f"status {status} {media}"] = body["schema"]
+    return schemas
+
+
+def _schemas(old: dict[str, Json], new: dict[str, Json], *, is_request: bool) -> Iterator[str]:
+    for name, before in old.items():
         if name not in new:
-            yield f"parameter {name} is gone"
+            yield f"{name} is removed"
             continue
-        if new[name][1] and not required:
-            yield f"parameter {name} is now required"
-        for misfit in _misfits(schema, new[name][0]):
-            yield f"parameter {name}: {misfit.where} was {misfit.narrow}, is now {misfit.wide}"
-    for name in sorted(new.keys() - old.keys()):
-        if new[name][1]:
-            yield f"parameter {name} is new and required"
+        after = new[name]
+        for field in _removed_fields(before, after):
+            yield f"{name}: {field} is removed"
+        narrow, wide = (before, after) if is_request else (after, before)
+        for mismatch in _mismatches(narrow, wide):
+            was, now = (mismatch.narrow, mismatch.wide) if is_request else (mismatch.wide, mismatch.narrow)
+            yield f"{name}: {mismatch.where} was {was}, is now {now}"
 
 
-def _body(
-    old: Mapping[str, Any], new: Mapping[str, Any], released: Mapping[str, Any], present: Mapping[str, Any]
-) -> Iterator[str]:
-    if new.get("required", False) and not old.get("required", False):
-        yield "a body is now required"
-    for media, content in old.get("content", {}).items():
-        if media not in new.get("content", {}):
-            yield f"no body of {media} is taken any more"
-            continue
-        before = Schema.of(content["schema"], released)
-        after = Schema.of(new["content"][media]["schema"], present)
-        for field in _lost(before, after):
-            yield f"field {field} of the body is gone"
-        for misfit in _misfits(before, after):
-            yield f"body: {misfit.where} was {misfit.narrow}, is now {misfit.wide}"
-
-
-def _answers(
-    old: Mapping[str, Any], new: Mapping[str, Any], released: Mapping[str, Any], present: Mapping[str, Any]
-) -> Iterator[str]:
-    for status, answer in old.items():
-        if status not in new:
-            yield f"status {status} is gone"
-            continue
-        for media, content in answer.get("content", {}).items():
-            if media not in new[status].get("content", {}):
-                yield f"{status} is no longer answered in {media}"
-                continue
-            before = Schema.of(content["schema"], released)
-            after = Schema.of(new[status]["content"][media]["schema"], present)
-            for field in _lost(before, after):
-                yield f"field {field} of {status} is gone"
-            for misfit in _misfits(after, before):
-                yield f"{status}: {misfit.where} was {misfit.wide}, is now {misfit.narrow}"
-
-
-def _lost(old: Schema, new: Schema, at: str = "") -> Iterator[str]:
-    """Yield the fields that were there and are not, wherever they were."""
-    before, after = old.fields(), new.fields()
+def _removed_fields(old: Json, new: Json, at: str = "") -> Iterator[str]:
+    before, after = _fields(old), _fields(new)
     for name, field in before.items():
-        if name not in after:
-            yield at + name
+        if name in after:
+            yield from _removed_fields(field, after[name], f"{at}{name}.")
         else:
-            yield from _lost(field, after[name], f"{at}{name}.")
-    if "items" in old.json and "items" in new.json:
-        yield from _lost(old.at("items"), new.at("items"), f"{at}[].")
+            yield at + name
+    if "items" in old and "items" in new:
+        yield from _removed_fields(old["items"], new["items"], f"{at}[].")
 
 
-def _misfits(narrow: Schema, wide: Schema, at: str = "") -> Iterator[Misfit]:
-    """Yield why a value that is valid for `narrow` may not be valid for `wide`; nothing when all are."""
-    for choice in narrow.choices():
-        misfits = [list(_differences(choice, other, at)) for other in wide.choices()]
-        # The alternative that it misses by the least says best what is wrong.
-        yield from min(misfits, key=len)
+def _mismatches(narrow: Json, wide: Json, at: str = "") -> Iterator[Mismatch]:
+    """Yield why a value that is valid for `narrow` can be invalid for `wide`; nothing when it cannot."""
+    for choice in _choices(narrow):
+        # The alternative with the fewest differences is the one that was meant.
+        yield from min((list(_differences(choice, other, at)) for other in _choices(wide)), key=len)
 
 
-def _differences(narrow: Schema, wide: Schema, at: str) -> Iterator[Misfit]:
-    here, there = narrow.json, wide.json
-    types, allowed = _types(here), _types(there)
+def _differences(narrow: Json, wide: Json, at: str) -> Iterator[Mismatch]:
+    types, allowed = _types(narrow), _types(wide)
     if allowed and not (types and types <= allowed):
-        yield Misfit(f"{at}type", _listed(types), _listed(allowed))
-        return  # whatever else differs, it does because of this
-    values, listed = narrow.values(), wide.values()
-    if listed is not None and (values is None or any(value not in listed for value in values)):
-        yield Misfit(f"{at}values", values or "any", listed)
-    for keyword in (*AT_LEAST, *AT_MOST, *EXACT):
-        if keyword in there and not _within(keyword, here.get(keyword), there[keyword]):
-            yield Misfit(f"{at}{keyword}", here.get(keyword), there[keyword])
-    for name in there.get("required", []):
-        if name not in here.get("required", []):
-            yield Misfit(f"{at}{name}", "optional", "required")
-    fields, others = narrow.fields(), wide.fields()
+        yield Mismatch(f"{at}type", " or ".join(sorted(types)) or "any", " or ".join(sorted(allowed)))
+        return  # it is the reason of all other differences
+    values, allowed_values = _values(narrow), _values(wide)
+    if allowed_values and not (values and all(value in allowed_values for value in values)):
+        yield Mismatch(f"{at}values", values or "any", allowed_values)
+    for keyword in (*LOWER_BOUNDS, *UPPER_BOUNDS, *EXACT):
+        if keyword in wide and not _is_within(keyword, narrow.get(keyword), wide[keyword]):
+            yield Mismatch(f"{at}{keyword}", narrow.get(keyword), wide[keyword])
+    for name in wide.get("required", []):
+        if name not in narrow.get("required", []):
+            yield Mismatch(f"{at}{name}", "optional", "required")
+    fields, others = _fields(narrow), _fields(wide)
     for name in sorted(fields.keys() & others.keys()):
-        yield from _misfits(fields[name], others[name], f"{at}{name}.")
-    if "items" in here and "items" in there:
-        yield from _misfits(narrow.at("items"), wide.at("items"), f"{at}[].")
+        yield from _mismatches(fields[name], others[name], f"{at}{name}.")
+    if "items" in narrow and "items" in wide:
+        yield from _mismatches(narrow["items"], wide["items"], f"{at}[].")
 
 
-def _types(schema: Mapping[str, Any]) -> set[str]:
+def _choices(schema: Json) -> list[Json]:
+    return schema.get("anyOf") or schema.get("oneOf") or [schema]
+
+
+def _fields(schema: Json) -> Json:
+    """Return the fields of the object that this schema, or an alternative of it, describes."""
+    choices = _choices(schema)
+    return {name: field for choice in choices for name, field in choice.get("properties", {}).items()}
+
+
+def _values(schema: Json) -> list[Any] | None:
+    return [schema["const"]] if "const" in schema else schema.get("enum")
+
+
+def _types(schema: Json) -> set[str]:
     stated = schema.get("type", [])
     types = {stated} if isinstance(stated, str) else set(stated)
     return types | {"integer"} if "number" in types else types
 
 
-def _listed(types: set[str]) -> str:
-    return " or ".join(sorted(types)) or "anything"
-
-
-def _within(keyword: str, here: Any, there: Any) -> bool:  # noqa: ANN401  # numbers or texts, by the keyword
-    if keyword in AT_LEAST:
-        return here is not None and here >= there
-    if keyword in AT_MOST:
-        return here is not None and here <= there
-    return bool(here == there)
+def _is_within(keyword: str, value: Any, bound: Any) -> bool:  # noqa: ANN401  # numbers or texts
+    if value is None or keyword in EXACT:
+        return bool(value == bound)
+    return bool(value >= bound if keyword in LOWER_BOUNDS else value <= bound)
 
 
 def main() -> int:

@@ -1,4 +1,4 @@
-"""What the check of the OpenAPI document against the released one finds, rule by rule."""
+"""The rules by which a change of the OpenAPI document breaks clients."""
 
 import copy
 import json
@@ -105,7 +105,7 @@ def parameter(document: Document, number: int) -> Document:
 
 
 def changes(change: Change) -> list[str]:
-    """Return what breaks when the released document is changed so."""
+    """Return the breaking changes after this change of the released document."""
     present = copy.deepcopy(RELEASED)
     change(present)
     return list(breaking_changes(RELEASED, present))
@@ -120,17 +120,17 @@ def check(released: Path, present: Path) -> tuple[int, str]:
     return run.returncode, run.stdout
 
 
-# What is done to the document, and the line that says so.
+# Each change of the document, and the line that reports it.
 BREAKS: dict[str, tuple[Change, str]] = {
-    "a path is gone": (lambda d: d["paths"].pop("/ping"), "/ping is gone"),
-    "an operation is gone": (lambda d: d["paths"]["/things"].pop("get"), "GET /things is gone"),
+    "a path is removed": (lambda d: d["paths"].pop("/ping"), "POST /ping is removed"),
+    "an operation is removed": (lambda d: d["paths"]["/things"].pop("get"), "GET /things is removed"),
     "an operation has another id": (
         lambda d: operation(d).update(operationId="make_thing"),
         "POST /things: operation id create_thing is now make_thing",
     ),
-    "a parameter is gone": (
+    "a parameter is removed": (
         lambda d: operation(d, "get")["parameters"].pop(0),
-        "GET /things: parameter query limit is gone",
+        "GET /things: parameter query limit is removed",
     ),
     "a parameter becomes required": (
         lambda d: parameter(d, 0).update(required=True),
@@ -142,17 +142,17 @@ BREAKS: dict[str, tuple[Change, str]] = {
             .setdefault("parameters", [])
             .append({"name": "for", "in": "query", "required": True, "schema": {}})
         ),
-        "POST /things: parameter query for is new and required",
+        "POST /things: parameter query for is now required",
     ),
     "a bound of a parameter is tighter": (
         lambda d: parameter(d, 0)["schema"].update(maximum=50),
         "GET /things: parameter query limit: maximum was 100, is now 50",
     ),
-    "a parameter has a bound that it had not": (
+    "a parameter gets a bound": (
         lambda d: parameter(d, 0)["schema"].update(minimum=1),
         "GET /things: parameter query limit: minimum was None, is now 1",
     ),
-    "a choice of a parameter is gone": (
+    "a value of a parameter is removed": (
         lambda d: parameter(d, 1)["schema"].update(enum=["new"]),
         "GET /things: parameter query sort: values was ['new', 'old'], is now ['new']",
     ),
@@ -160,84 +160,84 @@ BREAKS: dict[str, tuple[Change, str]] = {
         lambda d: d["paths"]["/ping"]["post"].update(requestBody={"required": True, "content": {}}),
         "POST /ping: a body is now required",
     ),
-    "a form of the body is gone": (
+    "a media type of the body is removed": (
         lambda d: operation(d)["requestBody"]["content"].pop("application/xml"),
-        "POST /things: no body of application/xml is taken any more",
+        "POST /things: body application/xml is removed",
     ),
     "a field of the body becomes required": (
         lambda d: new_thing(d)["required"].append("note"),
-        "POST /things: body: note was optional, is now required",
+        "POST /things: body application/json: note was optional, is now required",
     ),
-    "a field of the body is gone": (
+    "a field of the body is removed": (
         lambda d: new_thing(d)["properties"].pop("code"),
-        "POST /things: field code of the body is gone",
+        "POST /things: body application/json: code is removed",
     ),
-    "a field of the body may no longer be null": (
+    "a field of the body must not be null": (
         lambda d: new_thing(d)["properties"].update(note={"type": "string"}),
-        "POST /things: body: note.type was null, is now string",
+        "POST /things: body application/json: note.type was null, is now string",
     ),
     "a field of the body has a narrower type": (
         lambda d: new_thing(d)["properties"]["size"].update(type="integer"),
-        "POST /things: body: size.type was integer or number, is now integer",
+        "POST /things: body application/json: size.type was integer or number, is now integer",
     ),
-    "a field of the body has to be shorter": (
+    "a field of the body must be shorter": (
         lambda d: new_thing(d)["properties"]["name"].update(maxLength=20),
-        "POST /things: body: name.maxLength was 50, is now 20",
+        "POST /things: body application/json: name.maxLength was 50, is now 20",
     ),
-    "a field of the body has a pattern": (
+    "a field of the body gets a pattern": (
         lambda d: new_thing(d)["properties"]["code"].update(pattern="^x"),
-        "POST /things: body: code.pattern was None, is now ^x",
+        "POST /things: body application/json: code.pattern was None, is now ^x",
     ),
-    "a status is gone": (
+    "a status is removed": (
         lambda d: operation(d)["responses"].pop("404"),
-        "POST /things: status 404 is gone",
+        "POST /things: status 404 is removed",
     ),
-    "an answer has no body of a form any more": (
+    "a media type of a response is removed": (
         lambda d: operation(d, "get")["responses"]["200"]["content"].pop("application/json"),
-        "GET /things: 200 is no longer answered in application/json",
+        "GET /things: status 200 application/json is removed",
     ),
-    "a field of an answer is gone": (
+    "a field of a response is removed": (
         lambda d: thing(d)["properties"]["owner"]["properties"].pop("email"),
-        "GET /things: field [].owner.email of 200 is gone",
+        "GET /things: status 200 application/json: [].owner.email is removed",
     ),
-    "a field of an answer is not always there": (
+    "a field of a response becomes optional": (
         lambda d: thing(d)["required"].remove("name"),
-        "GET /things: 200: [].name was required, is now optional",
+        "GET /things: status 200 application/json: [].name was required, is now optional",
     ),
-    "a field of an answer may be null": (
+    "a field of a response can be null": (
         lambda d: thing(d)["properties"].update(name={"anyOf": [{"type": "string"}, {"type": "null"}]}),
-        "GET /things: 200: [].name.type was string, is now null",
+        "GET /things: status 200 application/json: [].name.type was string, is now null",
     ),
-    "a field of an answer has a value more": (
+    "a field of a response gets a value": (
         lambda d: thing(d)["properties"]["kind"]["enum"].append("c"),
-        "GET /things: 200: [].kind.values was ['a', 'b'], is now ['a', 'b', 'c']",
+        "GET /things: status 200 application/json: [].kind.values was ['a', 'b'], is now ['a', 'b', 'c']",
     ),
-    "a field of an answer has a looser bound": (
+    "a field of a response loses a bound": (
         lambda d: thing(d)["properties"]["id"].pop("minimum"),
-        "GET /things: 200: [].id.minimum was 1, is now None",
+        "GET /things: status 200 application/json: [].id.minimum was 1, is now None",
     ),
-    "a field of an answer loses its format": (
+    "a field of a response loses its format": (
         lambda d: thing(d)["properties"]["owner"]["properties"]["email"].pop("format"),
-        "GET /things: 200: [].owner.email.format was email, is now None",
+        "GET /things: status 200 application/json: [].owner.email.format was email, is now None",
     ),
-    "authentication is asked for": (
+    "authentication becomes necessary": (
         lambda d: operation(d, "get").update(security=[{"bearer": []}]),
-        "GET /things: authentication by nothing is no longer enough",
+        "GET /things: authentication by nothing is no longer sufficient",
     ),
-    "a way to authenticate is gone": (
+    "a way to authenticate is removed": (
         lambda d: operation(d).update(security=[{"bearer": []}]),
-        "POST /things: authentication by password is no longer enough",
+        "POST /things: authentication by password is no longer sufficient",
     ),
 }
 
 
 @pytest.mark.parametrize(("change", "line"), BREAKS.values(), ids=BREAKS)
-def test_what_breaks_a_client_is_found(change: Change, line: str) -> None:
+def test_a_breaking_change_is_reported(change: Change, line: str) -> None:
     assert changes(change) == [line]
 
 
 def grow(document: Document) -> None:
-    """Change whatever may be changed."""
+    """Make every kind of change that breaks no client."""
     document["paths"]["/more"] = {"get": {"operationId": "more", "responses": {"200": {}}}}
     document["paths"]["/ping"]["get"] = {"operationId": "pong", "responses": {"200": {}}}
     operation(document, "get")["parameters"].append({"name": "skip", "in": "query", "schema": {}})
@@ -255,20 +255,20 @@ def grow(document: Document) -> None:
     thing(document)["required"].append("kind")
 
 
-def test_what_is_new_and_optional_breaks_nobody() -> None:
+def test_an_optional_addition_breaks_no_client() -> None:
     assert changes(grow) == []
 
 
-def test_to_ask_for_no_authentication_any_more_breaks_nobody() -> None:
+def test_authentication_that_is_no_longer_necessary_breaks_no_client() -> None:
     assert changes(lambda document: operation(document).pop("security")) == []
 
 
-def test_the_check_fails_when_there_is_something_to_say(tmp_path: Path) -> None:
+def test_the_check_fails_on_a_breaking_change(tmp_path: Path) -> None:
     released, present = tmp_path / "released.json", tmp_path / "present.json"
     released.write_text(json.dumps(RELEASED))
     present.write_text(json.dumps({**RELEASED, "paths": {"/things": RELEASED["paths"]["/things"]}}))
-    assert check(released, present) == (1, "/ping is gone\n")
+    assert check(released, present) == (1, "POST /ping is removed\n")
 
 
-def test_the_present_document_keeps_the_clients_of_the_released_one() -> None:
+def test_the_present_document_breaks_no_client_of_the_released_one() -> None:
     assert check(ROOT / "docs/openapi.released.json", ROOT / "docs/openapi.json") == (0, "")
