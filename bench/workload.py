@@ -36,7 +36,7 @@ def kinds() -> list[Kind]:
     """Return every kind of request, in an order in which each can be sent."""
     return [
         Kind("get user", "users", "read_user", 200, lambda _: {"item": 2}),
-        Kind("list", "posts", "list_posts", 200, lambda _: {}),
+        Kind("list", "posts", "list_posts", 200, lambda _: {"query": [("limit", "10")]}),
         Kind("search", "posts", "list_posts", 200, lambda _: {"query": [("search", "ab")]}),
         Kind("get post", "posts", "read_post", 200, lambda _: {"item": 5}),
         Kind("create post", "posts", "create_post", 201, lambda n: {"body": _post(n)}, writes=True),

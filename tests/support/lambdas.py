@@ -24,7 +24,7 @@ TemplateLoader.add_multi_constructor("!", lambda loader, suffix, node: None)  # 
 
 @cache
 def handlers() -> dict[str, Callable[..., Any]]:
-    """Return the handler that serves each resource, as template.yaml declares them. They read the environment."""
+    """Return the handler that serves each resource, as template.yaml declares them."""
     template = yaml.load((ROOT / "template.yaml").read_text(), TemplateLoader)
     found = {}
     for resource in template["Resources"].values():
