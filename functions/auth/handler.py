@@ -1,4 +1,4 @@
-"""Login and the sessions that it opens."""
+"""Login, and the sessions that it opens."""
 
 from http import HTTPStatus
 from typing import Annotated
@@ -12,7 +12,7 @@ from auth.rows import SessionRow
 from auth.schemas import Refresh, Token
 from auth.settings import TOKEN_LIFETIME_SECONDS
 from common import api, database
-from common.authentication import authenticate_by_email
+from common.authentication import INVALID_CREDENTIALS, authenticate_by_email
 from common.emails import normalize_if_valid
 from common.identity import UNAUTHORIZED, current_session_id, current_user_id, rows_or_unauthorized
 from common.keys import Key, KeyRing
@@ -33,20 +33,20 @@ def _token(session: SessionRow, key: Key, refresh_token: str) -> Token:
 @app.post("/login", responses=api.responses(Token, 200, 403, 422, 429))
 def log_in(username: Annotated[Text, Form()], password: Annotated[Text, Form()]) -> Token:
     """Log in with the e-mail as the username."""
-    key = ring.newest()  # before anything is written that is of no use without
+    key = ring.newest()  # may fail, so before anything is written
     user = authenticate_by_email(normalize_if_valid(username), password)
     token = refresh_tokens.generate()
     sessions = queries.open_session(
         user_id=user.user_id, verified_hash=user.password_hash, token_hash=refresh_tokens.digest(token)
     )
-    if not sessions:  # the password was changed while this one was being checked
-        raise ForbiddenError("Invalid Credentials")
+    if not sessions:  # the password was changed in the meantime
+        raise ForbiddenError(INVALID_CREDENTIALS)
     return _token(sessions[0], key, token)
 
 
 @app.post("/auth/refresh", responses=api.responses(Token, 200, 401, 422))
 def refresh(presented: Refresh) -> Token:
-    """Trade a refresh token, once, for a new access token and the next refresh token."""
+    """Exchange a refresh token, once, for a new access token and a new refresh token."""
     key = ring.newest()
     token = refresh_tokens.generate()
     sessions = queries.renew_session(
@@ -59,7 +59,7 @@ def refresh(presented: Refresh) -> Token:
 
 @app.post("/auth/logout", status_code=HTTPStatus.NO_CONTENT, responses=api.responses(None, 204, 401))
 def log_out() -> Response[None]:
-    """End this session: its refresh tokens are of no more use, its access token is until it expires."""
+    """End this session: its refresh tokens stop working, its access token works until it expires."""
     rows_or_unauthorized(
         queries.end_session(user_id=current_user_id(app), session_id=current_session_id(app))
     )

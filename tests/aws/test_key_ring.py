@@ -134,7 +134,7 @@ def test_a_secret_that_never_held_a_ring_is_an_error_of_the_settings(
 ) -> None:
     monkeypatch.setenv("JWT_KEYS", secret.arn)
     ring = KeyRing()
-    with pytest.raises(SettingsError, match="is not an object of kid to key"):
+    with pytest.raises(SettingsError, match="is not an object that maps key ids to keys"):
         ring.newest()
 
 

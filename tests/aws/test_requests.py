@@ -79,7 +79,7 @@ def test_a_secret_is_read(secret: Secret) -> None:
 
 
 def test_a_secret_that_is_not_there_is_an_error_that_says_so(secret: Secret) -> None:
-    with pytest.raises(AwsError, match=r"refused: 4\d\d .*ResourceNotFoundException"):
+    with pytest.raises(AwsError, match=r"returned 4\d\d .*ResourceNotFoundException"):
         secret_value(f"{secret.arn[:-6]}AAAAAA-nowhere")
 
 
@@ -124,7 +124,7 @@ def test_an_answer_that_is_not_json_is_none(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", url)
     endpoint.answer = answer
-    with pytest.raises(AwsError, match=r"^no answer from 127\.0\.0\.1:\d+: \w+$"):
+    with pytest.raises(AwsError, match=r"^no response from 127\.0\.0\.1:\d+: \w+$"):
         secret_value(ARN)
 
 
@@ -133,7 +133,7 @@ def test_a_refusal_names_the_kind_of_error_and_nothing_else(
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", url)
     endpoint.status, endpoint.answer = 400, b'{"__type": "AccessDeniedException", "Message": "secret words"}'
-    with pytest.raises(AwsError, match=r"^127\.0\.0\.1:\d+ refused: 400 AccessDeniedException$"):
+    with pytest.raises(AwsError, match=r"^127\.0\.0\.1:\d+ returned 400 AccessDeniedException$"):
         secret_value(ARN)
 
 

@@ -121,7 +121,7 @@ def test_a_write_that_may_have_been_done_says_so(ada: int, monkeypatch: pytest.M
     monkeypatch.setattr(posts.queries, "create", raising(UnknownOutcomeError("broken")))
     answer = call("create_post", user=ada)
     assert answer.status == 504
-    assert answer.json() == {"detail": "No answer from the database: the change may have been made"}
+    assert answer.json() == {"detail": "The database did not respond; the change may have been made"}
     assert "Retry-After" not in answer.headers
     assert_private(answer)
 

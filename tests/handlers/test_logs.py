@@ -82,7 +82,7 @@ def test_a_fault_of_the_database_is_logged_and_counted(
     )
     assert call("read_post", user=ada).status == 503
     logged, metric = output.lines()
-    assert (logged["message"], logged["reason"]) == ("gave up on the database", "connection refused")
+    assert (logged["message"], logged["reason"]) == ("database request failed", "connection refused")
     assert metric["DatabaseUnavailable"] == [1.0]
     assert metric["_aws"]["CloudWatchMetrics"][0]["Namespace"] == "social"
 

@@ -14,7 +14,9 @@ def test_keys_stand_in_the_order_of_the_document() -> None:
 
 @pytest.mark.parametrize("document", ["", "secret", "{", "{'a': 'b'}"])
 def test_a_ring_that_is_not_json_is_named_and_not_shown(document: str) -> None:
-    with pytest.raises(SettingsError, match=r"^JWT_KEYS is not JSON: give an object of kid to key$"):
+    with pytest.raises(
+        SettingsError, match=r"^JWT_KEYS is not JSON: give an object that maps key ids to keys$"
+    ):
         parse_keys(document)
 
 
@@ -22,7 +24,7 @@ def test_a_ring_that_is_not_json_is_named_and_not_shown(document: str) -> None:
     "document", ["{}", "[]", "null", '"secret"', '{"a": 7}', '{"a": null}', '{"a": ["b"]}']
 )
 def test_a_ring_that_is_no_object_of_keys_is_named(document: str) -> None:
-    with pytest.raises(SettingsError, match=r"^JWT_KEYS is not an object of kid to key, as in "):
+    with pytest.raises(SettingsError, match=r"^JWT_KEYS is not an object that maps key ids to keys, like "):
         parse_keys(document)
 
 
@@ -35,5 +37,5 @@ def test_a_short_key_is_refused_by_name_and_not_shown(key: str) -> None:
 
 def test_keys_that_stand_in_the_environment_are_for_a_local_run(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("STAGE", "prod")
-    with pytest.raises(SettingsError, match=r"^JWT_KEYS holds keys: that is for STAGE=local; "):
+    with pytest.raises(SettingsError, match=r"^JWT_KEYS holds keys, which only STAGE=local may do: "):
         KeyRing()

@@ -1,1 +1,1 @@
-"""What two or more functions share; the layer puts it on their path as `common`."""
+"""Code that two or more functions share. The Lambda layer makes it importable as `common`."""

@@ -1,4 +1,4 @@
-"""The conventions of the HTTP API, in one place: input, errors, headers, logs."""
+"""The conventions of the HTTP API: validation, error responses, headers, logs."""
 
 import json
 import traceback
@@ -28,27 +28,30 @@ from common.settings import env_str
 
 JSON = "application/json"
 PathId = Annotated[int, Path(ge=MIN_INTEGER, le=MAX_INTEGER)]
-# What a page of another origin may read, which lists and limits are of no use without.
+# Response headers that a browser lets a page of another origin read.
 EXPOSED_HEADERS = ["Link", "Retry-After"]
-# The innermost of an unexpected error: through the database, and up to the handler.
+# The innermost frames of an unexpected error: enough to reach from the database up to the route.
 MAX_LOGGED_FRAMES = 8
 Handler = Callable[[dict[str, Any], deadline.LambdaContext], dict[str, Any]]
 
-# RFC 3986, section 3.3, and the sign of what is encoded already.
+# The characters of a path (RFC 3986, section 3.3), and "%" because the path is already percent-encoded.
 PATH_SAFE_CHARACTERS = "/:@!$&'()*+,;=%"
-# https://owasp.org/www-project-secure-headers/: what an API answers is for one client and is not a page.
+# https://owasp.org/www-project-secure-headers/, without the headers that only concern HTML pages.
 SECURITY_HEADERS = {
     "Cache-Control": ["no-store"],
     "Strict-Transport-Security": ["max-age=63072000; includeSubDomains"],
     "X-Content-Type-Options": ["nosniff"],
 }
 
-# Loggers of one service share a handler: common.database logs with the same correlation id.
+# Powertools loggers of one service share their state, so common.database logs the same correlation id.
 log = Logger()
 
 
 def resolver() -> APIGatewayRestResolver:
-    """Return a resolver that validates input and output and answers errors in the shapes of the contract."""
+    """Return a resolver that validates input and output and turns exceptions into error responses.
+
+    Raises SettingsError if the environment variable CORS_ORIGIN is missing.
+    """
     app = APIGatewayRestResolver(
         cors=CORSConfig(allow_origin=env_str("CORS_ORIGIN"), expose_headers=EXPOSED_HEADERS, max_age=600),
         enable_validation=True,
@@ -57,7 +60,7 @@ def resolver() -> APIGatewayRestResolver:
     )
 
     def on_value_error(error: ValueError) -> Response[Any]:
-        # Powertools says so that a multipart form is malformed.
+        # Powertools raises ValueError for a malformed multipart form.
         is_form = (app.current_event.headers.get("content-type") or "").startswith("multipart/")
         return (
             _unprocessable(validation_error("form_invalid", ("body",), "Form decode error"))
@@ -79,17 +82,17 @@ def resolver() -> APIGatewayRestResolver:
 
 
 def handler(app: APIGatewayRestResolver) -> Handler:
-    """Return the Lambda handler that serves the routes of `app`."""
+    """Return the Lambda handler for the routes of `app`."""
 
     def handle(event: dict[str, Any], context: deadline.LambdaContext) -> dict[str, Any]:
         deadline.start(context)
         log.set_correlation_id(event["requestContext"]["requestId"])
-        # Some gateways, though not that of a REST API, decode the path: to characters that no route takes.
+        # HTTP APIs and some emulators decode the path; Powertools matches routes against an encoded one.
         event["path"] = quote(event["path"], safe=PATH_SAFE_CHARACTERS, errors="replace")
         _normalize_body(event)
-        response = app.resolve(event, context)  # type: ignore[arg-type]  # a part of the context will do
+        response = app.resolve(event, context)  # type: ignore[arg-type]  # Powertools' type has more
         response["multiValueHeaders"] = SECURITY_HEADERS | response["multiValueHeaders"]
-        # The gateway's interface says that a body is a string, and not every gateway takes another for none.
+        # Powertools returns None for an empty body, but the Lambda proxy integration expects a string.
         response["body"] = response["body"] or ""
         return response
 
@@ -99,17 +102,25 @@ def handler(app: APIGatewayRestResolver) -> Handler:
 def _normalize_body(event: dict[str, Any]) -> None:
     headers = event["headers"] or {}
     for name in [name for name in headers if name.lower() == "content-type"]:
-        # Powertools knows it in one letter case, but it may come in any (RFC 9110, section 8.3.1).
+        # Media types are case-insensitive (RFC 9110, section 8.3.1), but Powertools compares them as is.
         media_type, semicolon, parameters = headers[name].partition(";")
         headers[name] = media_type.lower() + semicolon + parameters
-        # Some gateways, though not ours on AWS, send a form's parts as text: Powertools knows latin-1 only.
+        # Our API on AWS encodes multipart forms as base64. For emulators that send text we do so here:
+        # Powertools reads a text body as latin-1, which breaks other characters.
         if headers[name].startswith("multipart/") and event["body"] and not event["isBase64Encoded"]:
             event["body"] = b64encode(event["body"].encode(errors="replace")).decode()
             event["isBase64Encoded"] = True
 
 
 def responses(model: object, success: int, *failures: int) -> dict[int, OpenAPIResponse]:
-    """Return the `responses` of a route: its model on success, and the shape of each failure."""
+    """Return the OpenAPI responses of a route, for its argument `responses`.
+
+    Args:
+        model: The type of the body on success, or None for an empty body.
+        success: The status on success.
+        failures: The statuses of the errors that are specific to the route.
+
+    """
     shapes = {success: model} | {
         status: InvalidInput if status == HTTPStatus.UNPROCESSABLE_ENTITY else Problem for status in failures
     }
@@ -124,12 +135,19 @@ def _openapi_response(status: int, shape: object) -> OpenAPIResponse:
 
 
 def validation_error(kind: str, location: tuple[str, ...], message: str) -> RequestValidationError:
-    """Return the error for input that is wrong at a location: body, query, path or header, then where."""
+    """Return the exception for invalid input, which becomes a 422 response.
+
+    Args:
+        kind: A stable identifier of the error, for programs.
+        location: Where the input is: "body", "query", "path" or "header", then the names of the fields.
+        message: A sentence for people.
+
+    """
     return RequestValidationError([{"type": kind, "loc": location, "msg": message}])
 
 
 def _json_object(text: str) -> dict[str, Any]:
-    # Deep nesting raises RecursionError; malformed JSON, and a number of thousands of digits, ValueError.
+    # Malformed JSON and very long numbers raise ValueError; deep nesting raises RecursionError.
     try:
         value = json.loads(text)
     except (ValueError, RecursionError):
@@ -149,12 +167,12 @@ def _not_found(error: NotFoundError) -> Response[Any]:
 
 def _unsupported_content_type(_: RequestUnsupportedContentType) -> Response[Any]:
     return _unprocessable(
-        validation_error("content_type", ("body",), "Content-Type should be application/json or a form's")
+        validation_error("content_type", ("body",), "Content-Type should be application/json or a form type")
     )
 
 
 def _unprocessable(error: RequestValidationError) -> Response[Any]:
-    # Only these three: the rest of an error holds the rejected value, which may be a password.
+    # The other fields of a pydantic error contain the rejected value, which may be a password.
     detail = [{"type": e["type"], "loc": e["loc"], "msg": e["msg"]} for e in error.errors()]
     return _error_response(HTTPStatus.UNPROCESSABLE_ENTITY, detail)
 
@@ -172,12 +190,12 @@ def _too_many_requests(error: RateLimitError) -> Response[Any]:
 
 
 def _aws_failed(error: AwsError) -> Response[Any]:
-    log.error("gave up on AWS", reason=str(error))
+    log.error("AWS request failed", reason=str(error))
     return _service_unavailable()
 
 
 def _unavailable(error: UnavailableError) -> Response[Any]:
-    log.error("gave up on the database", reason=str(error))
+    log.error("database request failed", reason=str(error))
     with single_metric(name="DatabaseUnavailable", unit=MetricUnit.Count, value=1):
         return _service_unavailable()
 
@@ -188,16 +206,16 @@ def _service_unavailable() -> Response[Any]:
 
 
 def _unknown_outcome(error: UnknownOutcomeError) -> Response[Any]:
-    log.error("lost the database during a write", reason=str(error))
+    log.error("outcome of a write is unknown", reason=str(error))
     with single_metric(name="UnknownOutcome", unit=MetricUnit.Count, value=1):
         return _error_response(
             HTTPStatus.GATEWAY_TIMEOUT,
-            "No answer from the database: the change may have been made",
+            "The database did not respond; the change may have been made",
         )
 
 
 def _internal_error(error: Exception) -> Response[Any]:
-    # The message of an error may quote input or SQL; its type and its way are enough to find it by.
+    # Do not log the message: it may quote input or SQL. The type and the places are enough to find the bug.
     places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
     sqlstate = error.sqlstate if isinstance(error, PostgresError) else None
     log.error(

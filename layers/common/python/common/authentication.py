@@ -1,8 +1,7 @@
-"""Checks passwords against the hashes in the database.
+"""Checks passwords against the hashes in the database, within the rate limit of login attempts.
 
-Each function takes one round trip. It counts a failed login in advance; the statement that follows a correct
-password clears it (`common.queries.clear_login_failures`). Both functions raise RateLimitError, before they
-check the password, or ForbiddenError when it is wrong.
+Each check takes one round trip, which counts the attempt as failed in advance. The statement that follows a
+correct password clears the count (`common.queries.clear_login_failures`).
 """
 
 from typing import NamedTuple
@@ -17,23 +16,34 @@ from common.identity import rows_or_unauthorized
 from common.passwords import verify_password
 from common.rows import AttemptRow
 
+INVALID_CREDENTIALS = "Invalid Credentials"
 WRONG_PASSWORD = "The current password is wrong"  # noqa: S105  # a sentence
 
 
 class VerifiedUser(NamedTuple):
-    """A user whose password was right, and its hash, by which a later statement sees that it still is."""
+    """A user who gave the correct password.
+
+    Attributes:
+        user_id: The id of the user.
+        password_hash: The hash that was checked. The next statement compares it with the stored hash, so that
+            it notices if the password was changed in the meantime.
+
+    """
 
     user_id: int
     password_hash: str
 
 
 def authenticate_by_email(email: str, password: str) -> VerifiedUser:
-    """Return the user with this e-mail and password."""
-    return _authenticate(queries.attempt_by_email(email=email)[0], password, "Invalid Credentials")
+    """Return the user with this e-mail and password; raises RateLimitError or ForbiddenError."""
+    return _authenticate(queries.attempt_by_email(email=email)[0], password, INVALID_CREDENTIALS)
 
 
 def authenticate_by_id(user_id: int, password: str) -> VerifiedUser:
-    """Return the user when the password is theirs; 401 when the account is gone."""
+    """Return the user if this is their password; raises RateLimitError or ForbiddenError.
+
+    Raises UnauthorizedError if the account was deleted.
+    """
     attempt = rows_or_unauthorized(queries.attempt_by_id(user_id=user_id))[0]
     return _authenticate(attempt, password, WRONG_PASSWORD)
 
@@ -41,13 +51,13 @@ def authenticate_by_id(user_id: int, password: str) -> VerifiedUser:
 def _authenticate(attempt: AttemptRow, password: str, error_message: str) -> VerifiedUser:
     if not attempt.allowed:
         raise RateLimitError(attempt.retry_after_seconds)
-    # Checked even when there is no such account, so that both refusals take as long.
+    # Also check the password if there is no account, so that the response time does not reveal which it is.
     if (
         not verify_password(password, attempt.password_hash)
         or attempt.user_id is None
         or attempt.password_hash is None
     ):
         with single_metric(name="FailedLogin", unit=MetricUnit.Count, value=1):
-            pass  # an error raised in here would keep it from being written
+            pass  # an exception inside the block would prevent the metric from being written
         raise ForbiddenError(error_message)
     return VerifiedUser(attempt.user_id, attempt.password_hash)

@@ -1,6 +1,7 @@
-"""What the functions ask of AWS: a token for the database, and Secrets Manager.
+"""Requests to AWS: IAM tokens for the database, and Secrets Manager.
 
-http.client and ssl are imported where a request is made: a start must not wait for what it may never use.
+`http.client` and `ssl` are imported only when a request is sent, because they would slow down each cold start
+and many execution environments never send one.
 """
 
 import json
@@ -14,40 +15,40 @@ from common import signing
 from common.settings import env_str
 from common.signing import Credentials, Scope
 
-# A request takes some ten milliseconds; the function that waits for it has a few seconds in all.
+# A request takes about ten milliseconds, and the whole invocation has only a few seconds.
 TIMEOUT_SECONDS: Final = 2.0
-# Credentials that are about to expire are fetched anew before a request could be late with them.
+# Credentials are replaced this long before they expire, so that no request is sent with expired ones.
 EXPIRY_MARGIN_SECONDS: Final = 5 * 60
 
 
 class AwsError(Exception):
-    """AWS did not answer, or refused; the message names the kind of error, never a secret."""
+    """AWS did not respond or returned an error. The message names the kind of error and holds no secret."""
 
 
 class _CredentialsCache:
-    """The credentials of this execution environment, and until when (Unix time) they are good."""
+    """The credentials of this execution environment, and the Unix time at which to fetch new ones."""
 
     credentials: Credentials | None = None
     refresh_at = 0.0
 
 
 def rds_auth_token(host: str, port: int, user: str) -> str:
-    """Return a token that lets `user` connect to the database or proxy at an address, within 15 minutes.
+    """Return an IAM token: a password with which `user` can connect to the database or proxy for 15 minutes.
 
-    Raises AwsError when there are no credentials to sign it with.
+    Raises AwsError if the credentials to sign it cannot be fetched.
     """
     scope = Scope("rds-db", env_str("AWS_REGION"), signing.amz_date(time.time()))
     return signing.rds_auth_token(_credentials(), scope, host=host, port=port, user=user)
 
 
 def secret_value(arn: str) -> str:
-    """Return the current value of the secret; AwsError when it cannot be had."""
+    """Return the current value of a secret; raises AwsError if it cannot be read."""
     value: str = secrets_manager("GetSecretValue", arn)["SecretString"]
     return value
 
 
 def secrets_manager(action: str, arn: str, **parameters: object) -> dict[str, Any]:
-    """Call an action of Secrets Manager on the secret and return its answer; AwsError when it fails.
+    """Call an action of Secrets Manager on a secret and return the response; raises AwsError if it fails.
 
     https://docs.aws.amazon.com/secretsmanager/latest/apireference/API_Operations.html
     """
@@ -71,8 +72,8 @@ def secrets_manager(action: str, arn: str, **parameters: object) -> dict[str, An
 def _credentials() -> Credentials:
     """Return the credentials of the function's role.
 
-    A function that was restored from a snapshot has none in its environment, for they would have expired
-    there; it asks an address on its own machine.
+    They are environment variables, except after a start from a snapshot: credentials in a snapshot would
+    expire, so the function fetches them from an address on its own host.
     https://docs.aws.amazon.com/lambda/latest/dg/snapstart-activate.html#snapstart-credentials
     """
     url = os.environ.get("AWS_CONTAINER_CREDENTIALS_FULL_URI")
@@ -95,14 +96,14 @@ def _credentials() -> Credentials:
 
 
 def _request_json(method: str, url: str, headers: dict[str, str], body: bytes) -> dict[str, Any]:
-    from http.client import HTTPConnection, HTTPException, HTTPSConnection  # noqa: PLC0415  # see above
+    from http.client import HTTPConnection, HTTPException, HTTPSConnection  # noqa: PLC0415  # slow
 
     parts = urlsplit(url)
     connection: HTTPConnection
     if parts.scheme == "https":
-        import ssl  # noqa: PLC0415  # see above
+        import ssl  # noqa: PLC0415  # slow
 
-        # The name is botocore's too. Unset, the system's authorities are trusted.
+        # botocore uses the same variable. If it is unset, we trust the system's authorities.
         context = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE") or None)
         connection = HTTPSConnection(parts.netloc, timeout=TIMEOUT_SECONDS, context=context)
     else:
@@ -112,10 +113,10 @@ def _request_json(method: str, url: str, headers: dict[str, str], body: bytes) -
         response = connection.getresponse()
         document = json.loads(response.read())
     except (OSError, HTTPException, ValueError) as error:
-        raise AwsError(f"no answer from {parts.netloc}: {type(error).__name__}") from None
+        raise AwsError(f"no response from {parts.netloc}: {type(error).__name__}") from None
     finally:
         connection.close()
-    if response.status != 200:  # noqa: PLR2004  # HTTP's
-        raise AwsError(f"{parts.netloc} refused: {response.status} {document.get('__type', '')}")
+    if response.status != 200:  # noqa: PLR2004  # HTTP 200 OK
+        raise AwsError(f"{parts.netloc} returned {response.status} {document.get('__type', '')}")
     result: dict[str, Any] = document
     return result

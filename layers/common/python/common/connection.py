@@ -1,12 +1,12 @@
 """A pg8000 connection that runs a statement in one round trip.
 
-Stock pg8000 takes three: it waits for the answer to Parse, then to Describe, then to Bind and Execute.
-Between them a transaction pooler such as RDS Proxy or PgBouncer may hand the server connection to another
-client, and each then reads the other's rows. Here all messages leave in one flush, with one Sync:
+Stock pg8000 needs three: it waits for a response after Parse, after Describe, and after Bind and Execute.
+Between them a transaction pooler such as RDS Proxy or PgBouncer may give the server connection to another
+client, and then each client reads the other's rows. We send all messages in one flush with one Sync:
 https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
-The server is not asked what the columns are, for whoever wrote the statement knows.
+We do not send Describe, because the row types in `rows.py` already say what the columns are.
 
-This leans on the internals of pg8000 1.31, which is pinned; a test counts the round trips on the wire.
+This module uses internals of pg8000, so its version is pinned to 1.31. A test counts the round trips.
 """
 
 import select
@@ -31,15 +31,25 @@ from pg8000.core import (
 )
 from pg8000.exceptions import DatabaseError, InterfaceError
 
+# `Context.row_count` until the server has reported that the statement is complete.
 NOT_COMPLETED = -1
+# The length of a NULL in a Bind message.
 NULL_VALUE = i_pack(-1)
+# An empty array of parameter types or format codes.
 ZERO_COUNT = H_pack(0)
 
+# Turns PostgreSQL's text form of a value into a Python value.
 Decoder = Callable[[str], Any]
 
 
 class PostgresError(Exception):
-    """The server answered with an error, and undid the statement (or never let us in)."""
+    """The server reported an error: it rolled the statement back, or refused the connection.
+
+    Attributes:
+        sqlstate: The error code (https://www.postgresql.org/docs/current/errcodes-appendix.html).
+        fatal: Whether the server closes the connection.
+
+    """
 
     def __init__(self, report: dict[str, str]) -> None:
         super().__init__(report.get("M", ""))
@@ -48,7 +58,7 @@ class PostgresError(Exception):
 
 
 class ConnectionLostError(Exception):
-    """The connection broke, or timed out, before the server said what became of the statement."""
+    """The connection broke or timed out before the server reported the result of the statement."""
 
 
 class Connection(CoreConnection):  # type: ignore[misc]  # pg8000 has no types
@@ -66,12 +76,17 @@ class Connection(CoreConnection):  # type: ignore[misc]  # pg8000 has no types
     def execute(
         self, statement: str, values: Sequence[object], decoders: Sequence[Decoder], *, timeout: float
     ) -> list[list[Any]]:
-        """Run one statement and return its rows; `timeout` bounds each wait, in seconds.
+        """Run one statement and return its rows.
 
-        `decoders` make a value of PostgreSQL's text, one for each column; NULL is None.
+        Args:
+            statement: SQL with numbered parameters ($1, $2 ...).
+            values: The values of the parameters.
+            decoders: One for each column. NULL becomes None without them.
+            timeout: The limit of each wait for the server, in seconds.
 
-        Raises PostgresError when nothing was done and ConnectionLostError when that cannot be known. After a
-        ConnectionLostError, and after a PostgresError that is fatal, the connection is of no more use.
+        Raises PostgresError if nothing was changed, and ConnectionLostError if that is unknown. After a
+        ConnectionLostError or a fatal PostgresError, the connection cannot be used again.
+
         """
         context = Context(statement, columns=(), input_funcs=decoders)
         messages = _messages(statement, make_params(self.py_types, values))
@@ -81,8 +96,8 @@ class Connection(CoreConnection):  # type: ignore[misc]  # pg8000 has no types
             _flush(self._sock)
             self.handle_messages(context)
         except (DatabaseError, InterfaceError, OSError) as error:
-            # A FATAL error comes just before the connection closes: what the server said is the reason.
-            # Unless the statement had completed by then, for its commit may have been on the way.
+            # The server sends a FATAL error just before it closes the connection; report that error as the
+            # cause. But if the statement was complete by then, it may have been committed.
             if isinstance(context.error, DatabaseError) and context.row_count == NOT_COMPLETED:
                 raise PostgresError(context.error.args[0]) from None
             raise ConnectionLostError(str(error)) from None
@@ -90,21 +105,24 @@ class Connection(CoreConnection):  # type: ignore[misc]  # pg8000 has no types
         return rows
 
     def is_closed_by_server(self) -> bool:
-        """Tell whether the server has closed this idle connection: only then is there something to read."""
+        """Return whether the server has closed this idle connection.
+
+        On an idle connection, only the end of the connection makes the socket readable.
+        """
         poll = select.poll()
         poll.register(self._usock, select.POLLIN)
         return bool(poll.poll(0))
 
     def discard(self) -> None:
-        """Close without caring whether the server still listens."""
+        """Close the connection and ignore errors: it may already be broken."""
         with suppress(InterfaceError, OSError):
             self.close()
 
 
 def _messages(statement: str, parameters: Sequence[str | None]) -> bytes:
-    """Return Parse, Bind, Execute and Sync, of an unnamed statement and portal, all values as text.
+    """Return Parse, Bind, Execute and Sync with the unnamed statement and portal and all values as text.
 
-    Not by pg8000's methods, which add a Flush to each: the server would answer in pieces.
+    pg8000's own methods add a Flush to each message, which splits the response of the server.
     """
     bind = [NULL_BYTE, NULL_BYTE, ZERO_COUNT, H_pack(len(parameters))]
     for parameter in parameters:

@@ -1,4 +1,13 @@
-"""Statements against PostgreSQL: one connection an execution environment, one round trip a statement."""
+"""Runs statements on PostgreSQL: one connection per execution environment, one round trip per statement.
+
+What becomes of an error, by its SQLSTATE:
+
+    conflict with another statement     rolled back; run again
+    server or connection unavailable    rolled back, or a read; run again on a new connection
+    time limit exceeded                 rolled back; UnavailableError, not run again
+    connection lost during a write      UnknownOutcomeError
+    any other                           PostgresError, a bug
+"""
 
 import time
 from collections.abc import Mapping, Sequence
@@ -15,24 +24,45 @@ from common.errors import UnavailableError, UnknownOutcomeError
 from common.settings import DatabaseSettings, database_settings
 from common.tls import database_tls
 
-# Below the proxy's idle time-out of 30 minutes, so that it is us who end the connection.
+# Less than RDS Proxy's idle timeout of 30 minutes, so that we close the connection, not the proxy.
 MAX_CONNECTION_AGE_SECONDS: Final = 20 * 60
-# A statement takes milliseconds. Two attempts, each a connect and a statement, still end before the deadline.
+# A statement takes milliseconds. Two attempts, each with a connect, still end before the deadline.
 STATEMENT_TIMEOUT_SECONDS: Final = 3.0
-# A moment later a pooler knows which of its servers are dead, and who won a deadlock has taken their locks.
+# By then a pooler has noticed dead servers, and the winner of a deadlock has acquired its locks.
 RETRY_DELAY_SECONDS: Final = 0.1
 
-# The server undid the statement because another one got in its way (it took a key, removed a row, held a
-# lock): run again, it sees what that one did.
-CONFLICTS: Final = frozenset({"23502", "23503", "23505", "40001", "40P01"})
-# The server is going down, coming up, full, or the old writer of a failover: a new connection may do better.
-SERVER_UNAVAILABLE: Final = frozenset({"25006", "53300", "57P01", "57P02", "57P03"})
-# The statement ran into a limit of time: run again, it would take as long.
-TIMED_OUT: Final = frozenset({"55P03", "57014"})
-# A pooler reports so that it lost its server, perhaps after that had done the statement.
+# A concurrent statement inserted the same key, deleted a row or held a lock. A second attempt sees that.
+# Statements use 23502 on purpose, to roll back and run again.
+CONFLICTS: Final = frozenset(
+    {
+        "23502",  # not_null_violation
+        "23503",  # foreign_key_violation
+        "23505",  # unique_violation
+        "40001",  # serialization_failure
+        "40P01",  # deadlock_detected
+    }
+)
+# The server is stopping, starting, full, or the former writer of a failover. A new connection may help.
+SERVER_UNAVAILABLE: Final = frozenset(
+    {
+        "25006",  # read_only_sql_transaction
+        "53300",  # too_many_connections
+        "57P01",  # admin_shutdown
+        "57P02",  # crash_shutdown
+        "57P03",  # cannot_connect_now
+    }
+)
+# The statement exceeded a time limit. A second attempt would probably exceed it, too.
+TIMED_OUT: Final = frozenset(
+    {
+        "55P03",  # lock_not_available
+        "57014",  # query_canceled
+    }
+)
+# Class 08, connection_exception: a pooler has lost its server, perhaps after the statement was committed.
 CONNECTION_EXCEPTION: Final = "08"
 
-# How a field of a row is read, by its type. `fromisoformat` takes PostgreSQL's way to write a time, too.
+# How to decode a column, by the type of its field. `fromisoformat` accepts PostgreSQL's format of a time.
 DECODERS: Final[Mapping[object, Decoder]] = {
     bool: "t".__eq__,
     datetime: datetime.fromisoformat,
@@ -83,26 +113,30 @@ class Statement(Generic[P, Row]):
 
 
 def field_types(row: type[NamedTuple]) -> dict[str, object]:
-    """Return the types of a row's fields by name: of `int | None` the int, for a NULL is None unread."""
+    """Return the type of each field of a row type, without `None`: NULL is not decoded."""
     return {name: (*get_args(kind), kind)[0] for name, kind in row.__annotations__.items()}
 
 
 class ManagedConnection:
-    """The connection of an execution environment, made when first needed and again when it has gone.
+    """A connection that is opened when it is first needed, and again when it was lost.
 
-    Not when the function starts: a snapshot of a started function must not hold one.
+    It is not opened during init, because a SnapStart snapshot must not contain an open connection.
     """
 
     def __init__(self, settings: DatabaseSettings) -> None:
         self.settings = settings
-        # One for all connections: reading the authorities costs more than a TLS handshake.
+        # Shared by all connections, because loading the authorities takes longer than a TLS handshake.
         self.ssl_context = database_tls(settings)
         self.connection: Connection | None = None
         self.reconnect_at = 0.0
         self.has_run_statement = False
 
     def run(self, statement: Statement[..., Any], values: Sequence[object]) -> list[list[Any]]:
-        """Run a statement, a second time only where nothing has been done and that may change."""
+        """Run a statement and return its rows.
+
+        Run it a second time if nothing was changed and a second attempt may succeed. Raises what a call of a
+        Statement raises.
+        """
         try:
             return self._attempt(statement, values)
         except UnavailableError as error:
@@ -128,7 +162,7 @@ class ManagedConnection:
             self.disconnect()
             raise _connection_lost(statement, error) from None
         except BaseException:
-            # The rest of an answer that could not be read must not become that of the next statement.
+            # The rest of a response that we failed to decode must not become that of the next statement.
             self.disconnect()
             raise
         self.has_run_statement = True
@@ -144,7 +178,8 @@ class ManagedConnection:
         return self.connection
 
     def _needs_reconnect(self, connection: Connection) -> bool:
-        # Over TLS a new connection has its session tickets to read; the first answer takes them along.
+        # After a TLS handshake, unread session tickets make the socket readable. Skip the check until the
+        # first statement has consumed them.
         return time.monotonic() > self.reconnect_at or (
             self.has_run_statement and connection.is_closed_by_server()
         )
@@ -169,7 +204,7 @@ class ManagedConnection:
         return aws.rds_auth_token(self.settings.host, self.settings.port, self.settings.user)
 
     def disconnect(self) -> None:
-        """Let go of the connection; the next statement makes a new one."""
+        """Close the connection; the next statement opens a new one."""
         if self.connection is not None:
             self.connection.discard()
             self.connection = None

@@ -1,9 +1,9 @@
-"""How long the invocation at hand may still take."""
+"""The time limit of the current invocation."""
 
 import time
 from typing import Protocol
 
-# What is left for writing the answer, so that the client hears from us and not from the gateway.
+# Reserved for the response, so that the client receives our error and not the timeout of the gateway.
 RESPONSE_MARGIN_SECONDS = 1.0
 
 
@@ -19,10 +19,10 @@ class _Deadline:
 
 
 def start(context: LambdaContext) -> None:
-    """Start the clock of an invocation."""
+    """Set the deadline of the invocation that starts now."""
     _Deadline.at = time.monotonic() + context.get_remaining_time_in_millis() / 1000 - RESPONSE_MARGIN_SECONDS
 
 
 def seconds_left() -> float:
-    """Return the seconds that the invocation may still spend waiting; zero or less when there are none."""
+    """Return how many seconds the invocation may still wait; zero or negative after the deadline."""
     return _Deadline.at - time.monotonic()

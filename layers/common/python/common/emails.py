@@ -1,20 +1,24 @@
-"""E-mail addresses, which can be written in several ways: letters with accents, names of domains."""
+"""The stored form of e-mail addresses.
+
+One address can be written in several ways: with composed or decomposed accents, with a Unicode or an ASCII
+(`xn--`) domain. We store one of them. Letter case is not changed here; the database ignores it.
+"""
 
 from contextlib import suppress
 
 
 def normalize(text: str) -> str:
-    """Return the one spelling that an address is stored with; ValueError when it is none."""
-    # Imported here because few requests need it; reading a user should start without it.
+    """Return the stored form of an address; raises ValueError if `text` is not an address."""
+    # Imported here because few requests need it and the import is slow.
     from email_validator import validate_email  # noqa: PLC0415
 
     return validate_email(text, check_deliverability=False).normalized
 
 
 def normalize_if_valid(text: str) -> str:
-    """Return the spelling that an address would be stored with; what is none stays as it is.
+    """Return the stored form of an address, or `text` itself if it is not an address.
 
-    Letter case apart, which the database takes care of, only what is not ASCII has several.
+    An ASCII address without a `xn--` domain has only one form, so it is returned without the slow import.
     """
     if not text.isascii() or "xn--" in text.lower():
         with suppress(ValueError):

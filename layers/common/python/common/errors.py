@@ -1,8 +1,18 @@
-"""Faults and refusals below the handlers that the API has an answer to."""
+"""Exceptions of the layer that become responses of their own (`common.api`).
+
+UnavailableError     503, nothing was changed
+UnknownOutcomeError  504, a write may or may not have been committed
+RateLimitError       429
+"""
 
 
 class UnavailableError(Exception):
-    """The database cannot do it now, and has done nothing; `retryable` if another attempt could do better."""
+    """The database could not run the statement, and nothing was changed.
+
+    Attributes:
+        retryable: Whether a second attempt may succeed.
+
+    """
 
     def __init__(self, reason: str, *, retryable: bool) -> None:
         super().__init__(reason)
@@ -10,11 +20,16 @@ class UnavailableError(Exception):
 
 
 class UnknownOutcomeError(Exception):
-    """The connection broke after a write was sent, which may or may not have been done."""
+    """The connection was lost after a write was sent. It may or may not have been committed."""
 
 
 class RateLimitError(Exception):
-    """Too many attempts; the next may come after `retry_after_seconds`."""
+    """Too many attempts.
+
+    Attributes:
+        retry_after_seconds: When the next attempt is allowed.
+
+    """
 
     def __init__(self, retry_after_seconds: int) -> None:
         super().__init__(f"{retry_after_seconds} s to wait")

@@ -1,4 +1,4 @@
-"""Who is asking: the user whom the authorizer found in the token."""
+"""The principal of a request: the user and the session that the authorizer found in the access token."""
 
 from collections.abc import Sequence
 from typing import TypeVar
@@ -13,7 +13,10 @@ UNAUTHORIZED = "Could not validate credentials"
 
 
 def current_user_id(app: APIGatewayRestResolver) -> int:
-    """Return the user's id from the authorizer's context; 401 without one, whatever the gateway let in."""
+    """Return the id of the user in the authorizer context.
+
+    Raises UnauthorizedError if there is none, so that a route without an authorizer fails closed.
+    """
     claim = _claim(app, "user_id")
     if not claim.isdecimal():
         raise UnauthorizedError(UNAUTHORIZED)
@@ -21,7 +24,7 @@ def current_user_id(app: APIGatewayRestResolver) -> int:
 
 
 def current_session_id(app: APIGatewayRestResolver) -> UUID:
-    """Return the id of the session that the token belongs to; 401 without one."""
+    """Return the id of the session in the authorizer context; raises UnauthorizedError if there is none."""
     try:
         return UUID(_claim(app, "session_id"))
     except ValueError:
@@ -34,9 +37,9 @@ def _claim(app: APIGatewayRestResolver, name: str) -> str:
 
 
 def rows_or_unauthorized(rows: Sequence[T]) -> Sequence[T]:
-    """Return the rows of a statement that starts from the user's own row; 401 when there is none.
+    """Return the rows of a statement that starts from the principal's row in `users`.
 
-    Tokens outlive accounts: that of a deleted user is still well signed.
+    Raises UnauthorizedError if there are none: the account was deleted, but its access token has not expired.
     """
     if not rows:
         raise UnauthorizedError(UNAUTHORIZED)

@@ -1,6 +1,6 @@
-"""The keys that access tokens are signed and verified with: a ring, of which the newest key signs.
+"""The key ring of access tokens. The newest key signs; every key in the ring verifies.
 
-Imported by the authorizer, whose cold start every first request waits for: nothing heavy here.
+The authorizer imports this module, and its cold start delays every route: import nothing slow here.
 """
 
 import json
@@ -13,35 +13,41 @@ from typing import Final, NamedTuple
 from common import aws
 from common.settings import SettingsError, env_str, is_local
 
-# RFC 7518, section 3.2: an HS256 key is at least as long as the hash, 256 bits.
+# An HS256 key must be at least as long as the hash, 256 bits (RFC 7518, section 3.2).
 MIN_KEY_BYTES: Final = 32
-# How long a key that was taken out of the ring may go on being accepted.
+# How long a ring is cached, and thus how long a key is still accepted after its removal from the secret.
 CACHE_SECONDS: Final = 5 * 60
-# Anyone can send tokens with made-up key ids: they make us look for a new ring only so often.
+# An unknown key id makes us fetch the ring before the cache expires. Because anyone can invent key ids, we do
+# so at most this often.
 MIN_REFETCH_SECONDS: Final = 1.0
 
 log = logging.getLogger(__name__)
 
 
 class UnknownKeyError(Exception):
-    """The ring has no key of this id."""
+    """The key ring has no key with this id."""
 
 
 class Key(NamedTuple):
-    """One key of the ring and the `kid` that tokens name it by."""
+    """A key, and its id (`kid`) in the header of tokens."""
 
     kid: str
     secret: str
 
 
 def parse_keys(document: str) -> tuple[Key, ...]:
-    """Parse a JSON object of kid to key, oldest first; SettingsError when it is malformed or a key short."""
+    """Parse a JSON object that maps key ids to keys, oldest first.
+
+    Raises SettingsError if it is malformed or if a key is too short.
+    """
     try:
         ring = json.loads(document)
     except ValueError:
-        raise SettingsError("JWT_KEYS is not JSON: give an object of kid to key") from None
+        raise SettingsError("JWT_KEYS is not JSON: give an object that maps key ids to keys") from None
     if not (isinstance(ring, dict) and ring and all(isinstance(key, str) for key in ring.values())):
-        raise SettingsError('JWT_KEYS is not an object of kid to key, as in {"2026-01": "<32 random bytes>"}')
+        raise SettingsError(
+            'JWT_KEYS is not an object that maps key ids to keys, like {"2026-01": "<32 random bytes>"}'
+        )
     for kid, secret in ring.items():
         if len(secret.encode()) < MIN_KEY_BYTES:
             raise SettingsError(f"JWT_KEYS has a key shorter than {MIN_KEY_BYTES} bytes: {kid}")
@@ -49,9 +55,10 @@ def parse_keys(document: str) -> tuple[Key, ...]:
 
 
 class KeyRing:
-    """The keys that `JWT_KEYS` holds, or those of the Secrets Manager secret whose ARN it is.
+    """The keys in the environment variable JWT_KEYS, or in the Secrets Manager secret whose ARN it holds.
 
-    A secret is fetched when the function starts, but not into a snapshot, where it would grow stale and stay.
+    A secret is fetched during init, except before a SnapStart snapshot, because the ring in it would become
+    outdated. Raises SettingsError if JWT_KEYS is missing, or if it holds keys outside a local run.
     """
 
     def __init__(self) -> None:
@@ -61,23 +68,25 @@ class KeyRing:
         self._tried_at = 0.0
         if not self._secret:
             if not is_local():
-                raise SettingsError("JWT_KEYS holds keys: that is for STAGE=local; give the ARN of a secret")
+                raise SettingsError(
+                    "JWT_KEYS holds keys, which only STAGE=local may do: give the ARN of a secret"
+                )
             self._keys = parse_keys(value)
         elif os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") != "snap-start":
-            # Whoever needs a key tries again, and fails then if it must.
+            # On failure, the first request that needs a key tries again.
             with suppress(aws.AwsError, SettingsError):
                 self._refresh(CACHE_SECONDS)
 
     def newest(self) -> Key:
-        """Return the key that signs, the last of the ring; raises what `find` raises for want of a ring."""
+        """Return the key that signs; raises AwsError or SettingsError if there is no valid ring."""
         self._refresh(CACHE_SECONDS)
         return self._keys[-1]
 
     def find(self, kid: object) -> Key:
-        """Return the key that a token names.
+        """Return the key with this id.
 
-        Raises UnknownKeyError when the ring has no such key; when there is no ring to be had, AwsError, or
-        SettingsError for a secret that holds none.
+        Raises UnknownKeyError if the ring has no such key. Raises AwsError if no ring can be fetched, or
+        SettingsError if the secret does not hold a valid one.
         """
         for max_age in (CACHE_SECONDS, MIN_REFETCH_SECONDS):
             self._refresh(max_age)
@@ -87,7 +96,7 @@ class KeyRing:
         raise UnknownKeyError
 
     def _refresh(self, max_age: float) -> None:
-        """Fetch the secret, unless we tried less than `max_age` seconds ago; on failure keep the old ring."""
+        """Fetch the ring, unless we tried less than `max_age` seconds ago. On failure, keep the old ring."""
         now = time.time()
         if not self._secret or (self._keys and now < self._tried_at + max_age):
             return

@@ -1,4 +1,4 @@
-"""The tables. Names and types of the reference columns are part of the contract and stay."""
+"""The tables. Names and types of the columns of the reference are part of the contract."""
 
 from datetime import datetime
 from uuid import UUID
@@ -10,7 +10,7 @@ NEWEST_FIRST = (text("created_at DESC"), text("id DESC"))
 
 
 class Base(DeclarativeBase):
-    """Names every constraint, so that a migration can change it by name."""
+    """The base of all tables. It names each constraint, so that a migration can refer to it."""
 
     metadata = MetaData(
         naming_convention={
@@ -24,7 +24,7 @@ class Base(DeclarativeBase):
 
 
 class User(Base):
-    """An account; `password` is a bcrypt hash."""
+    """An account. `password` is a bcrypt hash."""
 
     __tablename__ = "users"
 
@@ -34,12 +34,12 @@ class User(Base):
     created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.now())
     phone_number: Mapped[str | None] = mapped_column(String)
 
-    # An address is taken in any letter case, and login finds it in any.
+    # E-mail addresses are unique, and found, regardless of letter case.
     __table_args__ = (Index("uq_users_lower_email", func.lower(email), unique=True),)
 
 
 class Post(Base):
-    """A post; one with `published` false is a draft, which only its owner sees."""
+    """A post. If `published` is false it is a draft, which only its owner sees."""
 
     __tablename__ = "posts"
 
@@ -49,7 +49,7 @@ class Post(Base):
     published: Mapped[bool] = mapped_column(server_default=text("true"))
     created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.now())
     owner_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
-    # Triggers on votes keep it, in the statement that casts or retracts; count(*) would read every vote.
+    # The number of votes. Triggers on `votes` maintain it, because count(*) would read every vote.
     vote_count: Mapped[int] = mapped_column(server_default=text("0"))
 
     __table_args__ = (
@@ -65,10 +65,9 @@ class Post(Base):
 
 
 class PostRank(Base):
-    """What posts are listed by votes with: their vote_count once more, in an index.
+    """A copy of `posts.vote_count`, with the index that sorts posts by votes. Triggers maintain it.
 
-    On posts, that index would make every vote write a new row into all the indexes of the table. Triggers
-    keep a rank for each post.
+    The same index on `posts` would prevent HOT updates: each vote would add an entry to every index there.
     """
 
     __tablename__ = "post_ranks"
@@ -80,20 +79,22 @@ class PostRank(Base):
 
 
 class Session(Base):
-    """What a login opened; it lives on as its refresh tokens are renewed, and its end is theirs."""
+    """A login session. It exists until it ends or has not been renewed for 30 days."""
 
     __tablename__ = "sessions"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.gen_random_uuid())
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     renewed_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.now())
-    # SHA-256 of the hash of the password that it is good for: a login beside a change of the password cannot
-    # see it, nor be seen by it. NULL is from before there was this column.
+    # SHA-256 of the password hash with which the session was opened. A change of the password cannot see a
+    # session that a concurrent login is about to open. The first renewal of that session compares this digest
+    # and is refused.
+    # NULL in sessions that are older than this column.
     password_digest: Mapped[bytes | None]
 
 
 class RefreshToken(Base):
-    """A refresh token of a session, by its SHA-256 hash; a used one is kept, to be known when it returns."""
+    """The SHA-256 hash of a refresh token. Used ones are kept, so that reuse is detected."""
 
     __tablename__ = "refresh_tokens"
 
@@ -104,9 +105,10 @@ class RefreshToken(Base):
 
 
 class LoginFailure(Base):
-    """How often in a row somebody failed to log in to an account, whether it exists or not.
+    """The number of consecutive failed logins with an e-mail address, with or without an account.
 
-    `account` is the SHA-256 hash of the address in lower case: what people type there is not always one.
+    `account` is the SHA-256 hash of the address in lower case. People sometimes type a password into that
+    field, so we do not store the text.
     """
 
     __tablename__ = "login_failures"
@@ -117,14 +119,14 @@ class LoginFailure(Base):
 
 
 class IdempotencyKey(Base):
-    """What a request with an Idempotency-Key created, so that the same request gets the same answer."""
+    """The post that a request with an Idempotency-Key created, so that a retry gets the same response."""
 
     __tablename__ = "idempotency_keys"
 
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     key: Mapped[str] = mapped_column(String, primary_key=True)
     fingerprint: Mapped[str] = mapped_column(String)
-    # Not a foreign key: the first answer is given again even when the post has gone since.
+    # Not a foreign key, because a retry gets the same response even if the post was deleted.
     post_id: Mapped[int]
     created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True))
 
@@ -132,7 +134,7 @@ class IdempotencyKey(Base):
 
 
 class Vote(Base):
-    """A user's vote on a post: at most one, says the key."""
+    """A vote. The primary key allows one per user and post."""
 
     __tablename__ = "votes"
 

@@ -1,16 +1,16 @@
-"""PyJWT, without its client of key servers.
+"""Imports PyJWT without its JWKS client.
 
-`import jwt` imports that client, and with it HTTP, TLS and e-mail: half of the authorizer's start, for what
-nothing here uses. An empty module stands in its place, so that `jwt.PyJWKClient` is None here.
+`import jwt` imports `jwt.jwks_client`, which imports HTTP, TLS and e-mail modules. That would double the
+authorizer's init time, and we do not use the client. So we register an empty module under its name first.
 """
 
 import sys
 from types import ModuleType
 
-_jwks_client = ModuleType("jwt.jwks_client")
-vars(_jwks_client)["PyJWKClient"] = None
-sys.modules.setdefault("jwt.jwks_client", _jwks_client)
+_stub = ModuleType("jwt.jwks_client")
+vars(_stub)["PyJWKClient"] = None
+sys.modules.setdefault("jwt.jwks_client", _stub)
 
-import jwt  # noqa: E402  # after the stand-in, which it would import otherwise
+import jwt  # noqa: E402  # must follow the stub
 
 __all__ = ["jwt"]

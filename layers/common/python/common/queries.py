@@ -1,7 +1,7 @@
-"""The SQL that functions share: attempts to log in, and digests.
+"""The SQL that functions share: the rate limit of login attempts, and digests.
 
-An attempt counts as failed from the start, and the statement that follows a right password forgives it:
-attempts made side by side can then not slip past the limit together.
+An attempt is counted as failed before the password is checked. The statement that follows a correct password
+clears the count. So concurrent attempts cannot exceed the limit together.
 """
 
 from typing import Any
@@ -27,8 +27,9 @@ from common.models import LoginFailure, User
 from common.rows import AttemptRow
 from common.statement import statement
 
-# Ten attempts are free. After them the pause doubles from a second to about a minute, and no further: whoever
-# fails on purpose must not be able to keep the owner out. A quarter of an hour of peace forgets them all.
+# Ten attempts have no delay. After that the delay doubles from one second up to 64 seconds. It does not grow
+# further, because an attacker who fails on purpose must not lock the owner out. 15 minutes without an attempt
+# reset the count.
 NEXT_ATTEMPT_AT: ColumnElement[Any] = literal_column(
     "login_failures.last_at + interval '1 second' * CASE WHEN login_failures.failures < 10 THEN 0"
     " ELSE power(2, least(login_failures.failures - 10, 6)) END"
@@ -39,17 +40,17 @@ SWEEP_LIMIT: ColumnElement[int] = literal_column("2")
 
 
 def sha256(value: SQLCoreOperations[str]) -> ColumnElement[bytes]:
-    """Return the SHA-256 hash of a text."""
+    """Return the SQL for the SHA-256 hash of a text."""
     return func.sha256(func.convert_to(value, literal_column("'UTF8'")))
 
 
 def account_key(email: SQLCoreOperations[str]) -> ColumnElement[bytes]:
-    """Return what an address is known by among the failures."""
+    """Return the SQL for the key of an e-mail address in `login_failures`."""
     return sha256(func.lower(email))
 
 
 def clear_login_failures(user_id: int) -> Delete:
-    """Return the statement that forgives a user the failures before a right password."""
+    """Return the statement that deletes a user's count of failed logins, for use in a CTE."""
     own_key = select(account_key(User.email)).where(User.id == user_id).scalar_subquery()
     return delete(LoginFailure).where(LoginFailure.account == own_key)
 
@@ -91,13 +92,13 @@ def _count_attempt(address: CTE) -> Select[*tuple[Any, ...]]:
 
 @statement(AttemptRow)
 def attempt_by_email(*, email: str) -> Select[*tuple[Any, ...]]:
-    """Count an attempt to log in with an address, in any letter case."""
+    """Count a login attempt with an e-mail address, regardless of letter case."""
     return _count_attempt(select(func.lower(email).label("email")).cte("address"))
 
 
 @statement(AttemptRow)
 def attempt_by_id(*, user_id: int) -> Select[*tuple[Any, ...]]:
-    """Count an attempt of a user to prove who they are; no row when the account is gone."""
+    """Count an attempt of a user to confirm their password; no row if the account was deleted."""
     return _count_attempt(
         select(func.lower(User.email).label("email")).where(User.id == user_id).cte("address")
     )

@@ -1,13 +1,17 @@
-"""What the statements of this package return."""
+"""The rows that the statements of this package return."""
 
 from typing import NamedTuple
 
 
 class AttemptRow(NamedTuple):
-    """Whether a login attempt is allowed, and the account that it is for.
+    """A counted login attempt.
 
-    `retry_after_seconds` is the time until the next attempt. `user_id` and `password_hash` are None when the
-    account does not exist.
+    Attributes:
+        allowed: Whether the rate limit allows the attempt.
+        retry_after_seconds: The time until the next attempt is allowed.
+        user_id: The id of the account, or None if there is no such account.
+        password_hash: The hash of its password, or None if there is no such account.
+
     """
 
     allowed: bool

@@ -1,4 +1,4 @@
-"""Shapes and fields that two or more functions speak."""
+"""Request and response types that two or more functions use."""
 
 from datetime import datetime
 from typing import Annotated
@@ -6,7 +6,7 @@ from typing import Annotated
 from pydantic import AfterValidator, BaseModel, Field
 from pydantic_core import PydanticCustomError
 
-# PostgreSQL's INTEGER.
+# The range of PostgreSQL's INTEGER.
 MIN_INTEGER = -(2**31)
 MAX_INTEGER = 2**31 - 1
 
@@ -21,14 +21,14 @@ def _storable(value: str) -> str:
     return value
 
 
-# PostgreSQL stores every character but NUL, and half a surrogate pair, which JSON can say, is none.
-# Bounds of length go before this, where they count characters.
+# PostgreSQL cannot store NUL, and UTF-8 cannot encode a lone surrogate, which JSON can contain.
+# Write length limits before this validator in `Annotated`: there they count characters.
 STORABLE = AfterValidator(_storable)
 Text = Annotated[str, STORABLE]
 
 
 class UserOut(BaseModel):
-    """What anyone may know of a user."""
+    """The public fields of a user."""
 
     id: int
     email: Annotated[str, Field(json_schema_extra={"format": "email"})]
@@ -36,19 +36,19 @@ class UserOut(BaseModel):
 
 
 class Message(BaseModel):
-    """A sentence for people."""
+    """A message for people."""
 
     message: str
 
 
 class Problem(BaseModel):
-    """Why a request failed."""
+    """The body of an error response."""
 
     detail: str
 
 
 class InvalidField(BaseModel):
-    """One thing that is wrong with the input, and where."""
+    """An error in the input, and its location."""
 
     type: str
     loc: list[str | int]
@@ -56,6 +56,6 @@ class InvalidField(BaseModel):
 
 
 class InvalidInput(BaseModel):
-    """Everything that is wrong with the input."""
+    """The body of a response to invalid input."""
 
     detail: list[InvalidField]

@@ -1,4 +1,4 @@
-"""What the environment says, read and checked once, when a function starts."""
+"""Settings from environment variables, read and checked during init."""
 
 import os
 from typing import Final, NamedTuple
@@ -9,7 +9,7 @@ LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class SettingsError(Exception):
-    """An environment variable is missing, malformed or too weak; the message says which and what to do."""
+    """An environment variable is missing, malformed or insecure. The message names it and says what to do."""
 
 
 class DatabaseSettings(NamedTuple):
@@ -38,7 +38,7 @@ class DatabaseSettings(NamedTuple):
 
 
 def env_str(name: str) -> str:
-    """Return the value of the environment variable `name`; SettingsError when it is unset or empty."""
+    """Return the value of an environment variable; raises SettingsError if it is unset or empty."""
     value = os.environ.get(name, "")
     if not value:
         raise SettingsError(f"{name} is not set: give the function this environment variable")
@@ -46,7 +46,7 @@ def env_str(name: str) -> str:
 
 
 def env_int(name: str, *, minimum: int, maximum: int) -> int:
-    """Return the environment variable `name` as a number; SettingsError outside `minimum` to `maximum`."""
+    """Return an integer from an environment variable; raises SettingsError if it is invalid."""
     value = env_str(name)
     if not value.isdecimal() or not minimum <= int(value) <= maximum:
         raise SettingsError(f"{name} is not a whole number from {minimum} to {maximum}")
@@ -54,7 +54,7 @@ def env_int(name: str, *, minimum: int, maximum: int) -> int:
 
 
 def is_local() -> bool:
-    """Tell whether this is a run on a developer's machine, where weaker settings are allowed."""
+    """Return whether this is a local run on a developer's machine, where insecure settings are allowed."""
     return os.environ.get("STAGE") == "local"
 
 

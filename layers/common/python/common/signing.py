@@ -1,7 +1,6 @@
 """AWS Signature Version 4, with the standard library.
 
-Two requests a function are all that needs it; botocore, which signs for boto3, takes longer to import than
-the rest of a cold start.
+We do not use botocore, because importing it takes longer than the rest of a cold start.
 https://docs.aws.amazon.com/IAM/latest/UserGuide/create-signed-request.html
 """
 
@@ -13,12 +12,12 @@ from urllib.parse import quote, urlencode
 
 ALGORITHM = "AWS4-HMAC-SHA256"
 EMPTY_SHA256 = hashlib.sha256(b"").hexdigest()
-# The longest that RDS takes a token for; it needs it only while a connection is made.
+# The maximum of RDS. The token is only checked when a connection is opened.
 TOKEN_EXPIRES_SECONDS = 15 * 60
 
 
 class Credentials(NamedTuple):
-    """Those of a role; `token` is empty for those of a user."""
+    """AWS credentials. `token` is the session token of a role; it is empty for an IAM user."""
 
     key_id: str
     secret: str
@@ -26,26 +25,26 @@ class Credentials(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """What a signature is good for: a service in a region, from a moment in UTC on."""
+    """The credential scope of a signature, and its time in the format of `amz_date`."""
 
     service: str
     region: str
     amz_date: str
 
     def __str__(self) -> str:
-        """Return the scope as it stands in a signed request."""
+        """Return the credential scope in the format of a signed request."""
         return f"{self.amz_date[:8]}/{self.region}/{self.service}/aws4_request"
 
 
 def amz_date(seconds: float) -> str:
-    """Return the moment of a Unix time as a signature writes it."""
+    """Return a Unix time in the format of the header X-Amz-Date."""
     return time.strftime("%Y%m%dT%H%M%SZ", time.gmtime(seconds))
 
 
 def sign_headers(
     credentials: Credentials, scope: Scope, headers: dict[str, str], body: bytes
 ) -> dict[str, str]:
-    """Return the headers, in lower case, of a signed POST of `body` to the path `/`."""
+    """Return the headers of a signed POST request with this body to the path `/`; names are in lower case."""
     extra = {"x-amz-date": scope.amz_date}
     if credentials.token:
         extra["x-amz-security-token"] = credentials.token
@@ -61,7 +60,7 @@ def sign_headers(
 
 
 def rds_auth_token(credentials: Credentials, scope: Scope, *, host: str, port: int, user: str) -> str:
-    """Return what PostgreSQL on RDS takes for the password of `user`: a signed URL, less its scheme.
+    """Return an IAM token, which RDS accepts as the password of `user`: a signed URL without its scheme.
 
     https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/UsingWithRDS.IAMDBAuth.Connecting.html
     """

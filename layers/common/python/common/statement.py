@@ -1,8 +1,8 @@
-"""Turns a function that builds an SQLAlchemy statement into one that runs it.
+"""The decorator `@statement`, which turns a function that builds a statement into one that runs it.
 
-Each statement is compiled once, when its module is imported. `sam build` does that ahead of time and ships
-the result (sam_build/compile_queries.py): a deployed function never imports SQLAlchemy, which would take
-longer than the rest of its cold start.
+A statement is compiled once, when its module is imported. `sam build` does this ahead of time and deploys the
+compiled statements (sam_build/compile_queries.py), because importing SQLAlchemy takes longer than the rest of
+a cold start.
 """
 
 import inspect
@@ -25,7 +25,7 @@ SQL_TYPES: dict[object, TypeEngine[Any]] = {
     str | None: String(),
     UUID: Uuid(),
 }
-DIALECT = dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # not typed by SQLAlchemy
+DIALECT = dialect(paramstyle="numeric_dollar")  # type: ignore[no-untyped-call]  # untyped in SQLAlchemy
 
 
 def statement(row_type: type[Row]) -> Callable[[Callable[P, ReturnsRows]], Statement[P, Row]]:
@@ -53,8 +53,8 @@ def statement(row_type: type[Row]) -> Callable[[Callable[P, ReturnsRows]], State
         if unsupported:
             raise TypeError(f"{name} has parameters of types that SQL_TYPES lacks: {unsupported}")
         bound: dict[str, Any] = {each: bindparam(each, type_=SQL_TYPES[kind]) for each, kind in types.items()}
-        arguments: Any = ([objects[0](**bound)], {}) if objects else ([], bound)
-        selectable = build(*arguments[0], **arguments[1])
+        call: Callable[..., ReturnsRows] = build  # mypy cannot know the parameters of `build`
+        selectable = call(objects[0](**bound)) if objects else call(**bound)
         compiled = DIALECT.statement_compiler(DIALECT, selectable)
         columns = [(each, column.type.python_type) for each, column in selectable.exported_columns.items()]
         fields = list(field_types(row_type).items())

@@ -1,6 +1,6 @@
-"""Access tokens: HS256 JWTs, signed with the newest key of a ring and verified with any key in it.
+"""Access tokens: HS256 JWTs, signed with the newest key of the key ring and verified with any key in it.
 
-Imported by the authorizer, whose cold start every first request waits for: nothing heavy here.
+The authorizer imports this module, and its cold start delays every route: import nothing slow here.
 """
 
 import time
@@ -16,18 +16,24 @@ MAX_USER_ID = 2**31 - 1
 
 
 class InvalidTokenError(Exception):
-    """The token is not one of ours, or no longer. Why is for logs, not for its principal."""
+    """The token is not valid. The message is for logs; clients must not see why."""
 
 
 class Principal(NamedTuple):
-    """Who bears a token: a user, in the session (a UUID) that a login opened."""
+    """The user and the session of a token.
+
+    Attributes:
+        user_id: The id of the user.
+        session_id: The UUID of the session that a login opened.
+
+    """
 
     user_id: int
     session_id: str
 
 
 def sign(principal: Principal, key: Key, *, lifetime: int) -> str:
-    """Return an access token that is valid for `lifetime` seconds from now."""
+    """Return an access token of the principal that expires `lifetime` seconds from now."""
     now = int(time.time())
     claims = {
         "iss": ISSUER,
@@ -42,9 +48,11 @@ def sign(principal: Principal, key: Key, *, lifetime: int) -> str:
 
 
 def verify(token: str, ring: KeyRing) -> Principal:
-    """Return whose token this is; InvalidTokenError when it proves nothing, AwsError when no keys can be had.
+    """Return the principal of a token.
 
-    The algorithm is pinned and every registered claim that we set is required (RFC 8725, section 3).
+    The algorithm is pinned, and every claim that `sign` sets is required (RFC 8725, section 3).
+
+    Raises InvalidTokenError if the token is not valid, and AwsError or SettingsError if there is no key ring.
     """
     try:
         key = ring.find(jwt.get_unverified_header(token).get("kid"))
