@@ -1,1 +1,1 @@
-"""Who somebody is: login, and the authorizer that checks what login gave out."""
+"""Login, sessions, the Lambda authorizer, and the rotation of the key ring."""

@@ -1,6 +1,6 @@
-"""The Lambda authorizer: says who a bearer token belongs to, without a database.
+"""The Lambda authorizer: finds the principal of an access token, without a database.
 
-Every cold request waits for its start, so it imports neither SQLAlchemy nor pydantic nor the event handler.
+Its cold start delays every route. So it imports neither a database driver nor pydantic nor Powertools.
 """
 
 from typing import Any
@@ -12,11 +12,12 @@ ring = KeyRing()
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Answer a TOKEN authorizer event with a policy for the whole stage.
+    """Return the policy for a TOKEN authorizer event.
 
-    The gateway keeps the policy for the token, whatever method it is used on next. A bad token is denied
-    rather than answered with an error, which would count as a fault of ours and not be kept. Raises AwsError
-    when no keys can be had, which the gateway answers with 500.
+    The policy covers the whole stage, because the gateway caches it per token and applies it to any method.
+    An invalid token gets a Deny policy. An exception would count as a Lambda error and would not be cached.
+
+    Raises AwsError if no key ring can be fetched. The gateway then responds with 500.
     https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-lambda-authorizer-output.html
     """
     try:
@@ -29,7 +30,7 @@ def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
 
 def _bearer_token(header: str) -> str:
     scheme, _, token = header.strip().partition(" ")
-    if scheme.lower() != "bearer":  # in any letter case, says RFC 9110, section 11.1
+    if scheme.lower() != "bearer":  # case-insensitive (RFC 9110, section 11.1)
         raise InvalidTokenError("not a bearer token")
     return token.strip()
 

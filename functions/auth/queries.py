@@ -1,4 +1,4 @@
-"""The SQL of sessions, a statement a function."""
+"""The SQL of sessions."""
 
 from typing import Any
 from uuid import UUID
@@ -12,13 +12,13 @@ from common.queries import SWEEP_LIMIT, clear_login_failures, sha256
 from common.statement import statement
 
 MONTH_AGO: ColumnElement[Any] = literal_column("now() - interval '30 days'")
-# A used token is good for this long again: the answer to its first use may have been lost on the way.
+# The grace period: a used token works again, because the response to its first use may have been lost.
 GRACE_AGO: ColumnElement[Any] = literal_column("now() - interval '30 seconds'")
 
 
 @statement(SessionRow)
 def open_session(*, user_id: int, verified_hash: str, token_hash: str) -> Select[*tuple[Any, ...]]:
-    """Open a session of a user whose password hash is still the one seen; no row when it is not."""
+    """Open a session; no row if the user's password hash is not `verified_hash` any more."""
     user = select(User.id, sha256(User.password)).where(User.id == user_id, User.password == verified_hash)
     session = (
         insert(Session)
@@ -39,25 +39,28 @@ def open_session(*, user_id: int, verified_hash: str, token_hash: str) -> Select
 
 @statement(SessionRow)
 def renew_session(*, token_hash: str, next_hash: str) -> Select[*tuple[Any, ...]]:
-    """Trade a refresh token for the next; no row when it is unusable.
+    """Exchange a refresh token for the next one; no row if the token is not valid.
 
-    A token that was used before, other than just now, has been stolen from somebody: its session ends.
-    A session is of no more use when the user's password is another than the one that it is good for: a change
-    of the password ends the other sessions, but cannot see one that a login opens beside it.
-    Of what the session has left behind, a little goes with each renewal.
+    - Reuse detection: a token that was used before the grace period has been stolen, so its session ends.
+    - A session is refused if the password was changed since it was opened. A change of the password ends the
+      other sessions, but it cannot see a session that a concurrent login is about to open.
+    - Each renewal deletes a few old tokens of its session.
     """
     presented = select(RefreshToken).where(RefreshToken.hash == token_hash).cte("presented")
     unused = or_(presented.c.used_at.is_(None), presented.c.used_at > GRACE_AGO)
-    # One from before there were digests stays good: to refuse it would log out all users with the deployment,
-    # and it was there to be seen, and ended, by whoever has changed the password since.
-    is_good = or_(Session.password_digest.is_(None), Session.password_digest == sha256(User.password))
-    # Session and password are compared as they were together at one moment. The update sees the newest
-    # session but perhaps an older password: compared there, the one that changes it would be refused.
+    # Sessions from before the column `password_digest` stay valid: refusing them would log out all users with
+    # the deployment. They existed long enough for a change of the password to see and end them.
+    password_unchanged = or_(
+        Session.password_digest.is_(None), Session.password_digest == sha256(User.password)
+    )
+    # Compare session and password in this SELECT, which reads both from one snapshot. The UPDATE below waits
+    # for concurrent updates; it then sees the newest session but perhaps an older password. Compared there,
+    # the session that changes the password would be refused.
     usable = (
         select(presented.c.session_id)
         .join(Session, Session.id == presented.c.session_id)
         .join(User, User.id == Session.user_id)
-        .where(unused, presented.c.created_at > MONTH_AGO, is_good)
+        .where(unused, presented.c.created_at > MONTH_AGO, password_unchanged)
         .cte("usable")
     )
     stolen = select(presented.c.session_id).where(presented.c.used_at <= GRACE_AGO)
@@ -73,11 +76,11 @@ def renew_session(*, token_hash: str, next_hash: str) -> Select[*tuple[Any, ...]
     )
     hash_of: Any = next_hash
     token = insert(RefreshToken).from_select(["hash", "session_id"], select(hash_of, session.c.id))
-    # A month from its use, for as long it shall be known when it returns. It is looked for in what the update
-    # returns, so that two renewals of a session, which wait for one another there, want no token at once.
-    left_at = func.coalesce(RefreshToken.used_at, RefreshToken.created_at)
+    # Used tokens are kept for a month, for reuse detection. Because of the join with the updated session,
+    # concurrent renewals of a session wait for each other and do not delete the same tokens.
+    last_needed_at = func.coalesce(RefreshToken.used_at, RefreshToken.created_at)
     old = select(RefreshToken.hash).join(session, session.c.id == RefreshToken.session_id)
-    old = old.where(left_at < MONTH_AGO).limit(SWEEP_LIMIT)
+    old = old.where(last_needed_at < MONTH_AGO).limit(SWEEP_LIMIT)
     return (
         select(session.c.id, session.c.user_id)
         .add_cte(used.cte("used"))
@@ -89,13 +92,13 @@ def renew_session(*, token_hash: str, next_hash: str) -> Select[*tuple[Any, ...]
 
 @statement(UserRow)
 def end_session(*, user_id: int, session_id: UUID) -> Select[int]:
-    """End a session of a user; no row when the user has gone."""
+    """End a session of a user; no row if the user does not exist."""
     ended = delete(Session).where(Session.id == session_id, Session.user_id == user_id)
     return select(User.id).where(User.id == user_id).add_cte(ended.cte("ended"))
 
 
 @statement(UserRow)
 def end_sessions(*, user_id: int) -> Select[int]:
-    """End all sessions of a user; no row when the user has gone."""
+    """End all sessions of a user; no row if the user does not exist."""
     ended = delete(Session).where(Session.user_id == user_id)
     return select(User.id).where(User.id == user_id).add_cte(ended.cte("ended"))

@@ -1,4 +1,4 @@
-"""Refresh tokens: random texts, of which the database keeps only hashes."""
+"""Refresh tokens: random strings, of which the database stores only hashes."""
 
 import hashlib
 import secrets
@@ -12,5 +12,5 @@ def generate() -> str:
 
 
 def digest(token: str) -> str:
-    """Return what the database knows a token by; as random as a key, it needs no salt and no slow hash."""
+    """Return the hash of a token. Because tokens are random, it needs no salt and may be fast."""
     return hashlib.sha256(token.encode()).hexdigest()

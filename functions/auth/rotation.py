@@ -1,4 +1,4 @@
-"""Renews the keys of access tokens: Secrets Manager calls it in four steps, each of which may come twice.
+"""The rotation function of the key ring. Secrets Manager calls it in four steps, and may repeat each step.
 
 https://docs.aws.amazon.com/secretsmanager/latest/userguide/rotate-secrets_lambda-functions.html
 """
@@ -16,30 +16,30 @@ from auth.settings import TOKEN_LIFETIME_SECONDS
 from common import aws
 from common.keys import CACHE_SECONDS, MIN_KEY_BYTES, Key, parse_keys
 
-# Functions go on signing with a key until they look for a new one; twice that, for clocks and slow starts.
+# Functions sign with a cached ring for this long. Twice that, because clocks differ and inits can be slow.
 MARGIN_SECONDS: Final = 2 * CACHE_SECONDS
-# A key's id says when it was made, in UTC.
+# A key id is the time at which the key was created, in UTC.
 KID_FORMAT: Final = "%Y%m%dT%H%M%SZ"
 
 log = logging.getLogger(__name__)
 
 
 class RotationError(Exception):
-    """The rotation cannot go on; Secrets Manager reports it and tries again later."""
+    """The rotation failed. Secrets Manager logs this and tries again later."""
 
 
 def handler(event: dict[str, Any], _context: object) -> None:
-    """Take one step of a rotation; raises AwsError or RotationError, which leave the keys as they were."""
+    """Run one step of a rotation. Raises AwsError or RotationError, which leave the current ring as it is."""
     arn, version, step = event["SecretId"], event["ClientRequestToken"], event["Step"]
     stages = aws.secrets_manager("DescribeSecret", arn)["VersionIdsToStages"]
     if "AWSCURRENT" in stages.get(version, []):
-        log.info("%s: this version is in use already", step)
+        log.info("%s: this version is already current", step)
         return
     match step:
         case "createSecret":
             _create(arn, version, version_exists="AWSPENDING" in stages.get(version, []))
         case "setSecret":
-            pass  # nobody but the functions, who read the secret, has the keys
+            pass  # no other service has to learn the new key
         case "testSecret":
             _test(arn, version)
         case "finishSecret":
@@ -51,25 +51,29 @@ def handler(event: dict[str, Any], _context: object) -> None:
                 MoveToVersionId=version,
                 RemoveFromVersionId=current,
             )
-            log.info("the new ring is in use")
+            log.info("the new ring is current")
         case _:
             raise RotationError(f"no such step: {step}")
 
 
 def renewed_ring(ring: Sequence[Key], *, now: float, lifetime: int) -> list[Key]:
-    """Return the ring with a new key at its end, and without the keys that no valid token is signed with.
+    """Return the ring with a new key at its end and without the keys whose tokens have all expired.
 
-    `now` is a Unix time; tokens live `lifetime` seconds.
+    Args:
+        ring: The current ring.
+        now: The Unix time.
+        lifetime: The lifetime of an access token, in seconds.
+
     """
-    # A key has signed until its successor was made, and a little longer.
+    # A key signs until its successor is created, plus the margin.
     end = now - lifetime - MARGIN_SECONDS
-    kept = [key for key, successor in pairwise(ring) if _made_at(successor) > end]
+    kept = [key for key, successor in pairwise(ring) if _created_at(successor) > end]
     kid = datetime.fromtimestamp(now, UTC).strftime(KID_FORMAT)
     return [*kept, ring[-1], Key(kid, secrets.token_urlsafe(MIN_KEY_BYTES))]
 
 
-def _made_at(key: Key) -> float:
-    """Return the Unix time of a key; that of one with another kind of id is unknown, and so it is kept."""
+def _created_at(key: Key) -> float:
+    """Return the Unix time in a key's id; infinity if there is none, so that the key before it is kept."""
     try:
         return datetime.strptime(key.kid, KID_FORMAT).replace(tzinfo=UTC).timestamp()
     except ValueError:
@@ -90,7 +94,7 @@ def _create(arn: str, version: str, *, version_exists: bool) -> None:
 
 
 def _has_value(arn: str, version: str) -> bool:
-    """Tell whether a pending version holds a ring: Secrets Manager may have made the version without."""
+    """Return whether the pending version has a value. Secrets Manager can create a version without one."""
     try:
         aws.secrets_manager("GetSecretValue", arn, VersionId=version, VersionStage="AWSPENDING")
     except aws.AwsError:
@@ -103,4 +107,4 @@ def _test(arn: str, version: str) -> None:
     ring = parse_keys(pending["SecretString"])
     signing = parse_keys(aws.secret_value(arn))[-1]
     if signing not in ring[:-1]:
-        raise RotationError("the new ring lacks the key that signs now")
+        raise RotationError("the new ring lacks the current signing key")

@@ -1,17 +1,17 @@
-"""What the statements return."""
+"""The rows that the statements return."""
 
 from typing import NamedTuple
 from uuid import UUID
 
 
 class SessionRow(NamedTuple):
-    """A session and whose it is."""
+    """A session and its user."""
 
     id: UUID
     user_id: int
 
 
 class UserRow(NamedTuple):
-    """A user who is still there."""
+    """A user who exists."""
 
     id: int

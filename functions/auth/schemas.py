@@ -1,4 +1,4 @@
-"""What clients of the auth function send, and what it answers."""
+"""Request and response bodies of the auth function."""
 
 from typing import Literal
 
@@ -8,15 +8,15 @@ from common.schemas import Text
 
 
 class Token(BaseModel):
-    """Tokens, as OAuth 2.0 hands them out (RFC 6749, section 5.1); `expires_in` is in seconds."""
+    """Tokens in the form of OAuth 2.0 (RFC 6749, section 5.1); `expires_in` is in seconds."""
 
     access_token: str
-    token_type: Literal["bearer"] = "bearer"  # noqa: S105  # it says how to use the token
+    token_type: Literal["bearer"] = "bearer"  # noqa: S105  # not a secret
     expires_in: int
     refresh_token: str
 
 
 class Refresh(BaseModel):
-    """A refresh token to trade for new tokens."""
+    """A refresh token to exchange for new tokens."""
 
     refresh_token: Text

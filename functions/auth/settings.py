@@ -1,4 +1,4 @@
-"""How long access tokens live: those who sign them and those who renew the keys have to agree."""
+"""Settings that the handler, which signs tokens, and the rotation of the key ring share."""
 
 from typing import Final
 

@@ -110,7 +110,7 @@ def test_a_ring_without_the_key_that_signs_now_does_not_pass(
     pending: dict[str, str], rotation: Rotation
 ) -> None:
     rotation.put(json.dumps(pending))
-    with pytest.raises(RotationError, match="lacks the key that signs now"):
+    with pytest.raises(RotationError, match="lacks the current signing key"):
         rotation.take("testSecret")
 
 
