@@ -1,4 +1,4 @@
-"""Posts: list, write, read, change, delete."""
+"""Posts: list, create, read, update and delete them."""
 
 import hashlib
 from collections.abc import Mapping, Sequence
@@ -17,7 +17,7 @@ from posts.rows import ListParameters, PostLookupRow, PostRow
 from posts.schemas import Page, Post, PostCreate, PostOut
 
 ListStatements = Mapping[Sort, database.Statement[[ListParameters], PostLookupRow]]
-# By what stands in the query; the feed and the search in it differ, for a search has more to do.
+# One statement for each order. A search has statements of its own, because its SQL does more work.
 FEED: ListStatements = {"new": queries.feed_new, "old": queries.feed_old, "top": queries.feed_top}
 SEARCH: ListStatements = {"new": queries.search_new, "old": queries.search_old, "top": queries.search_top}
 DRAFTS: ListStatements = {"new": queries.drafts_new, "old": queries.drafts_old, "top": queries.drafts_top}
@@ -27,7 +27,7 @@ NO_AUTHOR_FILTER = 0
 
 
 class PageRequest(NamedTuple):
-    """Which page of a list a client request for."""
+    """The page of a list that a client requests."""
 
     limit: int
     skip: int
@@ -79,7 +79,7 @@ def _list_page(
         cursor = encode(cursor_after(posts[request.limit - 1], request.sort), request.sort)
         headers["Link"] = next_link(app.current_event, cursor)
     page = Page.of(posts[: request.limit])
-    # As text: Powertools would make dictionaries of the models first, and validate them once more.
+    # Serialize here, because Powertools would convert the models to dictionaries and validate them again.
     body = page.model_dump_json(by_alias=True)
     return Response(HTTPStatus.OK, content_type=api.JSON, body=body, headers=headers)
 
@@ -90,10 +90,10 @@ def list_posts(
     skip: Skip = 0,
     search: Search = "",
     sort: SortBy = "new",
-    published: Published = True,  # noqa: FBT002  # a query parameter, always by name
+    published: Published = True,  # noqa: FBT002  # a query parameter, passed by name
     cursor: CursorText = "",
 ) -> Response[str]:
-    """List posts, or with published=false one's own drafts; the Link header leads to the next page."""
+    """List posts, or with published=false your own drafts. The Link header holds the URL of the next page."""
     statements = (SEARCH if search else FEED) if published else DRAFTS
     return _list_page(statements, PageRequest(limit, skip, search, sort, cursor))
 
@@ -107,18 +107,18 @@ def list_user_posts(
     sort: SortBy = "new",
     cursor: CursorText = "",
 ) -> Response[str]:
-    """List a user's posts; the Link header leads to the next page."""
+    """List the posts of a user. The Link header holds the URL of the next page."""
     return _list_page(AUTHOR, PageRequest(limit, skip, search, sort, cursor), user_id)
 
 
 @app.post("/posts", status_code=HTTPStatus.CREATED, responses=api.responses(Post, 201, 401, 422))
 def create_post(post: PostCreate, idempotency_key: IdempotencyKey = None) -> Post:
-    """Write a post; with an Idempotency-Key once: used again within a day, it gets the first answer."""
+    """Create a post. A request with the same Idempotency-Key within a day gets the first response again."""
     owner = current_user_id(app)
     if idempotency_key is None:
         rows = queries.create(owner=owner, title=post.title, content=post.content, published=post.published)
         return Post.of(_existing_post(rows))
-    made = queries.create_once(
+    stored = queries.create_once(
         owner=owner,
         title=post.title,
         content=post.content,
@@ -126,22 +126,22 @@ def create_post(post: PostCreate, idempotency_key: IdempotencyKey = None) -> Pos
         key=idempotency_key,
         fingerprint=hashlib.sha256(post.model_dump_json().encode()).hexdigest(),
     )
-    first = rows_or_unauthorized(made)[0]
+    first = rows_or_unauthorized(stored)[0]
     if not first.same_request:
-        message = "This key came with another body before"
+        message = "This key was used with a different body"
         raise api.validation_error("idempotency_key_reused", ("header", "idempotency-key"), message)
     return Post.once(first, owner, post)
 
 
 @app.get("/posts/<post_id>", responses=api.responses(Post, 200, 401, 404, 422))
 def read_post(post_id: api.PathId) -> Post:
-    """Show a post."""
+    """Read a post."""
     return Post.of(_existing_post(queries.read(post_id=post_id, viewer=current_user_id(app))))
 
 
 @app.put("/posts/<post_id>", responses=api.responses(Post, 200, 401, 403, 404, 422))
 def update_post(post_id: api.PathId, post: PostCreate) -> Post:
-    """Change a post of one's own."""
+    """Replace your own post."""
     editor = current_user_id(app)
     rows = queries.change(
         post_id=post_id, editor=editor, title=post.title, content=post.content, published=post.published
@@ -155,7 +155,7 @@ def update_post(post_id: api.PathId, post: PostCreate) -> Post:
     responses=api.responses(None, 204, 401, 403, 404, 422),
 )
 def delete_post(post_id: api.PathId) -> Response[None]:
-    """Delete a post of one's own."""
+    """Delete your own post."""
     editor = current_user_id(app)
     _require_owner(_existing_post(queries.remove(post_id=post_id, editor=editor)), editor)
     return Response(HTTPStatus.NO_CONTENT)

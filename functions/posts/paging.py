@@ -1,4 +1,4 @@
-"""Keyset paging: where in a list a page begins, as a text that clients hand back unread."""
+"""Keyset paging: cursors, which clients treat as opaque strings, and the Link header."""
 
 import base64
 from datetime import UTC, datetime, timedelta
@@ -14,7 +14,13 @@ Sort = Literal["new", "old", "top"]
 
 
 class Cursor(NamedTuple):
-    """A position in a list: the value that it is sorted by, as text, and the id of the post before it."""
+    """A position in a list: the page begins after the post with this sort value and id.
+
+    Attributes:
+        after: The value that the list is sorted by, as text.
+        after_id: The id of the post.
+
+    """
 
     after: str
     after_id: int
@@ -28,19 +34,19 @@ FIRST_PAGE: dict[Sort, Cursor] = {
 
 
 def cursor_after(row: PostRow, sort: Sort) -> Cursor:
-    """Return the position after a post."""
+    """Return the position after a post in a list with this order."""
     created_at = row.created_at.astimezone(UTC).isoformat()
     return Cursor(str(row.vote_count) if sort == "top" else created_at, row.id)
 
 
 def encode(cursor: Cursor, sort: Sort) -> str:
-    """Return the text of a cursor in a list of that sort, safe in a URL."""
+    """Return a cursor as a URL-safe string for a list with this order."""
     text = f"{sort} {cursor.after} {cursor.after_id}"
     return base64.urlsafe_b64encode(text.encode()).decode().rstrip("=")
 
 
 def decode(text: str, sort: Sort) -> Cursor:
-    """Return the cursor of a text; ValueError when `encode` did not make it for that sort."""
+    """Return the cursor in a string; raises ValueError if `encode` did not create it for this order."""
     padding = "=" * (-len(text) % 4)
     _, after, after_id = base64.urlsafe_b64decode(text + padding).decode().split(" ")
     value = str(_integer(after)) if sort == "top" else _utc_time(after).isoformat()
@@ -53,7 +59,7 @@ def decode(text: str, sort: Sort) -> Cursor:
 def _integer(text: str) -> int:
     value = int(text)
     if not 0 <= value <= MAX_INTEGER:
-        raise ValueError("not an integer that a post has")
+        raise ValueError("not the id or the vote count of a post")
     return value
 
 
@@ -65,11 +71,11 @@ def _utc_time(text: str) -> datetime:
 
 
 def next_link(event: APIGatewayProxyEvent, cursor: str) -> str:
-    """Return the Link header (RFC 8288) from the list that was asked for to the page at a cursor."""
+    """Return the Link header (RFC 8288) to the page at a cursor of the list that `event` requests."""
     query = {**event.query_string_parameters, "cursor": cursor}
     query.pop("skip", None)
     headers = event.headers
-    # HTTP/1.0 knows no Host.
+    # An HTTP/1.0 request may have no Host header.
     host = headers.get("Host") or event.request_context.domain_name
     origin = f"{headers.get('X-Forwarded-Proto', 'https')}://{host}"
     text = urlencode(query, errors="replace")

@@ -1,7 +1,8 @@
-"""The SQL of posts, a statement a function.
+"""The SQL of posts.
 
-Each statement starts from the row of the user who asks and joins to it what they may have: no row at all
-says that the account is gone, a row not `found` that there is nothing for them. One round trip tells both.
+Each statement starts from the principal's row in `users` and joins the posts that they may see. So one round
+trip tells two things: no row means that the account was deleted, and a row in which `post_exists` is false
+means that there is no such post for the principal.
 """
 
 from datetime import datetime
@@ -55,7 +56,7 @@ ZERO: ColumnElement[int] = literal_column("0")
 ONE: ColumnElement[int] = literal_column("1")
 THREE: ColumnElement[int] = literal_column("3")
 DAY_AGO: ColumnElement[datetime] = literal_column("now() - interval '1 day'")
-# Posts that a search looks through, in 1 ms, before it asks the index.
+# The number of posts that a search reads in list order, in about 1 ms, before it uses the n-gram index.
 SCAN_LIMIT: ColumnElement[int] = literal_column("2000")
 
 PostSelect = Select[*tuple[Any, ...]]
@@ -81,9 +82,14 @@ def _for_viewer(viewer: int, posts: FromClause, author_exists: ColumnElement[boo
 
 
 class Order(NamedTuple):
-    """The order of a list: by a key of the posts, then by id, so that no two stand in the same place.
+    """The order of a list: by a sort key and then by id, so that each post has a position of its own.
 
-    `posts` selects them all, `place` says where each stands, `key` what the key is called among POST_COLUMNS.
+    Attributes:
+        source: The SELECT of all posts.
+        sort_columns: The columns to sort by, as they are indexed: the sort key and the id.
+        sort_key: The name of the sort key in POST_COLUMNS.
+        descending: Whether to sort both columns in descending order.
+
     """
 
     source: PostSelect
@@ -92,14 +98,14 @@ class Order(NamedTuple):
     descending: bool
 
     def after(self, page: ListParameters) -> PostSelect:
-        """Return the posts that stand after the position at which a page begins, in order."""
+        """Return the posts after the position at which the page begins, in order."""
         position = tuple_(*self.sort_columns)
         start = tuple_(cast(page.after, self.sort_columns[0].type), page.after_id)
         beyond = self.source.where(position < start if self.descending else position > start)
         return beyond.order_by(*map(self._direction, self.sort_columns))
 
     def order_by(self, posts: FromClause) -> tuple[Any, Any]:
-        """Return the ORDER BY of posts that were selected before."""
+        """Return the ORDER BY for a subquery of posts."""
         return self._direction(posts.c[self.sort_key]), self._direction(posts.c.id)
 
     def _direction(self, column: SQLCoreOperations[Any]) -> Any:  # noqa: ANN401  # SQLAlchemy's types differ
@@ -109,7 +115,7 @@ class Order(NamedTuple):
 NEWEST = Order(select(*POST_COLUMNS), (Post.created_at, Post.id), "created_at", descending=True)
 OLDEST = Order(select(*POST_COLUMNS), (Post.created_at, Post.id), "created_at", descending=False)
 TOP = Order(select(*POST_COLUMNS), (Post.vote_count, Post.id), "vote_count", descending=True)
-# From the table of ranks, which has the index that would slow down every vote if posts had it.
+# Reads the index of `post_ranks`; `posts` has no index on its vote count (see PostRank).
 TOP_RANKED = Order(
     select(*POST_COLUMNS).join(PostRank, PostRank.post_id == Post.id),
     (PostRank.vote_count, PostRank.post_id),
@@ -132,8 +138,9 @@ def _contains(title: SQLColumnExpression[str], term: str) -> ColumnElement[bool]
 
 
 def _has_ngrams(term: str) -> ColumnElement[bool]:
-    # The index holds every run of one to three characters of a title. A title that contains the term has all
-    # the term's runs of three, or the whole of a shorter term; whether they stand together is left to ask.
+    # The index holds the n-grams of one to three characters of each title. A title that contains the term has
+    # all trigrams of the term, or a shorter term as a whole. The trigrams may be in different places of the
+    # title, so the caller also checks `_contains`.
     size = func.least(func.length(term), THREE)
     return func.grams(Post.title, ONE, THREE).bool_op("@>")(func.grams(term, size, size))
 
@@ -142,8 +149,8 @@ def _drafts(viewer: int) -> ColumnElement[bool]:
     return and_(Post.owner_id == viewer, ~Post.published)
 
 
-# A list begins after the position (`after`, `after_id`) and has one row more than `limit` if it continues.
-# Published posts and drafts are read from one index each, so that nobody's drafts slow down other readers.
+# A list returns one row more than `limit` if it continues. It reads published posts and drafts from separate
+# indexes, so that a user with many drafts does not slow down other readers.
 
 
 def _feed(order: Order) -> ListStatement:
@@ -158,12 +165,13 @@ def _feed(order: Order) -> ListStatement:
 
 
 def _search(order: Order, unranked: Order) -> ListStatement:
-    """Return the statement that lists the visible posts whose title contains a term, not an empty one.
+    """Return the statement that lists the visible posts whose title contains a term, which is not empty.
 
-    A term that many titles contain is found by looking through the first posts; to fetch all of them by their
-    index would take longer the more there are. Only when that is not enough is the index asked, which then
-    has few. The planner could choose, but does not know how many titles contain a term, only characters.
-    What is found by other means than the order needs no rank: `unranked` is the order by posts alone.
+    First it reads SCAN_LIMIT posts in list order. If many titles contain the term, these fill the page.
+    Otherwise it finds the few matching titles with the n-gram index, which would be slow for many. The
+    planner cannot choose between the two, because it does not know how many titles contain a term.
+
+    `unranked` is the same order without `post_ranks`, for the parts that do not read posts in list order.
     """
 
     def search(page: ListParameters) -> PostSelect:
@@ -173,7 +181,7 @@ def _search(order: Order, unranked: Order) -> ListStatement:
         scanned = matches.order_by(*order.order_by(first)).limit(rows_needed).cte("scanned")
         scan_suffices = select(func.count()).select_from(scanned).scalar_subquery() >= rows_needed
         every = unranked.after(page)
-        # The offset keeps the order, which another index has, from the planner: it would walk through that.
+        # OFFSET 0 hides the ORDER BY from the planner, which would otherwise walk the index of that order.
         matching = every.where(Post.published, _contains(Post.title, page.term), _has_ngrams(page.term))
         indexed = matching.order_by(None).offset(ZERO).subquery()
         rest = select(indexed).where(~scan_suffices).order_by(*order.order_by(indexed)).limit(rows_needed)
@@ -225,14 +233,14 @@ def _or_someone_elses(own: FromClause, post_id: int, editor: int) -> FromClause:
 
 @statement(PostLookupRow)
 def read(*, post_id: int, viewer: int) -> PostSelect:
-    """Find a post that the viewer may see."""
+    """Read a post that the viewer may see."""
     visible = or_(Post.published, Post.owner_id == viewer)
     return _for_viewer(viewer, select(*POST_COLUMNS).where(Post.id == post_id, visible).subquery())
 
 
 @statement(PostLookupRow)
 def create(*, owner: int, title: str, content: str, published: bool) -> PostSelect:
-    """Add a post."""
+    """Insert a post."""
     written: tuple[Any, ...] = (title, content, published)
     values = select(User.id, *written).where(User.id == owner)
     created = (
@@ -247,11 +255,13 @@ def create(*, owner: int, title: str, content: str, published: bool) -> PostSele
 def create_once(
     *, owner: int, title: str, content: str, published: bool, key: str, fingerprint: str
 ) -> PostSelect:
-    """Add a post unless the owner used the key in the last day; then return what that made.
+    """Insert a post, or return the post of an earlier request with the same key in the last day.
 
-    Of two simultaneous uses of a key, one finds it taken only when it has written its post: it then writes a
-    null where none may be, which undoes it whole, and runs again.
-    Each post that is written sweeps old keys of its owner.
+    If two requests use a key at the same moment, one of them finds the key only after it has inserted its
+    post. It then sets `post_id` to NULL, which violates a constraint and rolls the statement back. It is run
+    again (`common.database.CONFLICTS`) and returns the post of the other request.
+
+    Each new post deletes a few expired keys of its owner.
     """
     written: tuple[Any, ...] = (title, content, published)
     names: tuple[Any, ...] = (key, fingerprint)
@@ -262,7 +272,8 @@ def create_once(
         )
         .cte("earlier")
     )
-    # The user first, as the deletion of an account does: the post would lock the same row, but last.
+    # Lock the user first, in the same order as the deletion of an account, to avoid a deadlock. The foreign
+    # key of the post locks the same row, but only at the end.
     values = (
         select(User.id, *written)
         .where(User.id == owner, ~exists(select(earlier.c.key)))
@@ -287,9 +298,9 @@ def create_once(
         },
     )
     stored_key = stored.returning(IdempotencyKey.key).cte("stored_key")
-    # Only who has their own key may take others, and none that is taken: two requests with old keys would
-    # else wait for each other. Their own may be an old one, and no row can be written twice. In a CTE, which
-    # is run once: run again, it would find the next ones.
+    # Delete expired keys only after our own key is stored, and skip locked ones: two requests that replace
+    # expired keys would otherwise wait for each other. Exclude our own key, which may have been expired, too,
+    # because a statement cannot change a row twice. Select them in a CTE, which is evaluated only once.
     expired = (
         select(IdempotencyKey.key)
         .where(
@@ -326,7 +337,7 @@ def create_once(
 
 @statement(PostLookupRow)
 def change(*, post_id: int, editor: int, title: str, content: str, published: bool) -> PostSelect:
-    """Change a post of the editor's; of somebody else's post, return what it is."""
+    """Replace a post of the editor. Return it, or somebody else's published post unchanged."""
     changed = (
         update(Post)
         .where(Post.id == post_id, Post.owner_id == editor)
@@ -339,7 +350,7 @@ def change(*, post_id: int, editor: int, title: str, content: str, published: bo
 
 @statement(PostLookupRow)
 def remove(*, post_id: int, editor: int) -> PostSelect:
-    """Delete a post of the editor's and return what it was; of somebody else's post, return what it is."""
+    """Delete a post of the editor. Return it, or somebody else's published post, which is not deleted."""
     removed = (
         delete(Post)
         .where(Post.id == post_id, Post.owner_id == editor)

@@ -47,7 +47,7 @@ def test_a_key_with_another_body_is_invalid(change: dict[str, object], ada: int,
         {
             "type": "idempotency_key_reused",
             "loc": ["header", "idempotency-key"],
-            "msg": "This key came with another body before",
+            "msg": "This key was used with a different body",
         }
     ]
     assert count(database) == 1
