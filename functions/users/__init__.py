@@ -1,1 +1,1 @@
-"""Accounts: sign-up, and what anyone may know of a user."""
+"""Accounts."""

@@ -1,4 +1,4 @@
-"""Accounts: sign-up, what anyone may know of a user, and what users do with their own."""
+"""Accounts: sign-up, public profiles, and your own account."""
 
 from http import HTTPStatus
 
@@ -20,7 +20,10 @@ database.managed_connection()  # reads its settings during init, so that the fir
 
 
 def _password_changed_error(user: int) -> ForbiddenError:
-    """Return the refusal of a password that was changed while it was being checked; 401 for who has gone."""
+    """Return the error for a password that was changed while we checked it.
+
+    Raises UnauthorizedError if the account was deleted instead.
+    """
     rows_or_unauthorized(queries.account(user_id=user))
     return ForbiddenError(WRONG_PASSWORD)
 
@@ -36,13 +39,13 @@ def sign_up(user: UserCreate) -> UserOut:
 
 @app.get("/users/me", responses=api.responses(Account, 200, 401))
 def read_account() -> Account:
-    """Show one's own account."""
+    """Read your own account."""
     return Account(**rows_or_unauthorized(queries.account(user_id=current_user_id(app)))[0]._asdict())
 
 
 @app.patch("/users/me", responses=api.responses(Account, 200, 401, 403, 409, 422, 429))
 def update_account(change: AccountChange) -> Account:
-    """Change one's phone number, and with the current password one's e-mail."""
+    """Change your phone number, or with the current password your e-mail."""
     user = current_user_id(app)
     if change.email is None or change.current_password is None:
         if "phone_number" not in change.model_fields_set:
@@ -71,7 +74,7 @@ def update_account(change: AccountChange) -> Account:
     responses=api.responses(None, 204, 401, 403, 422, 429),
 )
 def update_password(change: PasswordChange) -> Response[None]:
-    """Change one's password; all other sessions end."""
+    """Change your password. All other sessions end."""
     user, session = current_user_id(app), current_session_id(app)
     verified = authenticate_by_id(user, change.current_password)
     new_hash = hash_password(change.new_password)
@@ -88,7 +91,7 @@ def update_password(change: PasswordChange) -> Response[None]:
     responses=api.responses(None, 204, 401, 403, 422, 429),
 )
 def delete_account(proof: PasswordProof) -> Response[None]:
-    """Delete one's account with all posts and votes."""
+    """Delete your account with all posts and votes."""
     user = current_user_id(app)
     verified = authenticate_by_id(user, proof.current_password)
     if not queries.remove(user_id=user, verified_hash=verified.password_hash):
@@ -98,7 +101,7 @@ def delete_account(proof: PasswordProof) -> Response[None]:
 
 @app.get("/users/<user_id>", responses=api.responses(UserOut, 200, 404, 422))
 def read_user(user_id: api.PathId) -> UserOut:
-    """Show a user."""
+    """Read a user."""
     rows = queries.read(user_id=user_id)
     if not rows:
         raise NotFoundError("There is no such user")

@@ -1,4 +1,4 @@
-"""The SQL of users, a statement a function."""
+"""The SQL of users."""
 
 from typing import Any
 from uuid import UUID
@@ -19,7 +19,7 @@ ACCOUNT_COLUMNS = (*USER_COLUMNS, User.phone_number)
 
 @statement(UserRow)
 def create(*, email: str, password: str) -> ReturningInsert[*tuple[Any, ...]]:
-    """Add a user; no row when the address is taken, in any letter case."""
+    """Insert a user; no row if the e-mail is taken, regardless of letter case."""
     return (
         insert(User).values(email=email, password=password).on_conflict_do_nothing().returning(*USER_COLUMNS)
     )
@@ -27,19 +27,19 @@ def create(*, email: str, password: str) -> ReturningInsert[*tuple[Any, ...]]:
 
 @statement(UserRow)
 def read(*, user_id: int) -> Select[*tuple[Any, ...]]:
-    """Find a user."""
+    """Read the public fields of a user."""
     return select(*USER_COLUMNS).where(User.id == user_id)
 
 
 @statement(AccountRow)
 def account(*, user_id: int) -> Select[*tuple[Any, ...]]:
-    """Find a user's own account."""
+    """Read the account of a user."""
     return select(*ACCOUNT_COLUMNS).where(User.id == user_id)
 
 
 @statement(AccountRow)
 def change_phone_number(*, user_id: int, phone_number: str | None) -> ReturningUpdate[*tuple[Any, ...]]:
-    """Change a user's phone number; no row when the account is gone."""
+    """Change a user's phone number; no row if the account was deleted."""
     return (
         update(User).where(User.id == user_id).values(phone_number=phone_number).returning(*ACCOUNT_COLUMNS)
     )
@@ -49,9 +49,9 @@ def change_phone_number(*, user_id: int, phone_number: str | None) -> ReturningU
 def change_email(
     *, user_id: int, verified_hash: str, email: str, phone_number: str | None, keep_phone_number: bool
 ) -> Select[*tuple[Any, ...]]:
-    """Change a user's address, and phone number unless it is kept; no row when the user has gone.
+    """Change a user's e-mail, and the phone number unless `keep_phone_number`; no row without such a user.
 
-    Nothing changes when the address is taken, or the password hash not the one seen any more.
+    Nothing is changed if the e-mail is taken or if the user's password hash is not `verified_hash` any more.
     """
     other = aliased(User)
     keeps: Any = keep_phone_number
@@ -76,9 +76,10 @@ def change_email(
 def change_password(
     *, user_id: int, verified_hash: str, password: str, session_id: UUID
 ) -> Select[*tuple[Any, ...]]:
-    """Change a user's password and end their other sessions; no row when the hash is not the one seen.
+    """Change a user's password and end their other sessions.
 
-    A session that a login is about to open beside it is not seen, but is good for the old password only.
+    No row if the user's password hash is not `verified_hash` any more. A session that a concurrent login is
+    about to open cannot be ended here; its first renewal is refused because of `Session.password_digest`.
     """
     new_hash: Any = password
     changed = (
@@ -104,7 +105,7 @@ def change_password(
 
 @statement(UserRow)
 def remove(*, user_id: int, verified_hash: str) -> Select[*tuple[Any, ...]]:
-    """Delete a user with all posts, votes and sessions; no row when the hash is not the one seen."""
+    """Delete a user with all posts, votes and sessions; no row unless their hash is `verified_hash`."""
     removed = (
         delete(User)
         .where(User.id == user_id, User.password == verified_hash)

@@ -1,4 +1,4 @@
-"""What the statements return."""
+"""The rows that the statements return."""
 
 from datetime import datetime
 from typing import NamedTuple

@@ -1,4 +1,4 @@
-"""What clients of the users function send, and what it answers beyond UserOut."""
+"""Request and response bodies of the users function."""
 
 from typing import Annotated, Self
 
@@ -34,7 +34,7 @@ NewPassword = Annotated[
     STORABLE,
     AfterValidator(_short_enough_for_bcrypt),
 ]
-# No bounds: it is compared with what is stored, not stored.
+# Without length limits, because it is only compared with the stored password.
 CurrentPassword = Annotated[str, Field(json_schema_extra={"format": "password"}), STORABLE]
 
 
@@ -46,13 +46,13 @@ class UserCreate(BaseModel):
 
 
 class Account(UserOut):
-    """What a user may know of themselves."""
+    """An account, as its user sees it."""
 
     phone_number: str | None
 
 
 class AccountChange(BaseModel):
-    """What to change of an account; what is absent stays. A new e-mail wants the current password."""
+    """Changes of an account. Absent fields do not change. A new e-mail requires the current password."""
 
     phone_number: Annotated[str, Field(max_length=50), STORABLE] | None = None
     email: Email | None = None
@@ -61,18 +61,18 @@ class AccountChange(BaseModel):
     @model_validator(mode="after")
     def _password_for_email(self) -> Self:
         if self.email is not None and self.current_password is None:
-            raise PydanticCustomError("missing", "A new e-mail wants the current_password beside it")
+            raise PydanticCustomError("missing", "A new e-mail requires current_password")
         return self
 
 
 class PasswordChange(BaseModel):
-    """A new password for the current one."""
+    """The current password and a new one."""
 
     current_password: CurrentPassword
     new_password: NewPassword
 
 
 class PasswordProof(BaseModel):
-    """The password of a user who wants something that cannot be undone."""
+    """The current password, for an action that cannot be undone."""
 
     current_password: CurrentPassword
