@@ -1,4 +1,4 @@
-"""Votes: cast one, take it back."""
+"""Votes: cast and retract them."""
 
 from http import HTTPStatus
 
@@ -20,7 +20,7 @@ database.managed_connection()  # reads its settings during init, so that the fir
     responses=api.responses(Message, 201, 401, 404, 409, 422),
 )
 def vote(ballot: Ballot) -> Message:
-    """Cast a vote (dir = 1) or take it back (any lower dir)."""
+    """Cast a vote (dir = 1) or retract it (any lower dir)."""
     voter = current_user_id(app)
     casts = ballot.dir == 1
     statement = queries.cast if casts else queries.retract

@@ -1,6 +1,6 @@
-"""The SQL of votes, a statement a function; triggers keep each post's count in step.
+"""The SQL of votes. Triggers update the vote count of the post.
 
-No row says that the voter's account is gone.
+Each statement returns no row if the voter's account was deleted.
 """
 
 from sqlalchemy import CTE, Select, delete, exists, or_, select
@@ -28,7 +28,7 @@ def _outcome(voter: int, post: CTE, changed: CTE) -> Select[bool, bool]:
 
 @statement(VoteRow)
 def cast(*, voter: int, post_id: int) -> Select[bool, bool]:
-    """Vote on a post that the voter may see; not done when there is a vote already."""
+    """Cast a vote on a post that the voter may see; nothing changes if there is a vote already."""
     post = _visible(voter, post_id)
     vote = select(User.id, post.c.id).where(User.id == voter)
     changed = (
@@ -42,7 +42,7 @@ def cast(*, voter: int, post_id: int) -> Select[bool, bool]:
 
 @statement(VoteRow)
 def retract(*, voter: int, post_id: int) -> Select[bool, bool]:
-    """Take a vote back; not done when there is none."""
+    """Retract a vote; nothing changes if there is none."""
     post = _visible(voter, post_id)
     changed = delete(Vote).where(Vote.user_id == voter, Vote.post_id == post.c.id).returning(Vote.post_id)
     return _outcome(voter, post, changed.cte("changed"))

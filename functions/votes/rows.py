@@ -1,10 +1,16 @@
-"""What the statements return."""
+"""The rows that the statements return."""
 
 from typing import NamedTuple
 
 
 class VoteRow(NamedTuple):
-    """Whether there is such a post for the voter, and whether anything was done."""
+    """The result of casting or retracting a vote.
+
+    Attributes:
+        post_exists: Whether there is such a post that the voter may see.
+        changed: Whether the vote was cast or retracted.
+
+    """
 
     post_exists: bool
     changed: bool

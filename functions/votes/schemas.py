@@ -1,4 +1,4 @@
-"""What clients of the votes function send."""
+"""Request bodies of the votes function."""
 
 from typing import Annotated
 
@@ -8,7 +8,7 @@ from common.schemas import MAX_INTEGER, MIN_INTEGER
 
 
 class Ballot(BaseModel):
-    """A vote on a post: `dir` 1 casts it, any lower number takes it back."""
+    """A vote on a post: `dir` 1 casts it, any lower number retracts it."""
 
     post_id: Annotated[int, Field(ge=MIN_INTEGER, le=MAX_INTEGER)]
     dir: Annotated[int, Field(le=1)]
