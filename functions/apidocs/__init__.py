@@ -1,1 +1,1 @@
-"""The welcome, the OpenAPI document and the page that explores it."""
+"""The welcome message, the OpenAPI document and the interactive documentation page."""

@@ -1,4 +1,4 @@
-"""The welcome, the OpenAPI document and the page that explores it."""
+"""The welcome message, the OpenAPI document and the interactive documentation page."""
 
 import json
 from http import HTTPStatus
@@ -12,7 +12,7 @@ from common import api
 from common.schemas import Message
 
 HTML_CONTENT_TYPE = "text/html; charset=utf-8"
-# Neither is private, and both change only when the API is deployed anew.
+# The document and the page are public and change only with a deployment.
 CACHE_HEADERS = {"Cache-Control": "public, max-age=300"}
 
 OPENAPI_DOCUMENT = Path(__file__).with_name("openapi.json")
@@ -22,7 +22,10 @@ app = api.resolver()
 
 
 def _document(own_path: str) -> dict[str, Any]:
-    """Return the document with its paths below the gateway's stage, where the request was for `own_path`."""
+    """Return the document, with the stage in its URLs.
+
+    We find the stage by removing the path of this route, `own_path`, from the path of the request.
+    """
     stage = app.current_event.request_context.path.rstrip("/").removesuffix(own_path)
     document: dict[str, Any] = json.loads(OPENAPI_DOCUMENT.read_text())
     document["servers"] = [{"url": stage or "/"}]
@@ -32,7 +35,7 @@ def _document(own_path: str) -> dict[str, Any]:
 
 @app.get("/", responses=api.responses(Message, 200))
 def welcome() -> Message:
-    """Say where to look."""
+    """Say where the documentation is."""
     return Message(message="Welcome. The API is explained at /docs and described in /openapi.json.")
 
 
@@ -46,9 +49,9 @@ def openapi() -> Response[dict[str, Any]]:
 
 @app.get("/docs", include_in_schema=False)
 def docs_page() -> Response[Any]:
-    """Show the page that explores the API; it loads nothing from elsewhere."""
+    """Show the interactive page. It contains its scripts and styles, so it loads nothing from other hosts."""
     document = _document("/docs")
-    # The page's own link to the document.
+    # The page links to the document with this parameter.
     if app.current_event.query_string_parameters.get("format") == "json":
         return Response(HTTPStatus.OK, content_type=api.JSON, body=document, headers=CACHE_HEADERS)
     html = swagger_ui.generate_swagger_html(
