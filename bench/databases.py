@@ -6,8 +6,8 @@ from typing import Any, Final, NamedTuple
 
 import bcrypt
 
-import migrations
 from bench.packages import FASTAPI, FLOOR, PROJECT, UVICORN
+from local.database import migrate
 from local.postgres import Cluster
 from tests.support.data import connect
 
@@ -67,7 +67,7 @@ def prepare(cluster: Cluster) -> dict[str, str]:
 
 def fill(url: str, size: Size) -> None:
     """Make the schema in an empty database and fill it."""
-    migrations.upgrade(url)
+    migrate(url)
     with closing(connect(url)) as connection:
         _fill(connection, size)
 

@@ -20,9 +20,9 @@ def migrate(url: str) -> None:
     except OSError as error:
         raise LocalRunError(f"cannot connect to a database at {place}: {error.strerror or error}") from None
     try:
-        import migrations  # noqa: PLC0415 - reports a revision that cannot be imported
+        from migrations import runner  # noqa: PLC0415 - reports a revision that cannot be imported
 
-        migrations.upgrade(url)
+        runner.migrate(settings)
     except Exception as error:
         raise LocalRunError(f"cannot migrate {settings.name} at {place}: {reason(error)}") from error
 

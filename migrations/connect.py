@@ -1,4 +1,4 @@
-"""Connections of SQLAlchemy to the database that DATABASE_URL names, read as the functions read it."""
+"""Connections of SQLAlchemy to the database."""
 
 from sqlalchemy import URL, Engine, create_engine, pool
 
@@ -7,9 +7,9 @@ from common.tls import database_tls
 
 
 def engine(settings: DatabaseSettings, *, timeout: float | None = None) -> Engine:
-    """Return an engine that keeps no connection.
+    """Return an engine that opens a connection for each use, and closes it afterwards.
 
-    `timeout` is in seconds, for connecting and for every answer. Raises SettingsError.
+    `timeout` is in seconds and bounds connecting and each response; None waits without end.
     """
     url = URL.create(
         "postgresql+pg8000",

@@ -1,4 +1,4 @@
-"""Runs the revisions; alembic imports it."""
+"""Runs the revisions. Alembic imports this module for each of its commands."""
 
 from typing import Any
 
@@ -8,22 +8,25 @@ from sqlalchemy import Connection, event
 from common.models import Base
 
 
-def leave_transaction(connection: Connection, options: dict[str, Any]) -> None:
-    """End what alembic began when it asked for the isolation level: no index is made CONCURRENTLY in that."""
+def end_transaction(connection: Connection, options: dict[str, Any]) -> None:
+    """End the transaction in which alembic reads the isolation level before an autocommit block.
+
+    CREATE INDEX CONCURRENTLY cannot run in a transaction.
+    """
     if options.get("isolation_level") == "AUTOCOMMIT":
         connection.connection.rollback()
 
 
-if context.is_offline_mode():  # prints the SQL, for the check of the revisions
+if context.is_offline_mode():  # prints the SQL, for scripts/lint_revisions.py
     context.configure(dialect_name="postgresql", literal_binds=True, transaction_per_migration=True)
 else:
     connection = context.config.attributes["connection"]
-    event.listen(connection.engine, "set_connection_execution_options", leave_transaction)
+    event.listen(connection.engine, "set_connection_execution_options", end_transaction)
     context.configure(
         connection=connection,
         target_metadata=Base.metadata,
         compare_server_default=True,
-        # What one revision did stands when the next one fails.
+        # If a revision fails, those before it remain applied.
         transaction_per_migration=True,
     )
 with context.begin_transaction():

@@ -1,6 +1,7 @@
-"""The function that migrates the database when a stack is deployed, before its new code is.
+"""The Lambda function that migrates the database, before the new code of the other functions is deployed.
 
-CloudFormation calls it for a custom resource and waits for the answer; by hand, any other event will do:
+CloudFormation invokes it for a custom resource and waits for a reply. An operator can invoke it with any
+other event, and gets the revision as the result:
 https://docs.aws.amazon.com/AWSCloudFormation/latest/UserGuide/crpg-ref-requesttypes.html
 """
 
@@ -14,17 +15,19 @@ from typing import Any, Final, Protocol
 
 from sqlalchemy.exc import DBAPIError
 
-from migrations.migrate import migrate
+from common import aws
+from common.settings import DatabaseSettings, database_settings
+from migrations.runner import migrate
 
-# What is left for telling CloudFormation, which otherwise waits for its ServiceTimeout of fifteen minutes.
-MARGIN_SECONDS: Final = 20.0
-REPLY_SECONDS: Final = 10
+# Kept for the reply: without one, CloudFormation waits until its ServiceTimeout of 15 minutes.
+REPLY_MARGIN_SECONDS: Final = 20.0
+REPLY_TIMEOUT_SECONDS: Final = 10
 
 log = logging.getLogger(__name__)
 
 
 class LambdaContext(Protocol):
-    """The part of the Lambda context object that is used here."""
+    """The part of the Lambda context object that this function uses."""
 
     log_stream_name: str
 
@@ -33,13 +36,14 @@ class LambdaContext(Protocol):
 
 
 def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
-    """Migrate, and return the revision; raises what `migrate` raises when nobody waits for a reply.
+    """Migrate the database and return its revision.
 
-    A stack that goes leaves the database as it is.
+    A failure is reported to CloudFormation, or raised if the event is not CloudFormation's. When the stack is
+    deleted, the database stays as it is.
     """
-    seconds = context.get_remaining_time_in_millis() / 1000 - MARGIN_SECONDS
+    seconds = context.get_remaining_time_in_millis() / 1000 - REPLY_MARGIN_SECONDS
     if "RequestType" not in event:
-        return {"Revision": migrate(seconds)}
+        return _migrate(seconds)
     reply = {
         "Status": "SUCCESS",
         "PhysicalResourceId": "schema",
@@ -50,7 +54,7 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
     data = {}
     if event["RequestType"] != "Delete":
         try:
-            data = {"Revision": migrate(seconds)}
+            data = _migrate(seconds)
         except Exception as error:
             log.exception("the migration failed")
             reply |= {
@@ -61,8 +65,19 @@ def handler(event: dict[str, Any], context: LambdaContext) -> dict[str, str]:
     return data
 
 
+def _migrate(seconds: float) -> dict[str, str]:
+    return {"Revision": migrate(_settings(), seconds=seconds, manages_roles=True)}
+
+
+def _settings() -> DatabaseSettings:
+    settings = database_settings()
+    if secret := os.environ.get("DATABASE_SECRET"):
+        return settings._replace(password=json.loads(aws.secret_value(secret))["password"])
+    return settings
+
+
 def _reason(error: Exception) -> str:
-    """Return one line for the events of the stack; a statement's values stay in the log."""
+    """Return one line for the events of the stack. It contains no statement and none of its values."""
     if isinstance(error, DBAPIError) and error.orig:
         report = error.orig.args[0] if error.orig.args else ""
         return f"PostgreSQL: {report['M'] if isinstance(report, dict) else report}"
@@ -70,13 +85,13 @@ def _reason(error: Exception) -> str:
 
 
 def _send(url: str, reply: dict[str, Any]) -> None:
-    # CloudFormation signed the URL for a request with an empty type of content.
-    request = urllib.request.Request(  # noqa: S310  # CloudFormation's own, not a user's
+    # CloudFormation signed the URL for a request with an empty content type.
+    request = urllib.request.Request(  # noqa: S310  # CloudFormation's URL, not a user's
         url, json.dumps(reply).encode(), {"Content-Type": ""}, method="PUT"
     )
-    trusted = ssl.create_default_context()
+    tls = ssl.create_default_context()
     if authorities := os.environ.get("AWS_CA_BUNDLE"):
-        # The reply may be that this file is missing, as it is in a region that is newer than the project.
+        # A region that is newer than the project has no such file, which may be what the reply reports.
         with suppress(OSError):
-            trusted.load_verify_locations(authorities)
-    urllib.request.urlopen(request, timeout=REPLY_SECONDS, context=trusted).close()  # noqa: S310
+            tls.load_verify_locations(authorities)
+    urllib.request.urlopen(request, timeout=REPLY_TIMEOUT_SECONDS, context=tls).close()  # noqa: S310

@@ -1,57 +1,57 @@
-"""Who may do what in the database: the functions' role reads and writes rows, and that is all.
+"""The role of the functions, `app`: it reads and writes rows, and can do nothing else.
 
-The role that migrates owns the tables. What is here may be run again and again, and on any PostgreSQL: the
-role that lets somebody in with a token of AWS exists only there.
+The role that migrates owns the tables. The statements can run any number of times, and on any PostgreSQL: the
+role `rds_iam`, whose members log in with an IAM token, exists on AWS only.
 """
 
 from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
-APPLICATION = "app"
+APP = "app"
 
 CREATE = f"""
 DO $$
 BEGIN
-    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{APPLICATION}') THEN
-        CREATE ROLE {APPLICATION} LOGIN;
+    IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{APP}') THEN
+        CREATE ROLE {APP} LOGIN;
     END IF;
     IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_iam') THEN
-        GRANT rds_iam TO {APPLICATION};
+        GRANT rds_iam TO {APP};
     END IF;
     EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());
-    EXECUTE format('GRANT CONNECT ON DATABASE %I TO {APPLICATION}', current_database());
+    EXECUTE format('GRANT CONNECT ON DATABASE %I TO {APP}', current_database());
 END
 $$
-"""  # noqa: S608  # a constant of ours
-BEFORE = (
+"""  # noqa: S608  # a constant
+BEFORE_REVISIONS = (
     CREATE,
-    # The functions wait 3 s for an answer: the server gives up before, and leaves nothing in doubt.
-    f"ALTER ROLE {APPLICATION} SET statement_timeout = '2500ms'",
-    f"ALTER ROLE {APPLICATION} SET lock_timeout = '2s'",
-    f"ALTER ROLE {APPLICATION} SET idle_in_transaction_session_timeout = '10s'",
+    # Less than the 3 s that a function waits for a response: then the server has rolled back, and nothing is
+    # in doubt.
+    f"ALTER ROLE {APP} SET statement_timeout = '2500ms'",
+    f"ALTER ROLE {APP} SET lock_timeout = '2s'",
+    f"ALTER ROLE {APP} SET idle_in_transaction_session_timeout = '10s'",
     "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
-    f"GRANT USAGE ON SCHEMA public TO {APPLICATION}",
-    "ALTER DEFAULT PRIVILEGES IN SCHEMA public"
-    f" GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {APPLICATION}",
-    f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO {APPLICATION}",
+    f"GRANT USAGE ON SCHEMA public TO {APP}",
+    f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {APP}",
+    f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT USAGE ON SEQUENCES TO {APP}",
 )
-# For the tables that are older than the default privileges.
-AFTER = (
-    f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {APPLICATION}",
-    f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {APPLICATION}",
-    f"REVOKE ALL ON alembic_version FROM {APPLICATION}",
+# Default privileges do not apply to the tables that existed before them.
+AFTER_REVISIONS = (
+    f"GRANT SELECT, INSERT, UPDATE, DELETE ON ALL TABLES IN SCHEMA public TO {APP}",
+    f"GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {APP}",
+    f"REVOKE ALL ON alembic_version FROM {APP}",
 )
 
 
 def prepare(connection: Connection) -> None:
-    """Make the application's role, and let it use the tables that are going to be made."""
-    _run(connection, BEFORE)
+    """Create the role of the functions, and grant it the use of tables that are created later."""
+    _run(connection, BEFORE_REVISIONS)
 
 
 def grant(connection: Connection) -> None:
-    """Let the application's role use the tables that there are."""
-    _run(connection, AFTER)
+    """Grant the role of the functions the use of the tables that exist."""
+    _run(connection, AFTER_REVISIONS)
 
 
 def _run(connection: Connection, statements: Iterable[str]) -> None:

@@ -11,7 +11,7 @@ import pytest
 from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
-import migrations
+from local.database import migrate
 from local.postgres import Cluster, throwaway_cluster
 from tests.support.data import Database
 
@@ -81,7 +81,7 @@ def _start_postgres(config: pytest.Config) -> str:
     config.add_cleanup(stack.close)
     cluster = config.stash[CLUSTER] = stack.enter_context(throwaway_cluster())
     cluster.create_database(TEMPLATE)
-    migrations.upgrade(cluster.url(TEMPLATE))
+    migrate(cluster.url(TEMPLATE))
     # A test that takes the id of a user for the id of a post finds nothing.
     cluster.execute("ALTER SEQUENCE posts_id_seq RESTART 1000000", TEMPLATE)
     return _create_database(cluster, "main")

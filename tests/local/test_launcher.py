@@ -30,7 +30,7 @@ def clone(project: Path) -> Iterator[Path]:
     for name in CHECKING:
         shutil.copy(ROOT / LAYER / name, project / LAYER)
     (project / "migrations").mkdir()
-    (project / "migrations" / "__init__.py").write_text("def upgrade(url): pass\n")
+    (project / "migrations" / "runner.py").write_text("def migrate(settings): pass\n")
     yield project
     shutil.rmtree(cluster_directory(project), ignore_errors=True)
 
@@ -217,8 +217,8 @@ def test_a_wrong_setting(clone: Path, variables: dict[str, str], message: str) -
 
 
 def test_a_migration_that_fails(clone: Path, database: str) -> None:
-    (clone / "migrations" / "__init__.py").write_text(
-        "def upgrade(url):\n"
+    (clone / "migrations" / "runner.py").write_text(
+        "def migrate(settings):\n"
         "    try:\n"
         "        raise RuntimeError({'S': 'FATAL', 'M': 'no such role'})\n"
         "    except RuntimeError as error:\n"
@@ -227,8 +227,8 @@ def test_a_migration_that_fails(clone: Path, database: str) -> None:
     failed = run(clone, "serve", DATABASE_URL=database)
     assert failed.returncode == 1
     assert one_line(failed.stderr).endswith(": no such role")
-    (clone / "migrations" / "__init__.py").write_text(
-        "def upgrade(url): raise ValueError('first\\nsecond')\n"
+    (clone / "migrations" / "runner.py").write_text(
+        "def migrate(settings): raise ValueError('first\\nsecond')\n"
     )
     assert one_line(run(clone, "serve", DATABASE_URL=database).stderr).endswith(": first")
 
@@ -275,8 +275,8 @@ def test_reset_does_not_touch_the_database_at_database_url(clone: Path, database
 
 
 def test_a_signal_during_the_start(clone: Path) -> None:
-    (clone / "migrations" / "__init__.py").write_text(
-        "import sys, time\ndef upgrade(url): print('migrating', flush=True); time.sleep(60)\n"
+    (clone / "migrations" / "runner.py").write_text(
+        "import sys, time\ndef migrate(settings): print('migrating', flush=True); time.sleep(60)\n"
     )
     with subprocess.Popen(
         [sys.executable, "-m", "local", "serve"],

@@ -9,11 +9,11 @@ import pg8000.exceptions
 import pytest
 import sqlalchemy
 
-import migrations
 import posts.queries
 import users.queries
 from common import deadline
 from common.keys import Key
+from local.database import migrate
 from local.postgres import Cluster
 from tests.long.conftest import DATABASE
 from tests.long.system import MIXED
@@ -33,7 +33,7 @@ SIZE = 2
 def url(cluster: Cluster) -> str:
     """Return the URL of a migrated database."""
     cluster.create_database(DATABASE)
-    migrations.upgrade(cluster.url(DATABASE))
+    migrate(cluster.url(DATABASE))
     return cluster.url(DATABASE)
 
 

@@ -1,1 +1,1 @@
-"""The schema and the revisions that lead to it."""
+"""The revisions, the runner that applies them, and the Lambda function that runs it."""

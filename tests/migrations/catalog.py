@@ -1,10 +1,10 @@
-"""What a database is made of, as PostgreSQL itself describes it."""
+"""The schema of a database, as PostgreSQL's catalog describes it."""
 
 from typing import Any
 
 from sqlalchemy import Engine, create_engine, make_url, pool, text
 
-MINE = "n.nspname = 'public' AND c.relname <> 'alembic_version'"
+OWN = "n.nspname = 'public' AND c.relname <> 'alembic_version'"
 TABLES = {
     "columns": f"""
         SELECT c.relname, a.attname, format_type(a.atttypid, a.atttypmod), a.attnotnull,
@@ -12,19 +12,19 @@ TABLES = {
         FROM pg_attribute a JOIN pg_class c ON c.oid = a.attrelid
         JOIN pg_namespace n ON n.oid = c.relnamespace
         LEFT JOIN pg_attrdef d ON d.adrelid = a.attrelid AND d.adnum = a.attnum
-        WHERE {MINE} AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped""",
+        WHERE {OWN} AND c.relkind = 'r' AND a.attnum > 0 AND NOT a.attisdropped""",
     "constraints": f"""
         SELECT c.relname, k.conname, k.contype::text, pg_get_constraintdef(k.oid)
         FROM pg_constraint k JOIN pg_class c ON c.oid = k.conrelid
         JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE {MINE}""",
+        WHERE {OWN}""",
     "indexes": f"""
         SELECT c.relname, pg_get_indexdef(i.indexrelid)
         FROM pg_index i JOIN pg_class c ON c.oid = i.indrelid JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE {MINE}""",
+        WHERE {OWN}""",
     "sequences": f"""
         SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
-        WHERE {MINE} AND c.relkind = 'S'""",
+        WHERE {OWN} AND c.relkind = 'S'""",
 }
 PROGRAMS = {
     "functions": """
@@ -41,12 +41,12 @@ Catalog = dict[str, list[tuple[Any, ...]]]
 
 
 def engine(url: str) -> Engine:
-    """Return an engine for the database at a URL, which keeps no connection."""
+    """Return an engine for the database at a URL. It closes each connection after its use."""
     return create_engine(make_url(url).set(drivername="postgresql+pg8000"), poolclass=pool.NullPool)
 
 
 def describe(url: str, queries: dict[str, str]) -> Catalog:
-    """Return the answers of the database at a URL to queries."""
+    """Return the rows that each query selects from the database at a URL."""
     with engine(url).connect() as connection:
         return {
             name: sorted((tuple(row) for row in connection.execute(text(query))), key=repr)

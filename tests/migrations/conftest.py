@@ -1,17 +1,46 @@
-"""A database to migrate."""
+"""Databases to migrate."""
 
 from collections.abc import Iterator
 from urllib.parse import urlsplit
 
+import pg8000.native
 import pytest
 
-from tests.support.data import Database
+from common.settings import parse_database_url
+from local.postgres import Cluster, throwaway_cluster
+from migrations.runner import migrate
+from tests.support.data import Database, connect
 
 
 @pytest.fixture
 def empty_url(worker_database: Database) -> Iterator[str]:
-    """Return the URL of a database with nothing in it, which is dropped afterwards."""
+    """Return the URL of an empty database. Its role is a superuser, as in the local run."""
     name = f"{worker_database.value('SELECT current_database()')}_empty"
     worker_database.run(f"CREATE DATABASE {name}")
     yield urlsplit(worker_database.url)._replace(path=f"/{name}").geturl()
-    worker_database.run(f"DROP DATABASE {name}")
+    worker_database.run(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture(scope="session")
+def cluster() -> Iterator[Cluster]:
+    """Return a PostgreSQL server for tests of roles, which all databases of a server share."""
+    with throwaway_cluster() as started:
+        started.execute("CREATE ROLE migrator LOGIN CREATEROLE CREATEDB")
+        yield started
+
+
+@pytest.fixture
+def migrator_url(cluster: Cluster) -> Iterator[str]:
+    """Return the URL of an empty database. Its role is no superuser but owns the database, as on AWS."""
+    cluster.execute("CREATE DATABASE social OWNER migrator")
+    yield cluster.url("social").replace("postgres@", "migrator@")
+    cluster.execute("DROP DATABASE social WITH (FORCE)")
+
+
+@pytest.fixture
+def app(migrator_url: str) -> Iterator[pg8000.native.Connection]:
+    """Return a connection to a migrated database with the role of the functions."""
+    migrate(parse_database_url(migrator_url, local=True), manages_roles=True)
+    connection = connect(migrator_url.replace("migrator@", "app@"))
+    yield connection
+    connection.close()

@@ -1,4 +1,4 @@
-"""What the revisions build is what the models say."""
+"""The revisions and the models describe the same schema."""
 
 import pytest
 from alembic.autogenerate import compare_metadata
@@ -9,32 +9,30 @@ from common.models import Base
 from tests.migrations.catalog import PROGRAMS, TABLES, describe, engine
 from tests.support.data import Database
 
-# The start of a name for each kind of constraint; PostgreSQL names NOT NULL by itself.
+# The prefix of a name for each kind of constraint. PostgreSQL chooses the names of NOT NULL constraints.
 PREFIXES = {"p": "pk_{table}", "f": "fk_{table}_", "u": "uq_{table}_", "c": "ck_{table}_"}
 
 
-def test_alembic_finds_nothing_to_do(database: Database) -> None:
+def test_alembic_finds_no_difference(database: Database) -> None:
     with engine(database.url).connect() as connection:
         options = {"compare_type": True, "compare_server_default": True}
         assert compare_metadata(MigrationContext.configure(connection, opts=options), Base.metadata) == []
 
 
-def test_the_models_by_themselves_make_the_same_tables_to_the_last_index(
-    database: Database, empty_url: str
-) -> None:
-    # Alembic does not compare what an index computes, nor what a foreign key does on deletion.
+def test_the_models_create_the_same_tables_as_the_revisions(database: Database, empty_url: str) -> None:
+    # Alembic does not compare the expressions of indexes, nor ON DELETE of foreign keys.
     programs = describe(database.url, PROGRAMS)
     functions = [source for name, source in programs["functions"] if name == "grams"]
     with engine(empty_url).begin() as connection:
         for source in functions:
             connection.execute(text(source.replace(":", "\\:")))
         Base.metadata.create_all(connection)
-    made, migrated = describe(empty_url, TABLES), describe(database.url, TABLES)
+    created, migrated = describe(empty_url, TABLES), describe(database.url, TABLES)
     for kind in TABLES:
-        assert made[kind] == migrated[kind]
+        assert created[kind] == migrated[kind]
 
 
-def test_there_are_no_other_functions_and_triggers_than_we_know(database: Database) -> None:
+def test_the_functions_and_triggers_are_those_listed_here(database: Database) -> None:
     programs = describe(database.url, PROGRAMS)
     assert [name for name, _ in programs["functions"]] == [
         "count_votes",
@@ -53,14 +51,14 @@ def test_there_are_no_other_functions_and_triggers_than_we_know(database: Databa
     assert programs["extensions"] == [("plpgsql",)]
 
 
-def test_every_constraint_is_named_by_the_convention(database: Database) -> None:
+def test_every_constraint_name_has_the_prefix_of_its_kind(database: Database) -> None:
     constraints = [row for row in describe(database.url, TABLES)["constraints"] if row[2] in PREFIXES]
     assert {kind for _, _, kind, _ in constraints} >= {"p", "f", "u"}
     for table, name, kind, _ in constraints:
         assert name.startswith(PREFIXES[kind].format(table=table))
 
 
-def test_every_index_is_named_by_the_convention(database: Database) -> None:
+def test_every_index_name_has_the_prefix_of_its_kind(database: Database) -> None:
     indexes = describe(database.url, TABLES)["indexes"]
     assert indexes
     for table, definition in indexes:
@@ -85,7 +83,7 @@ REFERENCE = {
 }
 
 
-def test_the_columns_of_the_reference_are_there_with_their_types(database: Database) -> None:
+def test_the_columns_of_the_reference_exist_with_their_types(database: Database) -> None:
     columns = describe(database.url, TABLES)["columns"]
     assert {column[:4] for column in columns} >= REFERENCE
     defaults = {(table, name): default for table, name, _, _, default in columns}
@@ -93,7 +91,7 @@ def test_the_columns_of_the_reference_are_there_with_their_types(database: Datab
     assert defaults["users", "created_at"] == defaults["posts", "created_at"] == "now()"
 
 
-def test_the_keys_of_the_reference_are_there(database: Database) -> None:
+def test_the_keys_of_the_reference_exist(database: Database) -> None:
     definitions = {(table, text) for table, _, _, text in describe(database.url, TABLES)["constraints"]}
     assert definitions >= {
         ("users", "PRIMARY KEY (id)"),
@@ -123,10 +121,10 @@ def test_the_keys_of_the_reference_are_there(database: Database) -> None:
         ),
     ],
 )
-def test_a_difference_would_be_seen(change: str, difference: str, database: Database) -> None:
+def test_a_difference_is_found(change: str, difference: str, database: Database) -> None:
     before = describe(database.url, TABLES)
     with engine(database.url).connect() as connection:
         connection.execute(text(change))
-        # Seen from within the transaction, which is not committed.
+        # Read in the same transaction, which is never committed.
         after = connection.execute(text(TABLES[difference])).all()
     assert sorted(map(tuple, after), key=repr) != before[difference]

@@ -1,4 +1,4 @@
-"""The check of revisions: it lets through what code of before and after can live with, and nothing else."""
+"""The check of revisions accepts only what the code before and after it can work with."""
 
 import subprocess
 import sys
@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 ROOT = Path(__file__).parents[2]
-REVISION = '''"""Next."""
+REVISION = '''"""Next revision."""
 
 from alembic import op
 
@@ -19,7 +19,7 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Go on."""
+    """Change the schema."""
     {step}
 '''
 DANGERS = {
@@ -33,7 +33,7 @@ DANGERS = {
 
 
 def lint(directory: Path, step: str, waiver: str = "") -> subprocess.CompletedProcess[str]:
-    """Check one revision, in a project that has no other."""
+    """Check one revision, in a project without others."""
     versions = directory / "migrations" / "versions"
     versions.mkdir(parents=True)
     for name in ("env.py", "script.py.mako"):
@@ -50,16 +50,16 @@ def lint(directory: Path, step: str, waiver: str = "") -> subprocess.CompletedPr
 
 
 @pytest.mark.parametrize(("rule", "step"), DANGERS.items())
-def test_what_breaks_the_code_beside_it_is_refused(tmp_path: Path, rule: str, step: str) -> None:
-    answer = lint(tmp_path, step)
-    assert answer.returncode == 1
-    assert rule in answer.stdout
+def test_a_revision_that_breaks_the_older_code_is_rejected(tmp_path: Path, rule: str, step: str) -> None:
+    result = lint(tmp_path, step)
+    assert result.returncode == 1
+    assert rule in result.stdout
 
 
 @pytest.mark.parametrize(("rule", "step"), DANGERS.items())
-def test_a_revision_may_have_a_reason(tmp_path: Path, rule: str, step: str) -> None:
-    answer = lint(tmp_path, step, f'SQUAWK = ["{rule}"]')
-    assert answer.returncode == 0, answer.stdout
+def test_a_revision_can_waive_a_rule(tmp_path: Path, rule: str, step: str) -> None:
+    result = lint(tmp_path, step, f'SQUAWK = ["{rule}"]')
+    assert result.returncode == 0, result.stdout
 
 
 @pytest.mark.parametrize(
@@ -72,6 +72,6 @@ def test_a_revision_may_have_a_reason(tmp_path: Path, rule: str, step: str) -> N
         "        op.create_index('ix', 'posts', ['title'], postgresql_concurrently=True)",
     ],
 )
-def test_what_the_code_of_before_can_ignore_passes(tmp_path: Path, step: str) -> None:
-    answer = lint(tmp_path, step)
-    assert answer.returncode == 0, answer.stdout
+def test_a_revision_that_the_older_code_can_ignore_is_accepted(tmp_path: Path, step: str) -> None:
+    result = lint(tmp_path, step)
+    assert result.returncode == 0, result.stdout
