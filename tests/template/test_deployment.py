@@ -29,6 +29,15 @@ def test_the_migration_goes_to_the_cluster_and_not_through_the_proxy(prod: Stack
     assert "Proxy" not in references(variables)
 
 
+def test_a_migration_that_times_out_is_not_retried(stack: Stack) -> None:
+    [config] = stack.of_type("AWS::Lambda::EventInvokeConfig").values()
+    assert config["FunctionName"] == {"Ref": "MigrationFunction"}
+    assert config["MaximumRetryAttempts"] == 0
+    # The custom resource invokes this alias.
+    alias = stack.properties("Migration")["ServiceToken"]["Ref"]
+    assert config["Qualifier"] == stack.properties(alias)["Name"]
+
+
 def test_the_api_calls_aliases(stack: Stack) -> None:
     api = stack.properties("Api")["Body"]
     called = {name for name in references(api) if name.startswith(tuple(LIVE))}
