@@ -1,4 +1,4 @@
-"""What every test stands on: one PostgreSQL for the session, in it a database for each worker."""
+"""What every test needs: one PostgreSQL for the session, with a database for each worker."""
 
 import json
 import os
@@ -17,7 +17,8 @@ from tests.support.data import Database
 
 TEMPLATE = "template_migrated"
 CLUSTER = pytest.StashKey[Cluster]()
-# What the functions read when they are imported. DATABASE_URL joins it in each process.
+LONG_TIMEOUT_SECONDS = 900
+# The functions read it when they are imported. Each process adds its DATABASE_URL.
 ENVIRONMENT = {
     "STAGE": "local",
     "CORS_ORIGIN": "https://app.example.com",
@@ -28,7 +29,7 @@ ENVIRONMENT = {
     "POWERTOOLS_LOG_LEVEL": "INFO",
 }
 
-# A slow machine is no failure. What fails is printed as code to repeat it with, not kept in a directory.
+# No deadline, because a slow machine is not a failure. A failing example is printed as code that repeats it.
 hypothesis.settings.register_profile("suite", deadline=None, database=None, print_blob=True)
 hypothesis.settings.load_profile("suite")
 
@@ -47,6 +48,20 @@ class Gateway(Protocol):
     id: str
 
 
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
+    """Run a single file in this process: workers would take longer to start than its tests to run."""
+    return 0 if len(config.args) == 1 and ".py" in config.args[0] else None
+
+
+@pytest.hookimpl(trylast=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Give long tests a longer timeout than the one in pyproject.toml."""
+    for item in items:
+        if item.get_closest_marker("long"):
+            item.add_marker(pytest.mark.timeout(LONG_TIMEOUT_SECONDS))
+
+
 def pytest_sessionstart(session: pytest.Session) -> None:
     """Start PostgreSQL once, and point the functions at a database before they are imported."""
     config = session.config
@@ -61,9 +76,9 @@ def pytest_configure_node(node: Node) -> None:
 
 
 class OneGateway(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Hands out test by test, but those of the contract to one worker, for they share a gateway.
+    """Hands out tests one by one, but those of the contract to one worker, because they share a gateway.
 
-    The mark `xdist_group` would say so too, but xdist 3.8 overlooks it under pytest 9.2.
+    The marker `xdist_group` would do the same, but xdist 3.8 ignores it under pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
@@ -72,7 +87,7 @@ class OneGateway(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no typ
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneGateway:
-    """Choose the order in which workers are given tests."""
+    """Choose how tests are distributed over the workers."""
     return OneGateway(config, log)
 
 
@@ -94,7 +109,7 @@ def _create_database(cluster: Cluster, name: str) -> str:
 
 @pytest.fixture(scope="session")
 def worker_database() -> Iterator[Database]:
-    """Return the database of this worker, with whatever the last test has left in it."""
+    """Return the database of this worker, with the rows that the last test left in it."""
     from common.database import managed_connection  # noqa: PLC0415  # its logger reads the environment
 
     with Database(os.environ["DATABASE_URL"]) as connected:

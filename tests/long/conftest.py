@@ -25,7 +25,7 @@ LIMITS = {"statement_timeout": "2500ms", "lock_timeout": "2s"}
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Mark whatever stands in this directory."""
+    """Mark every test of this directory."""
     for item in items:
         if HERE in item.path.parents:
             item.add_marker(pytest.mark.long)
