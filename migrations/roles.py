@@ -16,7 +16,9 @@ BEGIN
     IF NOT EXISTS (SELECT FROM pg_roles WHERE rolname = '{APP}') THEN
         CREATE ROLE {APP} LOGIN;
     END IF;
-    IF EXISTS (SELECT FROM pg_roles WHERE rolname = 'rds_iam') THEN
+    IF EXISTS (
+        SELECT FROM pg_roles WHERE rolname = 'rds_iam' AND NOT pg_has_role('{APP}', oid, 'MEMBER')
+    ) THEN
         GRANT rds_iam TO {APP};
     END IF;
     EXECUTE format('REVOKE ALL ON DATABASE %I FROM PUBLIC', current_database());

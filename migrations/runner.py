@@ -114,7 +114,7 @@ def _upgrade(connection: Connection, deadline: float) -> str:
             return _upgrade_to_head(connection)
         except DBAPIError as error:
             connection.rollback()
-            if _sqlstate(error) != LOCK_NOT_AVAILABLE or seconds_left < 2 * RETRY_SECONDS:
+            if connect.sqlstate(error.orig) != LOCK_NOT_AVAILABLE or seconds_left < 2 * RETRY_SECONDS:
                 raise
             log.warning("a table is in use, trying again in %g s", RETRY_SECONDS)
             time.sleep(RETRY_SECONDS)
@@ -132,9 +132,3 @@ def _revision(connection: Connection) -> str | None:
     revision = MigrationContext.configure(connection).get_current_revision()
     connection.rollback()
     return revision
-
-
-def _sqlstate(error: DBAPIError) -> str:
-    """Return the SQLSTATE of an error that the server reported, or an empty string."""
-    report = error.orig.args[0] if error.orig and error.orig.args else None
-    return str(report.get("C", "")) if isinstance(report, dict) else ""

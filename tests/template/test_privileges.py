@@ -29,7 +29,7 @@ ALLOWED = {
     "PostsFunction": INTERFACES | CONNECT,
     "VotesFunction": INTERFACES | CONNECT,
     "ApidocsFunction": set[str](),
-    "MigrationFunction": INTERFACES | KEYS,
+    "MigrationFunction": INTERFACES | CONNECT | KEYS,
     "RotationFunction": ROTATE,
 }
 
@@ -80,14 +80,16 @@ def test_the_code_of_a_function_may_not_touch_network_interfaces(stack: Stack) -
             assert "lambda:SourceFunctionArn" in statement["Condition"]["ArnLike"]
 
 
-def test_functions_sign_in_as_one_user_of_the_proxy_or_the_cluster(dev: Stack, prod: Stack) -> None:
+def test_a_function_logs_in_as_one_role_of_the_proxy_or_the_cluster(dev: Stack, prod: Stack) -> None:
     for stack, source in ((dev, "Database"), (prod, "Proxy")):
         for function, allowed in ALLOWED.items():
+            is_migration = function == "MigrationFunction"
             for statement in statements(role_of(stack, function)):
                 if CONNECT & set(statement["Action"]):
                     assert allowed >= CONNECT
-                    assert statement["Resource"]["Fn::Sub"][0].endswith(":dbuser:${Id}/app")
-                    assert references(statement["Resource"]) >= {source}
+                    role = "migrator" if is_migration else "app"
+                    assert statement["Resource"]["Fn::Sub"][0].endswith(f":dbuser:${{Id}}/{role}")
+                    assert references(statement["Resource"]) >= {"Database" if is_migration else source}
 
 
 def test_the_proxy_signs_in_as_the_same_user_of_the_cluster(prod: Stack) -> None:
@@ -122,7 +124,7 @@ def test_functions_use_a_token_and_verify_whom_they_give_it_to(stack: Stack) -> 
     users = {name for name, allowed in ALLOWED.items() if allowed >= CONNECT}
     for name in users:
         url = stack.value(stack.properties(name)["Environment"]["Variables"]["DATABASE_URL"])
-        assert url.startswith("postgresql://app@")
+        assert url.startswith(f"postgresql://{'migrator' if name == 'MigrationFunction' else 'app'}@")
         assert "auth=iam" in url
         assert "sslmode" not in url  # unsaid, it is verify-full
         assert "/authorities/" in url
