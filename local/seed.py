@@ -12,7 +12,7 @@ from common.settings import DatabaseSettings
 from common.tls import database_tls
 from local.database import reason
 from local.errors import LocalRunError
-from local.gateway.console import tell
+from local.gateway.console import write_line
 
 USERS, POSTS, VOTES = 200, 2_000, 20_000
 CHUNK = 500
@@ -60,7 +60,7 @@ def seed(database: DatabaseSettings) -> None:
         emails = [f"{NAMES[number % len(NAMES)]}{number}@example.com" for number in range(USERS)]
         users = [row[0] for row in connection.run(ADD_USERS, emails=emails, hash=HASH) or []]
         if len(users) < USERS:
-            tell("The database has the demo users already. To start again: `make reset`.")
+            write_line("The database has the demo users already. To start again: `make reset`.")
             return
         dice = random.Random(1)  # noqa: S311  # makes a data set, not a secret
         total, done = POSTS + VOTES, 0
@@ -75,7 +75,9 @@ def seed(database: DatabaseSettings) -> None:
             connection.run(ADD_VOTES, voters=dice.choices(users, k=len(chunk)), posts=voted)
             done += len(chunk)
             _show(done, total)
-    tell(f"{USERS} users, {POSTS} posts and their votes. Log in as {emails[0]} with the password {PASSWORD}.")
+    write_line(
+        f"{USERS} users, {POSTS} posts and their votes. Log in as {emails[0]} with the password {PASSWORD}."
+    )
 
 
 def _connect(database: DatabaseSettings) -> pg8000.native.Connection:

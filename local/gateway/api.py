@@ -62,3 +62,9 @@ class Api:
     """Bodies of these media types reach functions as base64; `*/*` stands for every media type."""
     minimum_compression_size: int | None
     """Bytes from which the gateway compresses a response; None turns compression off."""
+
+    @property
+    def called_functions(self) -> frozenset[str]:
+        """The names of the functions that requests can invoke."""
+        integrations = {route.integration for route in self.routes if isinstance(route.integration, str)}
+        return frozenset(integrations | {authorizer.function for authorizer in self.authorizers.values()})

@@ -5,7 +5,7 @@ import json
 import time
 import traceback
 import uuid
-from collections.abc import Awaitable, Callable, Mapping, MutableMapping
+from collections.abc import Awaitable, Callable, Mapping, MutableMapping, Set
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,7 +13,7 @@ from typing import Any
 from local.gateway.api import Api, MockIntegration
 from local.gateway.authorizer import TokenAuthorizer
 from local.gateway.compression import compress, decompress
-from local.gateway.console import log_access, tell
+from local.gateway.console import log_access, write_line
 from local.gateway.errors import TemplateError
 from local.gateway.events import Request, method_arn, proxy_event
 from local.gateway.responses import (
@@ -49,8 +49,8 @@ class _DisconnectedError(Exception):
 class _AccessLogEntry:
     """What the access log says about a request besides the request itself."""
 
-    function: str = ""
-    """The function that was invoked, and whether its environment was new; empty for the gateway itself."""
+    source: str = "gateway"
+    """The origin of the response: the gateway, or the function and whether its environment was new."""
 
 
 class Gateway:
@@ -73,7 +73,8 @@ class Gateway:
         self._functions = Functions(variables, dependencies)
         self._refreshing = asyncio.Lock()
         self._watched: list[Path] = []
-        self._deploy(load_api(template, parameters))
+        api = load_api(template, parameters)
+        self._deploy(api, api.functions.keys())
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         """Handle one HTTP request."""
@@ -89,7 +90,7 @@ class Gateway:
             traceback.print_exc()
             response = gateway_response(self._api.gateway_responses, "DEFAULT_5XX")
         await _send(response, request.request_id, send)
-        log_access(request.method, request.path, response.status, time.perf_counter() - start, entry.function)
+        log_access(request.method, request.path, response.status, time.perf_counter() - start, entry.source)
 
     async def end_idle(self) -> None:
         """End idle execution environments every minute, until cancelled."""
@@ -99,20 +100,19 @@ class Gateway:
         """End every execution environment; returns when none is left."""
         await self._functions.kill()
 
-    def _deploy(self, api: Api) -> None:
+    def _deploy(self, api: Api, restarted: Set[str]) -> None:
+        """Use the API from now on, with new environments for some functions and without cached policies."""
         self._api = api
         self._router = Router(api.routes)
-        self._functions.replace(api.functions)
+        self._functions.deploy(api.functions, restarted)
         self._authorizers = {
             name: TokenAuthorizer(authorizer, self._invoke_authorizer)
             for name, authorizer in api.authorizers.items()
         }
-        directories = {
-            path for function in api.functions.values() for path in (function.code, *function.layers)
-        }
-        if sorted(directories) != self._watched:
-            self._watched = sorted(directories)
-            self._sources = Sources(self._watched, [self._template])
+        paths = sorted({path for function in api.functions.values() for path in function.sources})
+        if paths != self._watched:
+            self._watched = paths
+            self._sources = Sources(paths, [self._template])
 
     async def _refresh(self) -> None:
         """Deploy what was edited since the last request."""
@@ -124,9 +124,17 @@ class Gateway:
             if str(self._template) in changed:
                 try:
                     api = await asyncio.to_thread(load_api, self._template, self._parameters)
+                    write_line(f"reloaded {self._template.name}")
                 except TemplateError as error:
-                    tell(f"still serving the previous template: {error}")
-            self._deploy(api)
+                    write_line(f"still serving the previous template: {error}")
+            restarted = {
+                name
+                for name, function in api.functions.items()
+                if function != self._api.functions.get(name) or function.has_source(changed)
+            }
+            self._deploy(api, restarted)
+            if called := restarted & api.called_functions:
+                write_line(f"reloaded {', '.join(sorted(called))}")
 
     async def _respond(self, request: Request, receive: Receive, entry: _AccessLogEntry) -> Response:
         """Return the response to a request: the function's, or a gateway response if there is none."""
@@ -134,15 +142,15 @@ class Gateway:
             return await self._dispatch(request, receive, entry)
         except GatewayError as error:
             if error.__cause__:
-                tell(f"{error.kind}: {error.__cause__}")
+                write_line(f"{error.kind}: {error.__cause__}")
             kind = error.kind
         except ThrottledError:
             kind = "THROTTLED"
         except FunctionTimeoutError as error:
-            tell(f"{entry.function}: {error}")
+            write_line(f"{entry.source}: {error}")
             kind = "INTEGRATION_TIMEOUT"
         except (FunctionError, MalformedResponseError) as error:
-            tell(f"{entry.function}: {error}")
+            write_line(f"{entry.source}: {error}")
             kind = "DEFAULT_5XX"
         return gateway_response(self._api.gateway_responses, kind)
 
@@ -150,6 +158,7 @@ class Gateway:
         await self._refresh()
         match = self._router.match(request.method, request.path)
         if match is None:
+            entry.source = f"gateway: {self._template.name} has no route for it"
             raise GatewayError("MISSING_AUTHENTICATION_TOKEN")
         response = await self._integrate(match, request, receive, entry)
         return await asyncio.to_thread(
@@ -185,11 +194,11 @@ class Gateway:
     async def _invoke(
         self, function: str, request: Request, event: bytes, entry: _AccessLogEntry
     ) -> Response:
-        entry.function = function
+        entry.source = function
         result = await self._functions.invoke(
             function, Invocation(request.request_id, request.trace_id, event)
         )
-        entry.function = f"{function} {'cold' if result.cold else 'warm'}"
+        entry.source = f"{function} {'cold' if result.cold else 'warm'}"
         if len(result.payload) > _MAX_PAYLOAD_BYTES:
             raise MalformedResponseError(f"a response of {len(result.payload)} bytes is too large")
         return proxy_response(result.payload)

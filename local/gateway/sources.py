@@ -29,7 +29,8 @@ class Sources:
 
     def _list(self) -> None:
         """List the files; a new one gets the fingerprint of a missing file, so that it counts as changed."""
-        self._directories = {}
+        # A missing directory is noted, too, so that its appearance is a change.
+        self._directories = {root: _modified(root) for root in self._roots}
         paths = list(self._files)
         for root in self._roots:
             for directory, names, files in os.walk(root):

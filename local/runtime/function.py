@@ -1,6 +1,6 @@
 """A Lambda function, as its execution environments need to know it."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -21,3 +21,13 @@ class Function:
     memory: int
     """Megabytes; stated to the function, not enforced."""
     environment: Mapping[str, str]
+
+    @property
+    def sources(self) -> tuple[Path, ...]:
+        """The directories and the file that can hold its code: the package or module, and the layers."""
+        name = self.handler.partition(".")[0]
+        return (self.code / name, self.code / f"{name}.py", *self.layers)
+
+    def has_source(self, paths: Iterable[str]) -> bool:
+        """Tell whether one of the paths is among its sources."""
+        return any(Path(path).is_relative_to(source) for path in paths for source in self.sources)

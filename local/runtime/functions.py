@@ -2,7 +2,7 @@
 
 import asyncio
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from functools import partial
 from pathlib import Path
 
@@ -21,18 +21,25 @@ class Functions:
         self._pools: dict[str, Pool] = {}
         self._closing: list[Pool] = []
 
-    def replace(self, functions: Mapping[str, Function]) -> None:
-        """Use new environments from now on; invocations that run or wait keep the old ones."""
-        for pool in self._pools.values():
-            pool.close()
-        self._closing = [pool for pool in [*self._closing, *self._pools.values()] if not pool.empty]
-        self._pools = {
+    def deploy(self, functions: Mapping[str, Function], restarted: Set[str]) -> None:
+        """Use these functions from now on, those in `restarted` with new environments.
+
+        Invocations that run or wait keep the old environments.
+        """
+        kept = {name: pool for name, pool in self._pools.items() if name in functions.keys() - restarted}
+        for name in self._pools.keys() - kept.keys():
+            self._pools[name].close()
+            self._closing.append(self._pools[name])
+        self._closing = [pool for pool in self._closing if not pool.empty]
+        new = {
             name: Pool(
                 partial(ExecutionEnvironment.start, function, self._overrides, self._dependencies),
                 self._inits,
             )
             for name, function in functions.items()
+            if name not in kept
         }
+        self._pools = kept | new
 
     async def invoke(self, name: str, invocation: Invocation) -> Result:
         """Invoke the function with that logical id; raises what `Pool.invoke` raises."""

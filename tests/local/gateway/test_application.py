@@ -12,6 +12,7 @@ import pytest
 
 from local.gateway import application as module
 from tests.local.sample import RESPONSES, TEMPLATE, gateway_for, serving
+from tests.support.processes import alive
 
 GOOD = {"Authorization": "good"}
 
@@ -323,6 +324,46 @@ def test_an_edit_takes_effect_with_the_next_request(project: Path) -> None:
     serve(project, steps)
 
 
+def test_an_edit_restarts_only_the_functions_that_have_the_file(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    async def steps(client: httpx.AsyncClient) -> None:
+        async def calls() -> list[str]:
+            """Tell which functions a request starts."""
+            capsys.readouterr()
+            response = await client.get("/things/7", headers=GOOD)
+            count = response.json()["requestContext"]["authorizer"]["calls"]
+            *reloaded, access = capsys.readouterr().err.splitlines()
+            return [*reloaded, access.split(" ms ")[1], f"{count} calls"]
+
+        assert await calls() == ["Echo cold", "1 calls"]
+        handler, keeper = project / "functions/echo/handler.py", project / "functions/gate/keeper.py"
+        handler.write_text(handler.read_text() + "\n")
+        # The policy is no longer cached, but the authorizer's process, which counts, is the same.
+        assert await calls() == ["reloaded Echo", "Echo cold", "2 calls"]
+        keeper.write_text(keeper.read_text() + "\n")
+        assert await calls() == ["reloaded Gatekeeper", "Echo warm", "1 calls"]
+        layer = project / "layers/common/python/common/responses.py"
+        layer.write_text(layer.read_text() + "\n")
+        assert await calls() == ["reloaded Echo, Gatekeeper", "Echo cold", "1 calls"]
+        template = project / "template.yaml"
+        template.write_text(TEMPLATE.replace("LIMIT: 5", "LIMIT: 6"))
+        assert await calls() == ["reloaded template.yaml", "reloaded Gatekeeper", "Echo warm", "1 calls"]
+
+    serve(project, steps)
+
+
+def test_a_removed_function_is_not_kept(project: Path) -> None:
+    async def steps(client: httpx.AsyncClient) -> None:
+        pid = (await client.get("/open", params={"do": "environment"})).json()["pid"]
+        template = project / "template.yaml"
+        template.write_text(TEMPLATE.replace("  Echo:\n", "  Renamed:\n"))
+        assert (await client.get("/open")).status_code == 200
+        assert not alive(pid)
+
+    serve(project, steps)
+
+
 def test_an_edit_lets_running_requests_finish(project: Path) -> None:
     handler = project / "functions/echo/handler.py"
 
@@ -377,7 +418,11 @@ def test_each_request_is_one_line_of_the_access_log(
 
     serve(project, steps)
     lines = capsys.readouterr().err.splitlines()
-    assert [line.split(" ms ")[1] for line in lines] == ["Echo cold", "Echo warm", "gateway"]
+    assert [line.split(" ms ")[1] for line in lines] == [
+        "Echo cold",
+        "Echo warm",
+        "gateway: template.yaml has no route for it",
+    ]
     assert lines[0].startswith("GET /open 200 ")
     assert lines[2].startswith("GET /nope 404 ")
 

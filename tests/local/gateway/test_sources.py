@@ -61,6 +61,13 @@ def test_added_and_removed_files(sources: Sources, code: Path) -> None:
     assert sources.changes() == {str(new)}
 
 
+def test_a_directory_that_appears(sources: Sources, code: Path) -> None:
+    new = code.parents[1] / "absent" / "new.py"
+    new.parent.mkdir()
+    new.write_text("")
+    assert sources.changes() == {str(new)}
+
+
 def test_the_template(sources: Sources, code: Path) -> None:
     template = code.parents[1] / "template.yaml"
     template.unlink()
