@@ -1,7 +1,8 @@
 """The command line of the local run: `python -m local serve|reset|psql|seed`.
 
-The commands read the environment variables PORT, DATABASE_URL and JWT_KEYS. An error is one line on standard
-error and exit code 1. SIGINT and SIGTERM end a command after it has cleaned up, with exit code 0.
+The settings PORT, DATABASE_URL, JWT_KEYS and CORS_ORIGIN are environment variables or lines of a file `.env`.
+An error is one line on standard error and exit code 1. SIGINT and SIGTERM end a command after it has cleaned
+up, with exit code 0.
 """
 
 import argparse
@@ -14,6 +15,7 @@ from types import FrameType
 from common.settings import parse_database_url
 from local.errors import LocalRunError
 from local.gateway.errors import ListenError, TemplateError
+from local.keys import load_keys
 from local.postgres import (
     Cluster,
     ClusterError,
@@ -22,11 +24,12 @@ from local.postgres import (
     ClusterStartError,
     ClusterUnusableError,
     cluster_directory,
-    reset,
+    delete,
+    link,
     running_url,
 )
 from local.postgres.binaries import find_binaries
-from local.project import PROJECT, installed_dependencies
+from local.project import KEYS, PROJECT, installed_dependencies
 from local.settings import Settings
 
 DATABASE = "social"
@@ -48,7 +51,7 @@ def main() -> int:
     command = commands[parser.parse_args().command]
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return command(Settings.read())
+        return command(Settings.read(PROJECT / ".env"))
     except (LocalRunError, ClusterError, ListenError, TemplateError) as error:
         advice = _ADVICE.get(type(error))
         sys.stderr.write(f"error: {error}{f'; {advice}' if advice else ''}\n")
@@ -65,7 +68,9 @@ def _serve(settings: Settings) -> int:
         if settings.database_url:
             _serve_on(settings.database_url, settings, listener)
         else:
-            with Cluster(cluster_directory(PROJECT)) as cluster:
+            directory = cluster_directory(PROJECT)
+            with Cluster(directory) as cluster:
+                link(PROJECT, directory)
                 cluster.create_database(DATABASE)
                 _serve_on(cluster.url(DATABASE), settings, listener)
     return 0
@@ -78,18 +83,30 @@ def _serve_on(database_url: str, settings: Settings, listener: socket.socket) ->
     from local.gateway.server import serve  # noqa: PLC0415
 
     migrate(database_url)
-    variables = {"DATABASE_URL": database_url, "JWT_KEYS": settings.jwt_keys}
-    gateway = Gateway(
-        PROJECT / "template.yaml", {"Stage": "local"}, variables, installed_dependencies(PROJECT)
-    )
-    serve(gateway, listener)
+    parameters = {"Stage": "local"}
+    if settings.cors_origin:
+        parameters["CorsOrigin"] = settings.cors_origin
+    variables = {"DATABASE_URL": database_url, "JWT_KEYS": settings.jwt_keys or load_keys(KEYS)}
+    gateway = Gateway(PROJECT / "template.yaml", parameters, variables, installed_dependencies(PROJECT))
+    serve(gateway, listener, _report_ready)
+
+
+def _report_ready(url: str) -> None:
+    sys.stdout.write(f"Ready on {url}\n")
+    sys.stdout.write(f"Documentation: {url}/docs. Demo data: `make seed`. End: Ctrl-C.\n")
+    sys.stdout.flush()
 
 
 def _reset(settings: Settings) -> int:
-    """Delete the cluster of this clone and its data."""
+    """Delete the cluster of this clone with its data, and the token key."""
     if settings.database_url:
         raise LocalRunError("DATABASE_URL is set: `make reset` deletes only the local run's own database")
-    reset(cluster_directory(PROJECT))
+    directory = cluster_directory(PROJECT)
+    deleted = delete(directory)
+    KEYS.unlink(missing_ok=True)
+    sys.stdout.write(
+        f"Deleted the database in {directory}.\n" if deleted else "There is no database to delete.\n"
+    )
     return 0
 
 

@@ -4,6 +4,7 @@ import sysconfig
 from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
+KEYS = PROJECT / ".local" / "jwt_keys.json"
 
 
 def installed_dependencies(project: Path) -> Path:

@@ -1,44 +1,70 @@
-"""The environment variables of the local run: PORT, DATABASE_URL and JWT_KEYS.
+"""The settings of the local run: PORT, DATABASE_URL, JWT_KEYS and CORS_ORIGIN.
 
-The layer's own code checks the latter two, because a value that it rejects would fail in every function.
+They come from the environment, else from a file `.env`. The layer's own code checks DATABASE_URL and
+JWT_KEYS, because a value that it rejects would fail in every function.
 """
 
-import json
 import os
-import secrets
-from collections.abc import Iterator
+import re
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from pathlib import Path
 
-from common.keys import MIN_KEY_BYTES, parse_keys
+from dotenv import dotenv_values
+
+from common.keys import parse_keys
 from common.settings import SettingsError, parse_database_url
 from local.errors import LocalRunError
 
 _DEFAULT_PORT = "3000"
-_LAST_PORT = 65535
+_MAX_PORT = 65535
+_ORIGIN = re.compile(r"\*|https?://[^/\s']+")
 
 
 @dataclass(frozen=True)
 class Settings:
-    """Checked settings; an empty `database_url` means the cluster of this clone, port 0 a free port."""
+    """Checked settings.
+
+    Attributes:
+        port: TCP port of the gateway; 0 stands for a free one.
+        database_url: libpq URL; empty stands for the cluster of this clone.
+        jwt_keys: Key ring that signs and verifies tokens, as JSON; empty stands for the key of this clone.
+        cors_origin: Origin whose pages may read responses; empty stands for the default of the template.
+
+    """
 
     port: int
     database_url: str
     jwt_keys: str
+    cors_origin: str
 
     @classmethod
-    def read(cls) -> "Settings":
-        """Return the settings in the environment; raises `LocalRunError` with the name of a wrong one."""
+    def read(cls, env_file: Path) -> "Settings":
+        """Return the settings in the environment or in a file, which may be missing; the environment wins.
+
+        Raises `LocalRunError` with the name of a wrong one.
+        """
+        values = _file_values(env_file) | os.environ
         return cls(
-            port=_port(os.environ.get("PORT") or _DEFAULT_PORT),
-            database_url=_database_url(os.environ.get("DATABASE_URL", "")),
-            jwt_keys=_jwt_keys(os.environ.get("JWT_KEYS", "")),
+            port=_port(values.get("PORT") or _DEFAULT_PORT),
+            database_url=_database_url(values.get("DATABASE_URL", "")),
+            jwt_keys=_jwt_keys(values.get("JWT_KEYS", "")),
+            cors_origin=_cors_origin(values.get("CORS_ORIGIN", "")),
         )
 
 
+def _file_values(file: Path) -> dict[str, str]:
+    try:
+        values: Mapping[str, str | None] = dotenv_values(file, interpolate=False)
+    except (OSError, UnicodeDecodeError) as error:
+        raise LocalRunError(f"cannot read {file}: {error}") from None
+    return {name: value for name, value in values.items() if value is not None}
+
+
 def _port(text: str) -> int:
-    if not text.isdecimal() or int(text) > _LAST_PORT:
-        raise LocalRunError(f"PORT is {text!r}, not a number from 0 to {_LAST_PORT}")
+    if not text.isdecimal() or int(text) > _MAX_PORT:
+        raise LocalRunError(f"PORT is {text!r}, not a number from 0 to {_MAX_PORT}")
     return int(text)
 
 
@@ -50,10 +76,15 @@ def _database_url(text: str) -> str:
 
 
 def _jwt_keys(text: str) -> str:
-    if not text:
-        return json.dumps({"local": secrets.token_urlsafe(MIN_KEY_BYTES)})
-    with _without_values("JWT_KEYS has a key that is not Unicode"):
-        parse_keys(text)
+    if text:
+        with _without_values("JWT_KEYS has a key that is not Unicode"):
+            parse_keys(text)
+    return text
+
+
+def _cors_origin(text: str) -> str:
+    if text and not _ORIGIN.fullmatch(text):
+        raise LocalRunError(f"CORS_ORIGIN is {text!r}, not an origin such as http://localhost:5173, or *")
     return text
 
 

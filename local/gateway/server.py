@@ -5,8 +5,7 @@ import contextlib
 import gc
 import signal
 import socket
-import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 
 import uvicorn
 
@@ -36,18 +35,18 @@ def bind(port: int) -> socket.socket:
     return listener
 
 
-def serve(gateway: Gateway, listener: socket.socket) -> None:
+def serve(gateway: Gateway, listener: socket.socket, on_ready: Callable[[str], None]) -> None:
     """Serve the API on a bound socket; returns after SIGINT or SIGTERM.
 
-    Prints "Ready on" and the URL when it accepts requests. At the end, running requests get a few seconds to
+    Calls `on_ready` with the URL when it accepts requests. At the end, running requests get a few seconds to
     finish. Raises `ListenError` when another process listens on the address.
     """
     # The objects of the imports live as long as the process: the garbage collector can skip them.
     gc.freeze()
-    asyncio.run(_serve(gateway, listener))
+    asyncio.run(_serve(gateway, listener, on_ready))
 
 
-async def _serve(gateway: Gateway, listener: socket.socket) -> None:
+async def _serve(gateway: Gateway, listener: socket.socket, on_ready: Callable[[str], None]) -> None:
     config = uvicorn.Config(
         gateway,
         http="h11",
@@ -64,7 +63,7 @@ async def _serve(gateway: Gateway, listener: socket.socket) -> None:
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
         timeout_graceful_shutdown=_GRACE_SECONDS,
     )
-    server = _Server(config)
+    server = _Server(config, on_ready)
     loop = asyncio.get_running_loop()
     for number in (signal.SIGINT, signal.SIGTERM):
         loop.add_signal_handler(number, server.handle_exit, number, None)
@@ -79,11 +78,14 @@ async def _serve(gateway: Gateway, listener: socket.socket) -> None:
 
 
 class _Server(uvicorn.Server):
+    def __init__(self, config: uvicorn.Config, on_ready: Callable[[str], None]) -> None:
+        super().__init__(config)
+        self._on_ready = on_ready
+
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for listener in sockets or []:
-            sys.stdout.write(f"Ready on http://{HOST}:{listener.getsockname()[1]}\n")
-            sys.stdout.flush()
+            self._on_ready(f"http://{HOST}:{listener.getsockname()[1]}")
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

@@ -1,7 +1,7 @@
 """PostgreSQL clusters from a wheel: no installation, no root, no Docker. Knows nothing about its users."""
 
 from local.postgres.cluster import HOST, Cluster, running_url, throwaway_cluster
-from local.postgres.data_directory import cluster_directory, reset, temporary_directory
+from local.postgres.data_directory import cluster_directory, delete, link, temporary_directory
 from local.postgres.errors import (
     ClusterError,
     ClusterInUseError,
@@ -19,7 +19,8 @@ __all__ = [
     "ClusterStartError",
     "ClusterUnusableError",
     "cluster_directory",
-    "reset",
+    "delete",
+    "link",
     "running_url",
     "temporary_directory",
     "throwaway_cluster",

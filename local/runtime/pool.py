@@ -10,7 +10,8 @@ from typing import cast
 from local.runtime.environment import ExecutionEnvironment, Invocation
 
 _MAX_ENVIRONMENTS = 10
-_QUEUE_SECONDS = 10.0
+# An invocation waits as long as an init may take, because a slow machine is no reason to throttle.
+_QUEUE_SECONDS = 30.0
 _IDLE_SECONDS = 300.0
 
 

@@ -18,7 +18,7 @@ AWSTemplateFormatVersion: "2010-09-09"
 Transform: AWS::Serverless-2016-10-31
 Parameters:
   Stage: {Type: String, Default: prod}
-  Origin: {Type: String, Default: "https://example.com"}
+  CorsOrigin: {Type: String, Default: "https://example.com"}
   Colour: {Type: String, Default: blue}
 Conditions:
   IsBlue: !Equals [!Ref Colour, blue]
@@ -51,11 +51,11 @@ Resources:
             Identity: {Header: Authorization, ReauthorizeEvery: 60}
       BinaryMediaTypes: [multipart~1form-data]
       MinimumCompressionSize: 200
-      Cors: {AllowOrigin: !Sub "'${Origin}'", AllowMethods: "'GET,POST'", MaxAge: "'600'"}
+      Cors: {AllowOrigin: !Sub "'${CorsOrigin}'", AllowMethods: "'GET,POST'", MaxAge: "'600'"}
       GatewayResponses:
         MISSING_AUTHENTICATION_TOKEN:
           StatusCode: 404
-          ResponseParameters: &origin {Headers: {Access-Control-Allow-Origin: !Sub "'${Origin}'"}}
+          ResponseParameters: &origin {Headers: {Access-Control-Allow-Origin: !Sub "'${CorsOrigin}'"}}
           ResponseTemplates: {application/json: '{"detail": "Not Found"}'}
         UNAUTHORIZED: &unauthorized
           StatusCode: 401

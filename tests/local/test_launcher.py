@@ -119,11 +119,40 @@ def test_data_survives_a_restart_but_not_a_reset(clone: Path) -> None:
     with serving(clone) as session:
         assert "5" in run(clone, "psql", "SELECT n FROM t;").stdout
         assert session.stop() == 0
-    assert run(clone, "reset").returncode == 0
+    reset = run(clone, "reset")
+    assert (reset.returncode, reset.stdout) == (0, f"Deleted the database in {cluster_directory(clone)}.\n")
     assert not cluster_directory(clone).exists()
     with serving(clone) as session:
         assert 'relation "t" does not exist' in run(clone, "psql", "SELECT n FROM t;").stderr
         assert session.stop() == 0
+
+
+def test_a_restart_keeps_the_token_key(clone: Path, database: str) -> None:
+    def keys() -> str:
+        with serving(clone, DATABASE_URL=database) as session:
+            headers = {"Authorization": "good"}
+            httpx.get(f"{session.url}/things/1", headers=headers).raise_for_status()
+            assert session.stop() == 0
+        return (clone / ".local" / "jwt_keys.json").read_text()
+
+    assert keys() == keys()
+    run(clone, "reset")
+    assert not (clone / ".local" / "jwt_keys.json").exists()
+
+
+def test_settings_in_a_file(clone: Path, database: str) -> None:
+    (clone / ".env").write_text(f"DATABASE_URL={database}\nCORS_ORIGIN=https://app.example.org\n")
+    with serving(clone) as session:
+        assert session.get(do="environment").json()["variables"]["DATABASE_URL"] == database
+        preflight = httpx.options(f"{session.url}/open")
+        assert preflight.headers["access-control-allow-origin"] == "https://app.example.org"
+
+
+def test_the_ready_lines_say_what_to_do_next(clone: Path, database: str) -> None:
+    with serving(clone, DATABASE_URL=database) as session:
+        assert session.process.stdout
+        line = session.process.stdout.readline()
+        assert line == f"Documentation: {session.url}/docs. Demo data: `make seed`. End: Ctrl-C.\n"
 
 
 def test_a_killed_session_leaves_no_process_and_the_next_starts(clone: Path) -> None:
@@ -262,7 +291,8 @@ def test_a_template_that_cannot_be_read(clone: Path, database: str) -> None:
 def test_commands_without_a_database(clone: Path, command: str) -> None:
     result = run(clone, command)
     if command == "reset":
-        assert (result.returncode, result.stdout, result.stderr) == (0, "", "")
+        assert (result.returncode, result.stderr) == (0, "")
+        assert result.stdout == "There is no database to delete.\n"
     else:
         assert result.returncode == 1
         assert one_line(result.stderr) == "error: the database is not running; start it with `make dev`"

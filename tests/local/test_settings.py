@@ -2,6 +2,7 @@
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 
 import pytest
 
@@ -14,39 +15,67 @@ Read = Callable[..., Settings]
 
 @pytest.fixture(autouse=True)
 def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("STAGE", "PORT", "DATABASE_URL", "JWT_KEYS"):
+    for name in ("STAGE", "PORT", "DATABASE_URL", "JWT_KEYS", "CORS_ORIGIN"):
         monkeypatch.delenv(name, raising=False)
 
 
 @pytest.fixture
-def read(monkeypatch: pytest.MonkeyPatch) -> Read:
+def env_file(tmp_path: Path) -> Path:
+    """Return the path of a file that does not exist."""
+    return tmp_path / ".env"
+
+
+@pytest.fixture
+def read(monkeypatch: pytest.MonkeyPatch, env_file: Path) -> Read:
     """Return a function that reads the settings with the given variables set."""
 
     def read(**variables: str) -> Settings:
         for name, value in variables.items():
             monkeypatch.setenv(name, value)
-        return Settings.read()
+        return Settings.read(env_file)
 
     return read
 
 
 def test_nothing_is_set(read: Read) -> None:
-    settings = read()
-    assert (settings.port, settings.database_url) == (3000, "")
-    (key,) = json.loads(settings.jwt_keys).values()
-    assert len(key.encode()) >= 32
-    assert settings.jwt_keys != read().jwt_keys
+    assert read() == Settings(3000, "", "", "")
 
 
 def test_empty_is_unset(read: Read) -> None:
-    settings = read(PORT="", DATABASE_URL="", JWT_KEYS="")
-    assert (settings.port, settings.database_url) == (3000, "")
+    assert read(PORT="", DATABASE_URL="", JWT_KEYS="", CORS_ORIGIN="") == Settings(3000, "", "", "")
 
 
 def test_everything_is_set(read: Read) -> None:
     keys = json.dumps({"old": KEY, "new": KEY})
     url = "postgres://user:secret@db.example.com:5433/social?sslmode=verify-full"
-    assert read(PORT="80", DATABASE_URL=url, JWT_KEYS=keys) == Settings(80, url, keys)
+    origin = "https://app.example.com"
+    settings = Settings(80, url, keys, origin)
+    assert read(PORT="80", DATABASE_URL=url, JWT_KEYS=keys, CORS_ORIGIN=origin) == settings
+
+
+def test_a_file_has_settings_and_the_environment_wins(read: Read, env_file: Path) -> None:
+    keys = json.dumps({"a": KEY})
+    url = "postgresql://u:p$%23{HOME}@localhost/social"
+    env_file.write_text(
+        f"# ours\nexport PORT=81\nDATABASE_URL='{url}'\nJWT_KEYS='{keys}'\nCORS_ORIGIN=*\nX\n"
+    )
+    assert read() == Settings(81, url, keys, "*")
+    assert read(PORT="82", DATABASE_URL="") == Settings(82, "", keys, "*")
+
+
+def test_a_wrong_line_of_the_file_is_named(read: Read, env_file: Path) -> None:
+    env_file.write_text("PORT=http\n")
+    with pytest.raises(LocalRunError, match="PORT is 'http'"):
+        read()
+    env_file.write_bytes(b"PORT=\xff\n")
+    with pytest.raises(LocalRunError, match=r"cannot read .*\.env"):
+        read()
+
+
+@pytest.mark.parametrize("origin", ["localhost:5173", "http://localhost/", "http://a'b", "null"])
+def test_a_wrong_origin(origin: str, read: Read) -> None:
+    with pytest.raises(LocalRunError, match="CORS_ORIGIN is"):
+        read(CORS_ORIGIN=origin)
 
 
 @pytest.mark.parametrize("port", ["x", "-1", "65536", "3.5", " 1"])

@@ -3,12 +3,13 @@
 import os
 import signal
 import socket
+import stat
 import subprocess
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from shutil import rmtree
+from shutil import copytree, rmtree
 from tempfile import mkdtemp
 
 import pytest
@@ -16,7 +17,7 @@ import pytest
 from local.postgres import Cluster, binaries, data_directory, running_url, throwaway_cluster
 from local.postgres.account import Account, server_account
 from local.postgres.binaries import find_binaries, reachable_binaries
-from local.postgres.data_directory import cluster_directory, lock, reset
+from local.postgres.data_directory import cluster_directory, delete, link, lock
 from local.postgres.errors import (
     ClusterError,
     ClusterInUseError,
@@ -120,7 +121,7 @@ def test_a_directory_has_one_server_at_a_time(directory: Path, monkeypatch: pyte
         with pytest.raises(ClusterInUseError, match="is in use"):
             Cluster(directory).start()
         with pytest.raises(ClusterInUseError, match="is in use"):
-            reset(directory)
+            delete(directory)
     with Cluster(directory):
         pass
 
@@ -131,12 +132,12 @@ def test_a_directory_of_another_user_is_rejected(directory: Path, monkeypatch: p
         lock(directory)
 
 
-def test_reset_deletes_everything(directory: Path) -> None:
+def test_delete_removes_the_cluster(directory: Path) -> None:
     with Cluster(directory):
         pass
-    reset(directory)
+    assert delete(directory)
     assert not directory.exists()
-    reset(directory)
+    assert not delete(directory)
 
 
 def test_an_interrupted_initdb_is_repeated(empty: Path) -> None:
@@ -222,6 +223,60 @@ def test_each_project_of_root_has_its_own_directory(monkeypatch: pytest.MonkeyPa
     assert one != other
     assert one == cluster_directory(tmp_path / "b" / ".." / "a" / "clone")
     assert one.parent == Path("/var/tmp")
+
+
+@pytest.fixture
+def machine_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """Return the directory for the clusters of root, as whom the test runs."""
+    monkeypatch.setattr(os, "geteuid", lambda: 0)
+    directory = tmp_path / "var"
+    monkeypatch.setattr(data_directory, "_MACHINE_DIRECTORY", directory)
+    return directory
+
+
+def served(project: Path) -> Path:
+    """Do what a start does with the directories of a project of root; return that of its cluster."""
+    project.mkdir(exist_ok=True)
+    directory = cluster_directory(project)
+    directory.mkdir(parents=True, exist_ok=True)
+    link(project, directory)
+    return directory
+
+
+def test_the_data_of_root_follows_a_moved_project(tmp_path: Path, machine_directory: Path) -> None:
+    first = served(tmp_path / "one")
+    assert first.parent == machine_directory
+    (tmp_path / "one").rename(tmp_path / "two")
+    assert served(tmp_path / "two") == first
+    # A new project at the old path gets another directory.
+    again = served(tmp_path / "one")
+    assert again != first
+    assert (served(tmp_path / "one"), served(tmp_path / "two")) == (again, first)
+
+
+def test_a_copied_project_of_root_has_its_own_data(tmp_path: Path, machine_directory: Path) -> None:
+    first = served(tmp_path / "one")
+    copytree(tmp_path / "one", tmp_path / "two", symlinks=True)
+    second = served(tmp_path / "two")
+    assert second != first
+    assert second.parent == machine_directory
+    assert (served(tmp_path / "one"), served(tmp_path / "two")) == (first, second)
+
+
+def test_the_data_in_a_project_needs_no_link(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(os, "geteuid", lambda: 1000)
+    assert served(tmp_path) == tmp_path / ".local" / "postgres"
+    assert [path.name for path in (tmp_path / ".local").iterdir()] == ["postgres"]
+
+
+def test_copied_binaries_are_readable_with_any_umask(tmp_path: Path) -> None:
+    program, library = tmp_path / "bin" / "postgres", tmp_path / "lib" / "libpq.so"
+    for file, mode in ((program, 0o700), (library, 0o600)):
+        file.parent.mkdir(mode=0o700)
+        file.touch(mode)
+    binaries._make_readable(tmp_path)  # noqa: SLF001
+    modes = [stat.S_IMODE(path.stat().st_mode) for path in (program.parent, program, library)]
+    assert modes == [0o755, 0o755, 0o644]
 
 
 def test_binaries_that_the_account_cannot_reach_are_copied_once(
