@@ -9,7 +9,7 @@ import bcrypt
 from bench.packages import FASTAPI, FLOOR, PROJECT, UVICORN
 from local.database import migrate
 from local.postgres import Cluster
-from tests.support.data import connect
+from tests.support.database import connect
 
 PASSWORD: Final = "correct horse battery"  # noqa: S105  # of made-up users
 COST: Final = 12

@@ -15,7 +15,7 @@ from bench.databases import Size, fill
 from local.postgres import Cluster
 from posts import queries
 from posts.paging import FIRST_PAGE
-from tests.support.data import connect
+from tests.support.database import connect
 
 SMALL: Final = {"1k": Size(500, 1_000, 10_000), "100k": Size(50_000, 100_000, 1_000_000)}
 LARGE: Final = {"1M": Size(500_000, 1_000_000, 10_000_000)}

@@ -13,7 +13,7 @@ from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from local.database import migrate
 from local.postgres import Cluster, throwaway_cluster
-from tests.support.data import Database
+from tests.support.database import Database
 
 TEMPLATE = "template_migrated"
 CLUSTER = pytest.StashKey[Cluster]()

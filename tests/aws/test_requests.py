@@ -1,4 +1,4 @@
-"""common.aws: asking AWS, and not getting an answer."""
+"""common.aws: asking AWS, and not getting a response."""
 
 import json
 import threading
@@ -21,7 +21,7 @@ class Endpoint(BaseHTTPRequestHandler):
     """Answers with what a test has put down, and keeps what it was asked."""
 
     status = 200
-    answer: ClassVar[bytes] = b"{}"
+    response: ClassVar[bytes] = b"{}"
     asked: ClassVar[list[tuple[str, str, dict[str, str], bytes]]] = []
 
     def do_GET(self) -> None:
@@ -30,9 +30,9 @@ class Endpoint(BaseHTTPRequestHandler):
         headers = {name.lower(): value for name, value in self.headers.items()}
         self.asked.append((self.command, self.path, headers, body))
         self.send_response(self.status)
-        self.send_header("Content-Length", str(len(self.answer)))
+        self.send_header("Content-Length", str(len(self.response)))
         self.end_headers()
-        self.wfile.write(self.answer)
+        self.wfile.write(self.response)
 
     do_POST = do_GET  # noqa: N815  # the name is the protocol's
 
@@ -118,12 +118,12 @@ def test_without_an_endpoint_it_is_aws_that_is_asked(
     assert asked == [address]
 
 
-@pytest.mark.parametrize("answer", [b"", b"<html>", b"\xff"])
+@pytest.mark.parametrize("response", [b"", b"<html>", b"\xff"])
 def test_an_answer_that_is_not_json_is_none(
-    answer: bytes, endpoint: type[Endpoint], url: str, monkeypatch: pytest.MonkeyPatch
+    response: bytes, endpoint: type[Endpoint], url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-    endpoint.answer = answer
+    endpoint.response = response
     with pytest.raises(AwsError, match=r"^no response from 127\.0\.0\.1:\d+: \w+$"):
         secret_value(ARN)
 
@@ -132,7 +132,10 @@ def test_a_refusal_names_the_kind_of_error_and_nothing_else(
     endpoint: type[Endpoint], url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", url)
-    endpoint.status, endpoint.answer = 400, b'{"__type": "AccessDeniedException", "Message": "secret words"}'
+    endpoint.status, endpoint.response = (
+        400,
+        b'{"__type": "AccessDeniedException", "Message": "secret words"}',
+    )
     with pytest.raises(AwsError, match=r"^127\.0\.0\.1:\d+ returned 400 AccessDeniedException$"):
         secret_value(ARN)
 
@@ -149,7 +152,7 @@ def test_aws_must_prove_who_it_is(
 ) -> None:
     authority = Authority()
     server.socket = authority.server_context("localhost").wrap_socket(server.socket, server_side=True)
-    endpoint.answer = b'{"SecretString": "words"}'
+    endpoint.response = b'{"SecretString": "words"}'
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"https://localhost:{server.server_port}")
     with authority.file() as trusted, Authority().file() as foreign:
         monkeypatch.setenv("AWS_CA_BUNDLE", str(trusted))
@@ -192,7 +195,7 @@ def test_a_function_restored_from_a_snapshot_asks_its_own_machine_and_remembers(
 ) -> None:
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{url}/credentials")
     monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", authorization)
-    endpoint.answer = restored("AKIARESTORED", "2999-01-01T00:00:00Z")
+    endpoint.response = restored("AKIARESTORED", "2999-01-01T00:00:00Z")
     for _ in range(2):
         assert "AKIARESTORED" in rds_auth_token("proxy.example.com", 5432, "app")
     [(method, path, headers, _)] = endpoint.asked
@@ -204,7 +207,7 @@ def test_credentials_that_are_about_to_expire_are_asked_for_anew(
     endpoint: type[Endpoint], url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{url}/credentials")
-    endpoint.answer = restored("AKIAFIRST", "2020-01-01T00:00:00Z")
+    endpoint.response = restored("AKIAFIRST", "2020-01-01T00:00:00Z")
     assert "AKIAFIRST" in rds_auth_token("proxy.example.com", 5432, "app")
-    endpoint.answer = restored("AKIASECOND", "2020-01-01T00:00:00Z")
+    endpoint.response = restored("AKIASECOND", "2020-01-01T00:00:00Z")
     assert "AKIASECOND" in rds_auth_token("proxy.example.com", 5432, "app")

@@ -13,7 +13,7 @@ PASSWORD = "correct-horse-S3cret"
 
 UNAUTHORIZED = {"detail": "Could not validate credentials"}
 
-MOST_RETRIES = 5
+MAX_RETRIES = 5
 
 
 class Account(NamedTuple):
@@ -57,9 +57,9 @@ def refresh(client: httpx.Client, token: object) -> httpx.Response:
 def new_post(client: httpx.Client, owner: Account, **fields: object) -> dict[str, Any]:
     """Write a post and return it."""
     body = {"title": "Title", "content": "Content", **fields}
-    answer = client.post("/posts/", json=body, headers=owner.headers)
-    assert answer.status_code == 201, answer.text
-    post: dict[str, Any] = answer.json()
+    response = client.post("/posts/", json=body, headers=owner.headers)
+    assert response.status_code == 201, response.text
+    post: dict[str, Any] = response.json()
     return post
 
 
@@ -68,41 +68,41 @@ def vote(client: httpx.Client, voter: Account, post_id: object, direction: objec
     return client.post("/vote/", json={"post_id": post_id, "dir": direction}, headers=voter.headers)
 
 
-def together(number: int, request: Callable[[int], httpx.Response]) -> list[httpx.Response]:
-    """Send this many requests at once and return the answers.
+def send_concurrently(number: int, request: Callable[[int], httpx.Response]) -> list[httpx.Response]:
+    """Send this many requests at once and return the responses.
 
     Whom the gateway has let wait for too long, as it may on a busy machine, asks again.
     """
 
-    def patiently(index: int) -> httpx.Response:
-        answer = request(index)
-        for _ in range(MOST_RETRIES):
-            if answer.status_code != 429:
+    def retry_when_limited(index: int) -> httpx.Response:
+        response = request(index)
+        for _ in range(MAX_RETRIES):
+            if response.status_code != 429:
                 break
-            time.sleep(int(answer.headers["Retry-After"]))
-            answer = request(index)
-        return answer
+            time.sleep(int(response.headers["Retry-After"]))
+            response = request(index)
+        return response
 
     with ThreadPoolExecutor(number) as pool:
-        return list(pool.map(patiently, range(number)))
+        return list(pool.map(retry_when_limited, range(number)))
 
 
-def at_once(number: int, request: Callable[[int], httpx.Response]) -> list[int]:
+def concurrent_statuses(number: int, request: Callable[[int], httpx.Response]) -> list[int]:
     """Send this many requests at once and return the statuses, in order of size."""
-    return sorted(answer.status_code for answer in together(number, request))
+    return sorted(response.status_code for response in send_concurrently(number, request))
 
 
-def assert_detail(answer: httpx.Response, status: int) -> None:
+def assert_detail(response: httpx.Response, status: int) -> None:
     """Make sure of an error in the shape of the contract."""
-    assert answer.status_code == status, answer.text
-    assert answer.json().keys() == {"detail"}
-    assert isinstance(answer.json()["detail"], str)
+    assert response.status_code == status, response.text
+    assert response.json().keys() == {"detail"}
+    assert isinstance(response.json()["detail"], str)
 
 
-def assert_invalid(answer: httpx.Response, place: str, *fields: str) -> None:
-    """Make sure of an answer that names exactly these fields of the body, the query or the path."""
-    assert answer.status_code == 422, answer.text
-    errors = answer.json()["detail"]
+def assert_invalid(response: httpx.Response, place: str, *fields: str) -> None:
+    """Make sure of a response that names exactly these fields of the body, the query or the path."""
+    assert response.status_code == 422, response.text
+    errors = response.json()["detail"]
     assert errors
     assert all(error.keys() == {"type", "loc", "msg"} for error in errors)
     assert all(error["loc"][0] == place for error in errors)
@@ -110,13 +110,13 @@ def assert_invalid(answer: httpx.Response, place: str, *fields: str) -> None:
         assert [error["loc"][1] for error in errors] == list(fields)
 
 
-def assert_unauthorized(answer: httpx.Response) -> None:
+def assert_unauthorized(response: httpx.Response) -> None:
     """Make sure that nobody was let in."""
-    assert answer.status_code == 401, answer.text
-    assert answer.json() == UNAUTHORIZED
-    assert answer.headers["WWW-Authenticate"] == "Bearer"
+    assert response.status_code == 401, response.text
+    assert response.json() == UNAUTHORIZED
+    assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
-def assert_moment(text: str) -> None:
+def assert_timestamp(text: str) -> None:
     """Make sure of a time in ISO 8601 with an offset."""
     assert datetime.fromisoformat(text).utcoffset() is not None

@@ -12,7 +12,7 @@ import httpx
 import pytest
 
 from tests.contract.client import PASSWORD, Account, new_account
-from tests.support.data import Database
+from tests.support.database import Database
 
 ROOT = Path(__file__).parents[2]
 
@@ -66,13 +66,13 @@ EVENT = ("multiValueHeaders", "requestContext", "httpMethod", "authorizationToke
 REFRESH_TOKENS: set[str] = set()
 
 
-def remember(answer: httpx.Response) -> None:
-    """Keep the refresh token of an answer that has one."""
-    request = answer.request
+def remember(response: httpx.Response) -> None:
+    """Keep the refresh token of a response that has one."""
+    request = response.request
     path = request.url.path.rstrip("/")
-    if request.method == "POST" and path in {"/login", "/auth/refresh"} and answer.is_success:
-        answer.read()
-        REFRESH_TOKENS.add(answer.json()["refresh_token"])
+    if request.method == "POST" and path in {"/login", "/auth/refresh"} and response.is_success:
+        response.read()
+        REFRESH_TOKENS.add(response.json()["refresh_token"])
 
 
 def assert_silent(log: str) -> None:

@@ -11,15 +11,15 @@ from tests.contract.client import (
     Account,
     assert_detail,
     assert_invalid,
-    assert_moment,
+    assert_timestamp,
     assert_unauthorized,
-    at_once,
+    concurrent_statuses,
     log_in,
     new_account,
     new_email,
     new_post,
     refresh,
-    together,
+    send_concurrently,
     vote,
 )
 
@@ -43,7 +43,7 @@ def change_password(
     return client.put("/users/me/password", json=body, headers=account.headers)
 
 
-def leave(client: httpx.Client, account: Account, slash: str = "") -> httpx.Response:
+def delete_account(client: httpx.Client, account: Account, slash: str = "") -> httpx.Response:
     body = {"current_password": PASSWORD}
     return client.request("DELETE", f"/users/me{slash}", json=body, headers=account.headers)
 
@@ -63,11 +63,11 @@ def test_who_has_no_account_has_nothing_to_change(
 
 
 def test_read_one_s_own_account(client: httpx.Client, ada: Account, slash: str) -> None:
-    answer = client.get(f"/users/me{slash}", headers=ada.headers)
-    assert answer.status_code == 200
-    assert answer.json().keys() == {"id", "email", "created_at", "phone_number"}
-    assert (answer.json()["id"], answer.json()["email"]) == (ada.id, ada.email)
-    assert_moment(answer.json()["created_at"])
+    response = client.get(f"/users/me{slash}", headers=ada.headers)
+    assert response.status_code == 200
+    assert response.json().keys() == {"id", "email", "created_at", "phone_number"}
+    assert (response.json()["id"], response.json()["email"]) == (ada.id, ada.email)
+    assert_timestamp(response.json()["created_at"])
 
 
 def test_a_phone_number_is_changed_kept_removed_and_nobody_else_s_business(
@@ -79,10 +79,10 @@ def test_a_phone_number_is_changed_kept_removed_and_nobody_else_s_business(
         ({"phone_number": None}, None),
         ({"phone_number": "📞 7"}, "📞 7"),
     ):
-        answer = client.patch(f"/users/me{slash}", json=fields, headers=account.headers)
-        assert answer.status_code == 200, answer.text
-        assert answer.json()["phone_number"] == number
-        assert client.get("/users/me", headers=account.headers).json() == answer.json()
+        response = client.patch(f"/users/me{slash}", json=fields, headers=account.headers)
+        assert response.status_code == 200, response.text
+        assert response.json()["phone_number"] == number
+        assert client.get("/users/me", headers=account.headers).json() == response.json()
     assert "phone_number" not in client.get(f"/users/{account.id}").json()
 
 
@@ -90,9 +90,9 @@ def test_a_new_e_mail_is_the_one_to_log_in_with_and_frees_the_old(
     client: httpx.Client, account: Account
 ) -> None:
     email = new_email()
-    answer = change(client, account, email=email, current_password=PASSWORD)
-    assert answer.status_code == 200
-    assert answer.json() == client.get("/users/me", headers=account.headers).json()
+    response = change(client, account, email=email, current_password=PASSWORD)
+    assert response.status_code == 200
+    assert response.json() == client.get("/users/me", headers=account.headers).json()
     assert client.get(f"/users/{account.id}").json()["email"] == email
     assert log_in(client, email.upper()).status_code == 200
     assert_detail(log_in(client, account.email), 403)
@@ -133,9 +133,9 @@ def test_a_change_with_something_invalid(
     fields: list[str],
     slash: str,
 ) -> None:
-    answer = client.request(method, f"{path}{slash}", json=body, headers=ada.headers)
-    assert_invalid(answer, "body", *fields)
-    assert PASSWORD not in answer.text
+    response = client.request(method, f"{path}{slash}", json=body, headers=ada.headers)
+    assert_invalid(response, "body", *fields)
+    assert PASSWORD not in response.text
     assert client.get("/users/me", headers=ada.headers).json()["email"] == ada.email
 
 
@@ -143,12 +143,12 @@ def test_a_new_password_is_the_one_to_log_in_with_and_ends_all_other_sessions(
     client: httpx.Client, account: Account, slash: str
 ) -> None:
     other, own = log_in(client, account.email).json(), log_in(client, account.email).json()
-    answer = client.put(
+    response = client.put(
         f"/users/me/password{slash}",
         json={"current_password": PASSWORD, "new_password": NEW_PASSWORD},
         headers={"Authorization": f"Bearer {own['access_token']}"},
     )
-    assert (answer.status_code, answer.content) == (204, b"")
+    assert (response.status_code, response.content) == (204, b"")
     assert_detail(log_in(client, account.email), 403)
     assert log_in(client, account.email, NEW_PASSWORD).status_code == 200
     assert_unauthorized(refresh(client, other["refresh_token"]))
@@ -163,11 +163,11 @@ def test_a_deleted_account_is_gone_with_all_that_it_wrote(
     assert vote(client, account, other["id"]).status_code == 201
     assert vote(client, ada, theirs["id"]).status_code == 201
 
-    answer = leave(client, account, slash)
-    assert (answer.status_code, answer.content) == (204, b"")
+    response = delete_account(client, account, slash)
+    assert (response.status_code, response.content) == (204, b"")
     assert_unauthorized(client.get("/users/me", headers=account.headers))
     assert_unauthorized(refresh(client, tokens["refresh_token"]))
-    assert_unauthorized(leave(client, account))
+    assert_unauthorized(delete_account(client, account))
     assert_detail(log_in(client, account.email), 403)
     assert_detail(client.get(f"/users/{account.id}"), 404)
     assert_detail(client.get(f"/posts/{theirs['id']}", headers=ada.headers), 404)
@@ -186,12 +186,12 @@ def test_wrong_current_passwords_change_nothing_and_are_slowed_down(
 
     # Ten are free. All fifteen would be only if some of them were half a minute late.
     with ThreadPoolExecutor(15) as pool:
-        answers = list(pool.map(guess, range(15)))
-    assert sorted({answer.status_code for answer in answers}) == [403, 429]
-    for answer in answers:
-        assert_detail(answer, answer.status_code)
-        assert answer.status_code == 403 or int(answer.headers["Retry-After"]) >= 1
-    assert [answer.status_code for answer in answers].count(403) >= 10
+        responses = list(pool.map(guess, range(15)))
+    assert sorted({response.status_code for response in responses}) == [403, 429]
+    for response in responses:
+        assert_detail(response, response.status_code)
+        assert response.status_code == 403 or int(response.headers["Retry-After"]) >= 1
+    assert [response.status_code for response in responses].count(403) >= 10
     assert client.get("/users/me", headers=account.headers).json()["email"] == account.email
 
 
@@ -204,20 +204,22 @@ def test_of_two_who_want_one_address_at_once_one_gets_it(client: httpx.Client) -
             return change(client, accounts[index], email=email, current_password=PASSWORD)
         return client.post("/users", json={"email": email.upper(), "password": PASSWORD})
 
-    statuses = at_once(3, want)
+    statuses = concurrent_statuses(3, want)
     assert statuses in ([200, 409, 409], [201, 409, 409])
 
 
 def test_of_phone_numbers_that_are_changed_at_once_one_stays(client: httpx.Client, account: Account) -> None:
-    answers = together(10, lambda index: change(client, account, phone_number=str(index)))
-    assert [answer.json()["phone_number"] for answer in answers] == [str(index) for index in range(10)]
-    assert client.get("/users/me", headers=account.headers).json() in [answer.json() for answer in answers]
+    responses = send_concurrently(10, lambda index: change(client, account, phone_number=str(index)))
+    assert [response.json()["phone_number"] for response in responses] == [str(index) for index in range(10)]
+    assert client.get("/users/me", headers=account.headers).json() in [
+        response.json() for response in responses
+    ]
 
 
 def test_of_two_new_passwords_at_once_one_is_the_password(client: httpx.Client, account: Account) -> None:
     passwords = ["first-S3cret", "second-S3cret"]
-    answers = together(2, lambda index: change_password(client, account, passwords[index]))
-    statuses = [answer.status_code for answer in answers]
+    responses = send_concurrently(2, lambda index: change_password(client, account, passwords[index]))
+    statuses = [response.status_code for response in responses]
     assert sorted(statuses) == [204, 403]
     for password, status in zip(passwords, statuses, strict=True):
         assert log_in(client, account.email, password).status_code == (200 if status == 204 else 403)
@@ -239,7 +241,7 @@ def test_an_account_is_deleted_once_while_it_writes_and_votes(
 
     def go(_: int) -> int:
         start.wait()
-        return leave(client, account).status_code
+        return delete_account(client, account).status_code
 
     with ThreadPoolExecutor(4) as pool:
         writing, going = pool.map(write, range(2)), pool.map(go, range(2))

@@ -12,18 +12,18 @@ from tests.contract.client import (
     Account,
     assert_detail,
     assert_invalid,
-    assert_moment,
+    assert_timestamp,
     new_email,
 )
 
 
 def test_sign_up(client: httpx.Client, slash: str) -> None:
     email = new_email()
-    answer = client.post(f"/users{slash}", json={"email": email, "password": PASSWORD})
-    assert answer.status_code == 201
-    assert answer.json().keys() == {"id", "email", "created_at"}
-    assert answer.json()["email"] == email
-    assert_moment(answer.json()["created_at"])
+    response = client.post(f"/users{slash}", json={"email": email, "password": PASSWORD})
+    assert response.status_code == 201
+    assert response.json().keys() == {"id", "email", "created_at"}
+    assert response.json()["email"] == email
+    assert_timestamp(response.json()["created_at"])
 
 
 def test_sign_up_with_an_address_that_is_taken(client: httpx.Client, ada: Account, slash: str) -> None:
@@ -53,16 +53,16 @@ def test_a_login_with_a_form_of_parts_in_any_script(client: httpx.Client) -> Non
 def test_sign_up_with_something_invalid(
     client: httpx.Client, body: dict[str, str], fields: list[str], slash: str
 ) -> None:
-    answer = client.post(f"/users{slash}", json=body)
-    assert_invalid(answer, "body", *fields)
-    assert body.get("password") is None or body["password"] not in answer.text
+    response = client.post(f"/users{slash}", json=body)
+    assert_invalid(response, "body", *fields)
+    assert body.get("password") is None or body["password"] not in response.text
 
 
 def test_read_an_account(client: httpx.Client, ada: Account, slash: str) -> None:
-    answer = client.get(f"/users/{ada.id}{slash}")
-    assert answer.status_code == 200
-    assert answer.json().keys() == {"id", "email", "created_at"}
-    assert (answer.json()["id"], answer.json()["email"]) == (ada.id, ada.email)
+    response = client.get(f"/users/{ada.id}{slash}")
+    assert response.status_code == 200
+    assert response.json().keys() == {"id", "email", "created_at"}
+    assert (response.json()["id"], response.json()["email"]) == (ada.id, ada.email)
 
 
 def test_read_an_account_that_is_not_there(client: httpx.Client, slash: str) -> None:
@@ -81,11 +81,11 @@ def payload(token: str) -> dict[str, Any]:
 
 
 def test_log_in(client: httpx.Client, ada: Account, slash: str) -> None:
-    answer = client.post(f"/login{slash}", data={"username": ada.email, "password": PASSWORD})
-    assert answer.status_code == 200
-    assert answer.json()["token_type"] == "bearer"
-    assert payload(answer.json()["access_token"])["user_id"] == ada.id
-    assert answer.headers["Cache-Control"] == "no-store"
+    response = client.post(f"/login{slash}", data={"username": ada.email, "password": PASSWORD})
+    assert response.status_code == 200
+    assert response.json()["token_type"] == "bearer"
+    assert payload(response.json()["access_token"])["user_id"] == ada.id
+    assert response.headers["Cache-Control"] == "no-store"
 
 
 def test_log_in_with_a_form_of_a_browser(client: httpx.Client, ada: Account, slash: str) -> None:
@@ -95,9 +95,9 @@ def test_log_in_with_a_form_of_a_browser(client: httpx.Client, ada: Account, sla
 
 def test_log_in_with_wrong_credentials(client: httpx.Client, ada: Account, slash: str) -> None:
     for username, password in ((ada.email, "wrong"), (new_email(), PASSWORD)):
-        answer = client.post(f"/login{slash}", data={"username": username, "password": password})
-        assert answer.status_code == 403
-        assert answer.json() == {"detail": "Invalid Credentials"}
+        response = client.post(f"/login{slash}", data={"username": username, "password": password})
+        assert response.status_code == 403
+        assert response.json() == {"detail": "Invalid Credentials"}
 
 
 @pytest.mark.parametrize(

@@ -83,8 +83,8 @@ def test_an_expired_token_lets_nobody_in(client: httpx.Client, ada: Account, *, 
 def test_the_name_of_the_scheme_may_be_written_in_any_case(
     client: httpx.Client, ada: Account, scheme: str
 ) -> None:
-    answer = client.get("/posts", headers={"Authorization": f"{scheme} {ada.token}"})
-    assert answer.status_code == 200
+    response = client.get("/posts", headers={"Authorization": f"{scheme} {ada.token}"})
+    assert response.status_code == 200
 
 
 def test_a_token_of_a_deleted_account_lets_nobody_in(
@@ -119,9 +119,9 @@ def test_a_path_that_is_not_there(client: httpx.Client, method: str, path: str, 
 def test_a_method_that_a_path_does_not_have(
     client: httpx.Client, method: str, path: str, ada: Account
 ) -> None:
-    answer = client.request(method, path, headers=ada.headers)
-    assert answer.status_code in {404, 405}
-    assert_detail(answer, answer.status_code)
+    response = client.request(method, path, headers=ada.headers)
+    assert response.status_code in {404, 405}
+    assert_detail(response, response.status_code)
 
 
 @pytest.fixture
@@ -193,9 +193,9 @@ def test_a_text_that_is_no_unicode_is_never_an_error_of_ours(
 
 @pytest.mark.parametrize("path", ["/users", "/login"])
 def test_a_body_of_another_type(client: httpx.Client, path: str) -> None:
-    answer = client.post(path, content=PASSWORD.encode(), headers={"Content-Type": "text/plain"})
-    assert_invalid(answer, "body")
-    assert PASSWORD not in answer.text
+    response = client.post(path, content=PASSWORD.encode(), headers={"Content-Type": "text/plain"})
+    assert_invalid(response, "body")
+    assert PASSWORD not in response.text
 
 
 def test_the_welcome_leads_to_the_documentation(client: httpx.Client, slash: str) -> None:
@@ -218,20 +218,20 @@ def test_the_welcome_leads_to_the_documentation(client: httpx.Client, slash: str
 def test_no_answer_is_cached_or_guessed_at(
     client: httpx.Client, ada: Account, method: str, path: str, *, is_known: bool
 ) -> None:
-    answer = client.request(method, path, headers=ada.headers if is_known else {})
-    assert answer.headers["Cache-Control"] == "no-store"
-    assert answer.headers["X-Content-Type-Options"] == "nosniff"
-    assert answer.headers["Strict-Transport-Security"].startswith("max-age=")
+    response = client.request(method, path, headers=ada.headers if is_known else {})
+    assert response.headers["Cache-Control"] == "no-store"
+    assert response.headers["X-Content-Type-Options"] == "nosniff"
+    assert response.headers["Strict-Transport-Security"].startswith("max-age=")
 
 
 @pytest.mark.parametrize("path", ["/posts", "/posts/1", "/users", "/login", "/vote"])
 def test_a_browser_learns_which_origin_may_ask(client: httpx.Client, path: str) -> None:
     headers = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"}
-    answer = client.options(path, headers=headers)
-    assert answer.status_code in {200, 204}
-    origin = answer.headers["Access-Control-Allow-Origin"]
+    response = client.options(path, headers=headers)
+    assert response.status_code in {200, 204}
+    origin = response.headers["Access-Control-Allow-Origin"]
     assert origin.startswith("http")
-    assert "authorization" in answer.headers["Access-Control-Allow-Headers"].lower()
+    assert "authorization" in response.headers["Access-Control-Allow-Headers"].lower()
     # An error that a page of that origin could not read would look to it like a network that is down.
     assert client.get("/nothing").headers["Access-Control-Allow-Origin"] == origin
     assert client.get("/posts").headers["Access-Control-Allow-Origin"] == origin

@@ -10,7 +10,7 @@ from tests.contract.client import (
     Account,
     assert_invalid,
     assert_unauthorized,
-    together,
+    send_concurrently,
 )
 
 
@@ -27,9 +27,9 @@ def send(
 
 
 def written(client: httpx.Client, writer: Account, body: dict[str, object]) -> list[dict[str, Any]]:
-    answer = client.get("/posts", params={"search": str(body["title"])}, headers=writer.headers)
-    assert answer.status_code == 200, answer.text
-    return [entry["Post"] for entry in answer.json()]
+    response = client.get("/posts", params={"search": str(body["title"])}, headers=writer.headers)
+    assert response.status_code == 200, response.text
+    return [entry["Post"] for entry in response.json()]
 
 
 @pytest.fixture
@@ -98,19 +98,19 @@ def test_a_key_is_kept_of_no_request_that_failed(client: httpx.Client, ada: Acco
 
 def test_of_requests_that_come_at_once_one_writes(client: httpx.Client, ada: Account, key: str) -> None:
     body = new_body()
-    answers = together(10, lambda _: send(client, ada, body, key))
-    assert {answer.status_code for answer in answers} == {201}
+    responses = send_concurrently(10, lambda _: send(client, ada, body, key))
+    assert {response.status_code for response in responses} == {201}
     [post] = written(client, ada, body)
-    assert [answer.json() for answer in answers] == [post] * 10
+    assert [response.json() for response in responses] == [post] * 10
 
 
 def test_of_two_bodies_that_come_at_once_one_is_written(client: httpx.Client, ada: Account, key: str) -> None:
     bodies = [new_body(), new_body()]
-    answers = together(10, lambda index: send(client, ada, bodies[index % 2], key))
+    responses = send_concurrently(10, lambda index: send(client, ada, bodies[index % 2], key))
     posts = [post for body in bodies for post in written(client, ada, body)]
     assert len(posts) == 1
-    for index, answer in enumerate(answers):
+    for index, response in enumerate(responses):
         if bodies[index % 2]["title"] == posts[0]["title"]:
-            assert (answer.status_code, answer.json()) == (201, posts[0])
+            assert (response.status_code, response.json()) == (201, posts[0])
         else:
-            assert_invalid(answer, "header", "idempotency-key")
+            assert_invalid(response, "header", "idempotency-key")

@@ -5,7 +5,7 @@ from pathlib import Path
 import httpx
 
 from tests.contract.client import new_account
-from tests.support.inputs import send_inputs
+from tests.support.schemathesis_run import run_schemathesis
 
 
 def test_every_answer_is_one_that_the_document_describes(
@@ -13,4 +13,4 @@ def test_every_answer_is_one_that_the_document_describes(
 ) -> None:
     # An account of its own: wrong current passwords among the inputs throttle it, as they should.
     token = new_account(client).token
-    assert send_inputs(base_url, token, tmp_path, examples=5, phases="coverage,fuzzing") > 200
+    assert run_schemathesis(base_url, token, tmp_path, examples=5, phases="coverage,fuzzing") > 200

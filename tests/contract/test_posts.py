@@ -11,7 +11,7 @@ from tests.contract.client import (
     Account,
     assert_detail,
     assert_invalid,
-    assert_moment,
+    assert_timestamp,
     new_post,
     vote,
 )
@@ -21,22 +21,22 @@ WRITING = {"title": "New", "content": "Text"}
 
 
 def listed(client: httpx.Client, viewer: Account, **query: object) -> list[dict[str, Any]]:
-    answer = client.get("/posts/", params={"limit": "100", **query}, headers=viewer.headers)  # type: ignore[dict-item]  # numbers and texts
-    assert answer.status_code == 200, answer.text
-    entries: list[dict[str, Any]] = answer.json()
+    response = client.get("/posts/", params={"limit": "100", **query}, headers=viewer.headers)  # type: ignore[dict-item]  # numbers and texts
+    assert response.status_code == 200, response.text
+    entries: list[dict[str, Any]] = response.json()
     return entries
 
 
 def test_write_a_post(client: httpx.Client, ada: Account, slash: str) -> None:
-    answer = client.post(f"/posts{slash}", json=WRITING, headers=ada.headers)
-    assert answer.status_code == 201
-    post = answer.json()
+    response = client.post(f"/posts{slash}", json=WRITING, headers=ada.headers)
+    assert response.status_code == 201
+    post = response.json()
     assert post.keys() == {"id", "title", "content", "published", "created_at", "owner"}
     assert (post["title"], post["content"], post["published"]) == ("New", "Text", True)
     assert post["owner"].keys() == {"id", "email", "created_at"}
     assert (post["owner"]["id"], post["owner"]["email"]) == (ada.id, ada.email)
-    assert_moment(post["created_at"])
-    assert_moment(post["owner"]["created_at"])
+    assert_timestamp(post["created_at"])
+    assert_timestamp(post["owner"]["created_at"])
 
 
 def test_read_change_and_delete_a_post(client: httpx.Client, ada: Account, slash: str) -> None:
@@ -119,9 +119,9 @@ def test_a_post_with_something_invalid(
 def test_the_list_is_newest_first_and_pages(client: httpx.Client, ada: Account, slash: str) -> None:
     title = uuid.uuid4().hex
     posts = [new_post(client, ada, title=f"{title} {number}") for number in range(12)][::-1]
-    answer = client.get(f"/posts{slash}", params={"search": title}, headers=ada.headers)
-    assert answer.status_code == 200
-    assert [entry["Post"] for entry in answer.json()] == posts[:10]
+    response = client.get(f"/posts{slash}", params={"search": title}, headers=ada.headers)
+    assert response.status_code == 200
+    assert [entry["Post"] for entry in response.json()] == posts[:10]
     assert [entry["Post"] for entry in listed(client, ada, search=title, skip="3", limit="4")] == posts[3:7]
 
 
@@ -134,9 +134,9 @@ def test_the_links_lead_through_all_pages(client: httpx.Client, ada: Account, ba
     seen = []
     target: str | None = f"{base_url}/posts?limit=3&search={title}"
     while target:
-        answer = client.get(target, headers=headers)
-        seen += [entry["Post"]["id"] for entry in answer.json()]
-        target = answer.links["next"]["url"] if "next" in answer.links else None
+        response = client.get(target, headers=headers)
+        seen += [entry["Post"]["id"] for entry in response.json()]
+        target = response.links["next"]["url"] if "next" in response.links else None
         new_post(client, ada, title=title)
         assert target is None or urlsplit(target)[:2] == origin
     assert seen == posts
@@ -169,8 +169,8 @@ def test_search_means_what_it_says(client: httpx.Client, ada: Account, term: str
 def test_a_list_with_something_invalid(
     client: httpx.Client, ada: Account, name: str, value: str, slash: str
 ) -> None:
-    answer = client.get(f"/posts{slash}", params={name: value}, headers=ada.headers)
-    assert_invalid(answer, "query", name)
+    response = client.get(f"/posts{slash}", params={name: value}, headers=ada.headers)
+    assert_invalid(response, "query", name)
 
 
 def test_vote_and_take_it_back(client: httpx.Client, ada: Account, bob: Account, slash: str) -> None:

@@ -32,9 +32,11 @@ class ReferenceClient:
 
     def log_in(self, email: str, password: str) -> int:
         """Log in, send the token from now on, and return the id that it names."""
-        answer = self._expect(200, self._http.post("/login", data={"username": email, "password": password}))
-        assert answer["token_type"] == "bearer"
-        token = answer["access_token"]
+        response = self._expect(
+            200, self._http.post("/login", data={"username": email, "password": password})
+        )
+        assert response["token_type"] == "bearer"
+        token = response["access_token"]
         self._http.headers["Authorization"] = f"Bearer {token}"
         body = token.split(".")[1]
         user_id = json.loads(base64.urlsafe_b64decode(body + "=="))["user_id"]
@@ -53,9 +55,9 @@ class ReferenceClient:
 
     def posts(self, **query: str) -> list[Json]:
         """List posts."""
-        answer = self._http.get("/posts/", params=query)
-        assert answer.status_code == 200
-        entries: list[Json] = answer.json()
+        response = self._http.get("/posts/", params=query)
+        assert response.status_code == 200
+        entries: list[Json] = response.json()
         return entries
 
     def post(self, post_id: int, status: int = 200) -> Json:
@@ -64,8 +66,8 @@ class ReferenceClient:
 
     def update(self, post_id: int, title: str, content: str, status: int = 200) -> Json:
         """Change a post."""
-        answer = self._http.put(f"/posts/{post_id}", json={"title": title, "content": content})
-        return self._expect(status, answer)
+        response = self._http.put(f"/posts/{post_id}", json={"title": title, "content": content})
+        return self._expect(status, response)
 
     def delete(self, post_id: int, status: int = 204) -> None:
         """Delete a post."""
@@ -75,9 +77,9 @@ class ReferenceClient:
         """Vote, or take a vote back."""
         return self._expect(status, self._http.post("/vote/", json={"post_id": post_id, "dir": direction}))
 
-    def _expect(self, status: int, answer: httpx.Response) -> Json:
-        assert answer.status_code == status, answer.text
-        body: Json = answer.json()
+    def _expect(self, status: int, response: httpx.Response) -> Json:
+        assert response.status_code == status, response.text
+        body: Json = response.json()
         return body
 
 
@@ -137,10 +139,10 @@ def test_a_login_that_fails(
 ) -> None:
     form = {"username": username, "password": password}
     sent = {name: value for name, value in form.items() if value is not None}
-    answer = stranger.post("/login", data=sent)
-    assert answer.status_code == status
+    response = stranger.post("/login", data=sent)
+    assert response.status_code == status
     if status == 403:
-        assert answer.json()["detail"] == "Invalid Credentials"
+        assert response.json()["detail"] == "Invalid Credentials"
 
 
 @pytest.mark.parametrize(
@@ -204,6 +206,6 @@ def test_vote(reference: ReferenceClient, other: ReferenceClient) -> None:
 )
 def test_a_stranger_is_unauthorized(stranger: httpx.Client, method: str, path: str) -> None:
     body = {"title": "title", "content": "content", "post_id": 1, "dir": 1}
-    answer = stranger.request(method, path, json=body if method in {"POST", "PUT"} else None)
-    assert answer.status_code == 401
-    assert answer.json()["detail"] == "Could not validate credentials"
+    response = stranger.request(method, path, json=body if method in {"POST", "PUT"} else None)
+    assert response.status_code == 401
+    assert response.json()["detail"] == "Could not validate credentials"

@@ -9,13 +9,13 @@ from tests.contract.client import (
     Account,
     assert_invalid,
     assert_unauthorized,
-    at_once,
+    concurrent_statuses,
     log_in,
     new_account,
     refresh,
-    together,
+    send_concurrently,
 )
-from tests.support.data import connect
+from tests.support.database import connect
 
 Tokens = dict[str, Any]
 
@@ -27,9 +27,9 @@ def account(client: httpx.Client) -> Account:
 
 
 def new_session(client: httpx.Client, account: Account) -> Tokens:
-    answer = log_in(client, account.email)
-    assert answer.status_code == 200, answer.text
-    tokens: Tokens = answer.json()
+    response = log_in(client, account.email)
+    assert response.status_code == 200, response.text
+    tokens: Tokens = response.json()
     return tokens
 
 
@@ -42,12 +42,12 @@ def has_access(client: httpx.Client, tokens: Tokens) -> bool:
     return client.get("/users/me", headers=headers).status_code == 200
 
 
-def assert_tokens(answer: httpx.Response) -> None:
-    assert answer.status_code == 200, answer.text
-    assert answer.json().keys() == {"access_token", "token_type", "expires_in", "refresh_token"}
-    assert answer.json()["token_type"] == "bearer"
-    assert answer.json()["expires_in"] > 0
-    assert answer.headers["Cache-Control"] == "no-store"
+def assert_tokens(response: httpx.Response) -> None:
+    assert response.status_code == 200, response.text
+    assert response.json().keys() == {"access_token", "token_type", "expires_in", "refresh_token"}
+    assert response.json()["token_type"] == "bearer"
+    assert response.json()["expires_in"] > 0
+    assert response.headers["Cache-Control"] == "no-store"
 
 
 def test_a_refresh_token_gets_new_tokens_again_and_again(
@@ -56,9 +56,9 @@ def test_a_refresh_token_gets_new_tokens_again_and_again(
     tokens = new_session(client, account)
     seen = {tokens["refresh_token"]}
     for _ in range(3):
-        answer = client.post(f"/auth/refresh{slash}", json={"refresh_token": tokens["refresh_token"]})
-        assert_tokens(answer)
-        tokens = answer.json()
+        response = client.post(f"/auth/refresh{slash}", json={"refresh_token": tokens["refresh_token"]})
+        assert_tokens(response)
+        tokens = response.json()
         seen.add(tokens["refresh_token"])
         assert has_access(client, tokens)
     assert len(seen) == 4
@@ -106,8 +106,8 @@ def test_a_refresh_with_something_invalid(client: httpx.Client, body: dict[str, 
 def test_a_logout_ends_this_session_and_no_other(client: httpx.Client, account: Account, slash: str) -> None:
     tokens, other = new_session(client, account), new_session(client, account)
     renewed = refresh(client, tokens["refresh_token"]).json()
-    answer = end(client, renewed, f"/auth/logout{slash}")
-    assert (answer.status_code, answer.content) == (204, b"")
+    response = end(client, renewed, f"/auth/logout{slash}")
+    assert (response.status_code, response.content) == (204, b"")
     for ended in (tokens, renewed):
         assert_unauthorized(refresh(client, ended["refresh_token"]))
     assert_tokens(refresh(client, other["refresh_token"]))
@@ -121,8 +121,8 @@ def test_a_logout_everywhere_ends_all_sessions_of_the_user(
 ) -> None:
     sessions = [new_session(client, account) for _ in range(2)]
     somebody = new_session(client, new_account(client))
-    answer = end(client, sessions[0], f"/auth/logout-all{slash}")
-    assert (answer.status_code, answer.content) == (204, b"")
+    response = end(client, sessions[0], f"/auth/logout-all{slash}")
+    assert (response.status_code, response.content) == (204, b"")
     for tokens in sessions:
         assert_unauthorized(refresh(client, tokens["refresh_token"]))
     assert_tokens(refresh(client, somebody["refresh_token"]))
@@ -139,12 +139,12 @@ def test_nobody_can_end_a_session_without_an_account(
 
 def test_of_simultaneous_uses_all_get_tokens_of_their_own(client: httpx.Client, account: Account) -> None:
     token = new_session(client, account)["refresh_token"]
-    answers = together(10, lambda _: refresh(client, token))
-    for answer in answers:
-        assert_tokens(answer)
-    given = [answer.json()["refresh_token"] for answer in answers]
+    responses = send_concurrently(10, lambda _: refresh(client, token))
+    for response in responses:
+        assert_tokens(response)
+    given = [response.json()["refresh_token"] for response in responses]
     assert len(set(given)) == 10
-    assert at_once(10, lambda index: refresh(client, given[index])) == [200] * 10
+    assert concurrent_statuses(10, lambda index: refresh(client, given[index])) == [200] * 10
 
 
 def test_a_session_that_ends_while_it_is_renewed_has_ended(client: httpx.Client, account: Account) -> None:
@@ -154,9 +154,9 @@ def test_a_session_that_ends_while_it_is_renewed_has_ended(client: httpx.Client,
         def renew_or_end(index: int, path: str = path, tokens: Tokens = tokens) -> httpx.Response:
             return refresh(client, tokens["refresh_token"]) if index % 4 else end(client, tokens, path)
 
-        answers = together(8, renew_or_end)
-        assert [answer.status_code for answer in answers[::4]] == [204, 204]
-        for answer in answers:
-            assert answer.status_code in {200, 204, 401}
-            if answer.status_code == 200:
-                assert_unauthorized(refresh(client, answer.json()["refresh_token"]))
+        responses = send_concurrently(8, renew_or_end)
+        assert [response.status_code for response in responses[::4]] == [204, 204]
+        for response in responses:
+            assert response.status_code in {200, 204, 401}
+            if response.status_code == 200:
+                assert_unauthorized(refresh(client, response.json()["refresh_token"]))

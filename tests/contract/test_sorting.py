@@ -71,10 +71,10 @@ def pages(client: httpx.Client, viewer: Account, path: str) -> Iterator[list[Fie
     # A gateway says itself by which scheme it was reached. For one that does not, the client knows.
     headers = viewer.headers | {"X-Forwarded-Proto": client.base_url.scheme}
     while target:
-        answer = client.get(target, headers=headers)
-        assert answer.status_code == 200, answer.text
-        yield answer.json()
-        target = answer.links["next"]["url"] if "next" in answer.links else None
+        response = client.get(target, headers=headers)
+        assert response.status_code == 200, response.text
+        yield response.json()
+        target = response.links["next"]["url"] if "next" in response.links else None
 
 
 def ids(client: httpx.Client, viewer: Account, path: str) -> list[int]:
@@ -108,10 +108,10 @@ def test_a_list_of_an_author_can_be_searched_and_ends_with_a_slash_or_not(
     client: httpx.Client, shelf: Shelf, slash: str
 ) -> None:
     path = f"/users/{shelf.author.id}/posts{slash}"
-    answer = client.get(path, params={"search": f"{shelf.mark} 7"}, headers=shelf.author.headers)
-    assert [entry["Post"] for entry in answer.json()] == [shelf.posts[7]]
-    answer = client.get(path, params={"skip": 7, "limit": 9}, headers=shelf.author.headers)
-    assert [entry["Post"] for entry in answer.json()] == [shelf.posts[1], shelf.posts[0]]
+    response = client.get(path, params={"search": f"{shelf.mark} 7"}, headers=shelf.author.headers)
+    assert [entry["Post"] for entry in response.json()] == [shelf.posts[7]]
+    response = client.get(path, params={"skip": 7, "limit": 9}, headers=shelf.author.headers)
+    assert [entry["Post"] for entry in response.json()] == [shelf.posts[1], shelf.posts[0]]
 
 
 def test_the_list_of_an_author_without_posts_is_empty(client: httpx.Client, ada: Account) -> None:
@@ -153,8 +153,8 @@ def test_nobody_lists_an_author_s_posts_without_an_account(
 def test_a_list_with_something_invalid(
     client: httpx.Client, shelf: Shelf, target: str, name: str, value: str
 ) -> None:
-    answer = client.get(shelf.path(target, **{name: value}), headers=shelf.author.headers)
-    assert_invalid(answer, "query", name)
+    response = client.get(shelf.path(target, **{name: value}), headers=shelf.author.headers)
+    assert_invalid(response, "query", name)
 
 
 def test_whether_it_lists_drafts_is_yes_or_no(client: httpx.Client, ada: Account) -> None:
@@ -165,10 +165,10 @@ def test_whether_it_lists_drafts_is_yes_or_no(client: httpx.Client, ada: Account
 def test_a_cursor_of_another_order_is_invalid(
     client: httpx.Client, shelf: Shelf, sort: str, other: str
 ) -> None:
-    answer = client.get(shelf.path(LISTS[0], sort=sort, limit=1), headers=shelf.author.headers)
-    cursor = httpx.URL(answer.links["next"]["url"]).params["cursor"]
-    answer = client.get(shelf.path(LISTS[0], sort=other, cursor=cursor), headers=shelf.author.headers)
-    assert_invalid(answer, "query", "cursor")
+    response = client.get(shelf.path(LISTS[0], sort=sort, limit=1), headers=shelf.author.headers)
+    cursor = httpx.URL(response.links["next"]["url"]).params["cursor"]
+    response = client.get(shelf.path(LISTS[0], sort=other, cursor=cursor), headers=shelf.author.headers)
+    assert_invalid(response, "query", "cursor")
 
 
 @contextmanager

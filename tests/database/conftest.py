@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from common.settings import parse_database_url
-from tests.support.data import Database
+from tests.support.database import Database
 from tests.support.postgres_proxy import PostgresProxy
 
 if TYPE_CHECKING:

@@ -15,8 +15,8 @@ from common import deadline
 from common.connection import PostgresError
 from common.database import ManagedConnection
 from common.errors import UnavailableError, UnknownOutcomeError
-from tests.support.ask import ask
-from tests.support.data import Database, connect
+from tests.support.connections import run_sql
+from tests.support.database import Database, connect
 from tests.support.lambdas import Context, call
 from tests.support.postgres_proxy import READY, Fault, PostgresProxy, error_response
 
@@ -58,7 +58,7 @@ def owner(database: Database) -> int:
 
 def write(session: ManagedConnection, owner: int) -> list[list[int]]:
     sql = "INSERT INTO posts (title, content, owner_id) VALUES ('t', 'c', $1::integer) RETURNING 1"
-    return ask(session, sql, owner, writes=True)
+    return run_sql(session, sql, owner, writes=True)
 
 
 def posts(database: Database) -> int:
@@ -68,7 +68,7 @@ def posts(database: Database) -> int:
 
 def assert_works(session: ManagedConnection) -> None:
     """Make sure that the next request finds a working session, in the same process."""
-    assert ask(session, NEVER_MIND) == [[1]]
+    assert run_sql(session, NEVER_MIND) == [[1]]
 
 
 @pytest.mark.parametrize("fault", [LOST_QUERY, LOST_ANSWER])
@@ -86,7 +86,7 @@ def test_a_read_that_breaks_twice_is_unavailable_and_the_next_one_works(
 ) -> None:
     proxy.faults = [LOST_ANSWER, LOST_ANSWER]
     with pytest.raises(UnavailableError):
-        ask(session, NEVER_MIND)
+        run_sql(session, NEVER_MIND)
     assert len(proxy.statements) == 2
     assert_works(session)
 
@@ -142,7 +142,7 @@ def test_what_an_answer_nobody_could_read_leaves_behind_is_nobody_s_row(
     session: ManagedConnection, proxy: PostgresProxy
 ) -> None:
     with pytest.raises(ValueError, match="seven"):
-        ask(session, "VALUES ('seven'), ('8')")
+        run_sql(session, "VALUES ('seven'), ('8')")
     assert_works(session)
     assert proxy.connections == 2
 
@@ -150,7 +150,7 @@ def test_what_an_answer_nobody_could_read_leaves_behind_is_nobody_s_row(
 def test_a_backend_that_was_ended_while_idle_is_not_used(
     session: ManagedConnection, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
-    [[pid]] = ask(session, "SELECT pg_backend_pid()")
+    [[pid]] = run_sql(session, "SELECT pg_backend_pid()")
     database.run("SELECT pg_terminate_backend(:pid, 5000)", pid=pid)
     proxy.wait_until_closed()
     assert write(session, owner) == [[1]]
@@ -173,7 +173,7 @@ def test_nobody_listens(session: ManagedConnection, monkeypatch: pytest.MonkeyPa
         port = closed.getsockname()[1]
     monkeypatch.setattr(session, "settings", session.settings._replace(port=port))
     with pytest.raises(UnavailableError):
-        ask(session, NEVER_MIND, writes=True)
+        run_sql(session, NEVER_MIND, writes=True)
 
 
 def test_a_server_that_is_back_in_a_moment_is_waited_for(
@@ -190,7 +190,7 @@ def test_a_server_that_is_back_in_a_moment_is_waited_for(
         port = closed.getsockname()[1]
     monkeypatch.setattr(session, "settings", settings._replace(port=port))
     monkeypatch.setattr(time, "sleep", pause)
-    assert ask(session, NEVER_MIND, writes=True) == [[1]]
+    assert run_sql(session, NEVER_MIND, writes=True) == [[1]]
     assert len(pauses) == 1
     assert 0 < pauses[0] < 1
 
@@ -200,7 +200,7 @@ def test_the_database_is_not_there(
 ) -> None:
     monkeypatch.setattr(session, "settings", session.settings._replace(name="nowhere"))
     with pytest.raises(UnavailableError, match="nowhere"):
-        ask(session, NEVER_MIND, writes=True)
+        run_sql(session, NEVER_MIND, writes=True)
     assert proxy.connections == 2
     assert proxy.statements == []
 
@@ -211,9 +211,9 @@ def test_a_client_is_told_to_come_back_when_nothing_was_done(
 ) -> None:
     settings = session.settings
     monkeypatch.setattr(session, "settings", settings._replace(name="nowhere"))
-    answer = call("create_post", user=owner)
-    assert answer.status == 503
-    assert answer.headers["Retry-After"] == ["1"]
+    response = call("create_post", user=owner)
+    assert response.status == 503
+    assert response.headers["Retry-After"] == ["1"]
     assert proxy.statements == []
     monkeypatch.setattr(session, "settings", settings)
     assert call("create_post", user=owner).status == 201
@@ -227,7 +227,7 @@ def test_a_server_that_says_nothing_is_given_up(
     with monkeypatch.context() as patched:
         patched.setattr(common_database, "STATEMENT_TIMEOUT_SECONDS", 0.05)
         with pytest.raises(UnavailableError):
-            ask(session, NEVER_MIND)
+            run_sql(session, NEVER_MIND)
     assert_works(session)
 
 
@@ -239,7 +239,7 @@ def test_no_statement_is_waited_for_longer_than_there_is_time(
     deadline.start(Context(milliseconds=1_200))
     begin = time.monotonic()
     with pytest.raises(UnavailableError):
-        ask(session, NEVER_MIND)
+        run_sql(session, NEVER_MIND)
     assert time.monotonic() - begin < common_database.STATEMENT_TIMEOUT_SECONDS / 2
     assert len(proxy.statements) == 2
 
@@ -247,7 +247,7 @@ def test_no_statement_is_waited_for_longer_than_there_is_time(
 def test_no_statement_begins_when_the_time_is_up(session: ManagedConnection, proxy: PostgresProxy) -> None:
     deadline.start(Context(milliseconds=1_000))
     with pytest.raises(UnavailableError):
-        ask(session, NEVER_MIND)
+        run_sql(session, NEVER_MIND)
     assert proxy.connections == 0
 
 
@@ -255,7 +255,7 @@ def test_no_statement_begins_when_the_time_is_up(session: ManagedConnection, pro
 def test_a_statement_that_lost_a_race_is_run_again_over_the_same_connection(
     state: str, session: ManagedConnection, proxy: PostgresProxy, attempts: Database
 ) -> None:
-    assert ask(session, FAILING, state, 1, writes=True) == [[1]]
+    assert run_sql(session, FAILING, state, 1, writes=True) == [[1]]
     assert attempts.value("SELECT last_value FROM attempts") == 2
     assert proxy.connections == 1
 
@@ -264,7 +264,7 @@ def test_a_statement_that_lost_a_race_is_run_again_over_the_same_connection(
 def test_a_statement_that_came_to_the_wrong_server_is_run_again_over_another_connection(
     state: str, session: ManagedConnection, proxy: PostgresProxy, attempts: Database
 ) -> None:
-    assert ask(session, FAILING, state, 1, writes=True) == [[1]]
+    assert run_sql(session, FAILING, state, 1, writes=True) == [[1]]
     assert attempts.value("SELECT last_value FROM attempts") == 2
     assert proxy.connections == 2
 
@@ -274,7 +274,7 @@ def test_a_statement_is_run_twice_and_no_more(
     state: str, session: ManagedConnection, attempts: Database
 ) -> None:
     with pytest.raises(UnavailableError):
-        ask(session, FAILING, state, 9, writes=True)
+        run_sql(session, FAILING, state, 9, writes=True)
     assert attempts.value("SELECT last_value FROM attempts") == 2
     assert_works(session)
 
@@ -284,7 +284,7 @@ def test_a_statement_that_takes_too_long_is_not_run_again(
     state: str, session: ManagedConnection, proxy: PostgresProxy, attempts: Database
 ) -> None:
     with pytest.raises(UnavailableError):
-        ask(session, FAILING, state, 1)
+        run_sql(session, FAILING, state, 1)
     assert attempts.value("SELECT last_value FROM attempts") == 1
     assert_works(session)
     assert proxy.connections == 1
@@ -295,10 +295,10 @@ def test_a_pooler_that_lost_its_server_has_done_nobody_knows_what(
     state: str, session: ManagedConnection, attempts: Database
 ) -> None:
     with pytest.raises(UnknownOutcomeError):
-        ask(session, FAILING, state, 1, writes=True)
+        run_sql(session, FAILING, state, 1, writes=True)
     assert attempts.value("SELECT last_value FROM attempts") == 1
     attempts.run("SELECT setval('attempts', 1, false)")
-    assert ask(session, FAILING, state, 1) == [[1]]
+    assert run_sql(session, FAILING, state, 1) == [[1]]
 
 
 @pytest.mark.parametrize("state", ["42P01", "22003", "23514"])
@@ -306,7 +306,7 @@ def test_a_mistake_of_ours_is_not_taken_for_a_fault(
     state: str, session: ManagedConnection, attempts: Database
 ) -> None:
     with pytest.raises(PostgresError) as refused:
-        ask(session, FAILING, state, 1, writes=True)
+        run_sql(session, FAILING, state, 1, writes=True)
     assert refused.value.sqlstate == state
     assert attempts.value("SELECT last_value FROM attempts") == 1
     assert_works(session)
@@ -339,7 +339,7 @@ def test_a_server_that_fails_for_a_reason_of_its_own_is_left(
 ) -> None:
     proxy.faults = [Fault(reaches_server=False, response=lambda _: error_response("FATAL", "XX000"))]
     with pytest.raises(PostgresError):
-        ask(session, NEVER_MIND)
+        run_sql(session, NEVER_MIND)
     assert_works(session)
     assert proxy.connections == 2
 
@@ -364,7 +364,7 @@ def test_a_statement_that_runs_into_the_limit_of_the_server_is_unavailable(
     database.run(f"ALTER DATABASE {name} SET statement_timeout = '20ms'")
     try:
         with pytest.raises(UnavailableError, match="statement timeout"):
-            ask(session, "SELECT pg_sleep(9)")
+            run_sql(session, "SELECT pg_sleep(9)")
         assert_works(session)
     finally:
         database.run(f"ALTER DATABASE {name} RESET statement_timeout")
@@ -384,7 +384,7 @@ def test_the_victim_of_a_deadlock_is_run_again(
         database.run(f"ALTER DATABASE {name} RESET deadlock_timeout")
     with ThreadPoolExecutor(2) as pool, held(database, gate) as gatekeeper, held(database, second) as other:
         lock_all = "SELECT id FROM posts ORDER BY id FOR UPDATE"
-        mine = pool.submit(ask, session, lock_all, writes=True)
+        mine = pool.submit(run_sql, session, lock_all, writes=True)
         database.wait_for_locks(1)
         theirs = pool.submit(other.run, "UPDATE posts SET title = 'other' WHERE id = :first", first=first)
         database.wait_for_locks(2)

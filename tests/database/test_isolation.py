@@ -4,8 +4,8 @@ import pytest
 
 from common.database import ManagedConnection
 from common.settings import database_settings
-from tests.support.ask import ask
-from tests.support.data import Database
+from tests.support.connections import run_sql
+from tests.support.database import Database
 
 
 @pytest.mark.parametrize("repetition", range(3))
@@ -18,7 +18,7 @@ def test_every_test_begins_with_empty_tables(repetition: int, database: Database
 def test_the_functions_use_the_database_of_this_worker(database: Database) -> None:
     session = ManagedConnection(database_settings())
     sql = "SELECT oid FROM pg_database WHERE datname = current_database()"
-    oids = ask(session, sql)
+    oids = run_sql(session, sql)
     session.disconnect()
     assert oids == [[database.value(sql)]]
 

@@ -13,8 +13,8 @@ import posts.queries
 import users.queries
 from common.database import ManagedConnection, Statement
 from common.settings import database_settings
-from tests.support.ask import ask
-from tests.support.data import PASSWORD_HASH, Database, connect
+from tests.support.connections import run_sql
+from tests.support.database import PASSWORD_HASH, Database, connect
 
 NEW_HASH = "another hash"
 
@@ -24,10 +24,10 @@ def under_way(query: Statement[..., Any], **values: object) -> Iterator[None]:
     """Run a statement over a connection of its own, and commit it at the end."""
     session = ManagedConnection(database_settings())
     try:
-        ask(session, "BEGIN")
+        run_sql(session, "BEGIN")
         session.run(query, [values[name] for name in query.parameters])
         yield
-        ask(session, "COMMIT")
+        run_sql(session, "COMMIT")
     finally:
         session.disconnect()
 

@@ -8,8 +8,8 @@ import pytest
 from auth.refresh_tokens import digest
 from common import passwords
 from common.database import ManagedConnection
-from tests.support.ask import ask
-from tests.support.data import PASSWORD, Database
+from tests.support.connections import run_sql
+from tests.support.database import PASSWORD, Database
 from tests.support.lambdas import call
 from tests.support.postgres_proxy import PostgresProxy
 
@@ -27,7 +27,7 @@ WITH_PASSWORD: list[tuple[str, dict[str, Any], int]] = [
     ("delete_account", {"user": "ada", "body": PROOF}, 204),
 ]
 
-# Every other path that uses the database: what is asked, and the answer.
+# Every other path that uses the database: what is asked, and the response.
 REQUESTS: list[tuple[str, dict[str, Any], int]] = [
     ("sign_up", {"body": NEW_USER}, 201),
     ("sign_up", {"body": NEW_USER | {"email": "ada@example.com"}}, 409),
@@ -98,7 +98,7 @@ def names(database: Database) -> dict[str, int]:
 
 
 def send(event: str, changes: dict[str, Any], names: dict[str, int]) -> int:
-    """Send a request with ids in place of names and return the status of the answer."""
+    """Send a request with ids in place of names and return the status of the response."""
 
     def resolved(value: Any) -> Any:  # noqa: ANN401  # any part of a request
         if isinstance(value, dict):
@@ -125,7 +125,7 @@ def test_a_request_takes_one_round_trip_and_two_around_a_password(
 ) -> None:
     monkeypatch.setattr(passwords, "BCRYPT_COST", 4)
     monkeypatch.setattr(passwords, "DUMMY_HASH", passwords.hash_password("x"))
-    ask(session, "SELECT 1")
+    run_sql(session, "SELECT 1")
     assert proxy.round_trips == 2
     proxy.reset()
     assert send(event, changes, names) == status

@@ -14,10 +14,9 @@ import users.queries
 import votes.queries
 from common import database as common_database
 from common import deadline
-from tests.support.ask import ask
-from tests.support.data import PASSWORD_HASH, Database, connect
+from tests.support.connections import connection_per_thread, run_sql
+from tests.support.database import PASSWORD_HASH, Database, connect
 from tests.support.lambdas import Context
-from tests.support.sessions import sessions_of_threads
 
 T = TypeVar("T")
 
@@ -30,7 +29,7 @@ STORM = {"cast": 45, "retract": 25, "edit": 15, "post": 15, "remove": 10, "leave
 def _session_of_each_thread() -> Iterator[None]:
     """Let the queries run over a connection of their thread's."""
     deadline.start(Context(milliseconds=60_000))
-    with sessions_of_threads():
+    with connection_per_thread():
         yield
 
 
@@ -126,7 +125,9 @@ def test_the_counter_is_exact_after_a_storm_of_votes_retractions_edits_and_delet
 
 def leave(user: int) -> None:
     """Delete an account and, by cascade, its posts and its votes."""
-    ask(common_database.managed_connection(), "DELETE FROM users WHERE id = $1::integer", user, writes=True)
+    run_sql(
+        common_database.managed_connection(), "DELETE FROM users WHERE id = $1::integer", user, writes=True
+    )
 
 
 def test_accounts_that_voted_on_the_same_posts_can_be_deleted_at_once(database: Database) -> None:

@@ -10,9 +10,9 @@ from common import aws
 from common.database import ManagedConnection
 from common.errors import UnavailableError
 from common.settings import parse_database_url
-from tests.support.ask import ask
 from tests.support.certificates import Authority
-from tests.support.data import Database
+from tests.support.connections import run_sql
+from tests.support.database import Database
 from tests.support.postgres_proxy import PostgresProxy
 
 SSL_REQUEST = b"\0\0\0\x08\x04\xd2\x16\x2f"
@@ -66,7 +66,7 @@ def test_statements_run_over_one_encrypted_connection(
     with EncryptedProxy(database.url, authority.server_context("localhost")).running() as proxy:
         session = session_over(proxy, trusting)
         for number in (1, 2, 3):
-            assert ask(session, "SELECT $1::integer", number) == [[number]]
+            assert run_sql(session, "SELECT $1::integer", number) == [[number]]
         session.disconnect()
     assert proxy.connections == 1
     assert len(proxy.statements) == 3
@@ -80,7 +80,7 @@ def test_a_server_that_cannot_prove_its_name_gets_nothing(
     with EncryptedProxy(database.url, signer.server_context(host)).running() as proxy:
         session = session_over(proxy, trusting)
         with pytest.raises(UnavailableError, match="CERTIFICATE_VERIFY_FAILED"):
-            ask(session, "SELECT 1")
+            run_sql(session, "SELECT 1")
     assert proxy.messages == []
 
 
@@ -89,7 +89,7 @@ def test_a_server_without_tls_gets_nothing(trusting: str, database: Database) ->
     with proxy.running():
         session = session_over(proxy, trusting)
         with pytest.raises(UnavailableError):
-            ask(session, "SELECT 1")
+            run_sql(session, "SELECT 1")
     assert proxy.plain == b""
 
 
@@ -106,8 +106,8 @@ def test_the_password_may_be_a_token_of_aws(
     with EncryptedProxy(database.url, authority.server_context("localhost")).running() as proxy:
         session = session_over(proxy, f"{trusting}&auth=iam")
         with pytest.raises(UnavailableError, match="no credentials"):
-            ask(session, "SELECT 1")
+            run_sql(session, "SELECT 1")
         monkeypatch.setattr(aws, "rds_auth_token", lambda *_: "token")
-        assert ask(session, "SELECT 1") == [[1]]
+        assert run_sql(session, "SELECT 1") == [[1]]
         session.disconnect()
         assert signed == [("localhost", session.settings.port, "postgres")] * 2

@@ -7,14 +7,17 @@ from urllib.parse import urlsplit
 
 import pytest
 
-from tests.support.data import Database
-from tests.support.served import served
+from tests.support.database import Database
+from tests.support.local_gateway import local_gateway
 
 
 @pytest.fixture(scope="module")
 def api(worker_database: Database, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     """Return the URL of an API with an empty database, because a new developer starts with one."""
-    with _new_database(worker_database) as url, served(url, tmp_path_factory.mktemp("api") / "log") as run:
+    with (
+        _new_database(worker_database) as url,
+        local_gateway(url, tmp_path_factory.mktemp("api") / "log") as run,
+    ):
         yield run.url
 
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator
 import pytest
 
 from common import passwords
-from tests.support.data import PASSWORD_HASH, Database
+from tests.support.database import PASSWORD_HASH, Database
 
 
 @pytest.fixture(autouse=True)
@@ -14,12 +14,12 @@ def _empty_database(database: Database) -> None:
 
 
 @pytest.fixture
-def session_per_thread() -> Iterator[None]:
+def own_connection_per_thread() -> Iterator[None]:
     """Let each thread, as if it were an execution environment, run its statements over its own connection."""
     # It reads the environment, which is not there yet when pytest imports this file.
-    from tests.support.sessions import sessions_of_threads  # noqa: PLC0415
+    from tests.support.connections import connection_per_thread  # noqa: PLC0415
 
-    with sessions_of_threads():
+    with connection_per_thread():
         yield
 
 

@@ -9,32 +9,32 @@ import jwt
 import pytest
 
 import votes.queries
-from tests.support.data import PASSWORD, Database
-from tests.support.lambdas import Answer, call
+from tests.support.database import PASSWORD, Database
+from tests.support.lambdas import Response, call
 from users import queries
 
 pytestmark = pytest.mark.usefixtures("_cheap_hashes")
 
 
-def log_in(email: str = "ada@example.com", password: str = PASSWORD) -> Answer:
+def log_in(email: str = "ada@example.com", password: str = PASSWORD) -> Response:
     return call("login", body=urlencode({"username": email, "password": password}))
 
 
-def session_of(answer: Answer) -> str:
-    claims: dict[str, Any] = jwt.decode(answer.json()["access_token"], options={"verify_signature": False})
+def session_of(response: Response) -> str:
+    claims: dict[str, Any] = jwt.decode(response.json()["access_token"], options={"verify_signature": False})
     session: str = claims["sid"]
     return session
 
 
-def can_refresh(answer: Answer) -> bool:
-    return call("refresh", body={"refresh_token": answer.json()["refresh_token"]}).status == 200
+def can_refresh(response: Response) -> bool:
+    return call("refresh", body={"refresh_token": response.json()["refresh_token"]}).status == 200
 
 
 def test_an_account_is_a_user_with_the_phone_number(ada: int) -> None:
-    answer = call("read_account", user=ada)
-    assert answer.status == 200
-    assert answer.json().keys() == {"id", "email", "created_at", "phone_number"}
-    assert (answer.json()["id"], answer.json()["phone_number"]) == (ada, None)
+    response = call("read_account", user=ada)
+    assert response.status == 200
+    assert response.json().keys() == {"id", "email", "created_at", "phone_number"}
+    assert (response.json()["id"], response.json()["phone_number"]) == (ada, None)
 
 
 def test_the_phone_number_is_for_its_owner_only(ada: int) -> None:
@@ -52,17 +52,17 @@ def test_a_phone_number_is_removed_with_null_and_kept_when_absent(ada: int) -> N
 def test_a_new_e_mail_with_the_current_password_is_the_one_to_log_in_with(ada: int) -> None:
     call("update_account", user=ada, body={"phone_number": "+49 30 1"})
     body = {"email": "lovelace@example.com", "current_password": PASSWORD}
-    answer = call("update_account", user=ada, body=body)
-    assert answer.status == 200
-    assert (answer.json()["email"], answer.json()["phone_number"]) == ("lovelace@example.com", "+49 30 1")
+    response = call("update_account", user=ada, body=body)
+    assert response.status == 200
+    assert (response.json()["email"], response.json()["phone_number"]) == ("lovelace@example.com", "+49 30 1")
     assert log_in("lovelace@example.com").status == 200
     assert log_in().status == 403
 
 
 def test_e_mail_and_phone_number_change_together(ada: int) -> None:
     body = {"email": "l@example.com", "phone_number": "+49 30 1", "current_password": PASSWORD}
-    answer = call("update_account", user=ada, body=body)
-    assert (answer.json()["email"], answer.json()["phone_number"]) == ("l@example.com", "+49 30 1")
+    response = call("update_account", user=ada, body=body)
+    assert (response.json()["email"], response.json()["phone_number"]) == ("l@example.com", "+49 30 1")
 
 
 def test_one_s_own_e_mail_may_change_its_letter_case(ada: int) -> None:
@@ -73,9 +73,9 @@ def test_one_s_own_e_mail_may_change_its_letter_case(ada: int) -> None:
 @pytest.mark.usefixtures("bob")
 def test_an_e_mail_of_somebody_else_is_taken_in_any_letter_case(ada: int) -> None:
     body = {"email": "BOB@example.com", "current_password": PASSWORD}
-    answer = call("update_account", user=ada, body=body)
-    assert answer.status == 409
-    assert answer.json() == {"detail": "A user with this e-mail exists already"}
+    response = call("update_account", user=ada, body=body)
+    assert response.status == 409
+    assert response.json() == {"detail": "A user with this e-mail exists already"}
 
 
 @pytest.mark.parametrize(
@@ -92,17 +92,17 @@ def test_an_e_mail_of_somebody_else_is_taken_in_any_letter_case(ada: int) -> Non
     ],
 )
 def test_a_change_that_makes_no_sense_is_invalid(body: object, ada: int, database: Database) -> None:
-    answer = call("update_account", user=ada, body=body)
-    assert answer.status == 422
-    assert all(error["loc"][0] == "body" for error in answer.json()["detail"])
+    response = call("update_account", user=ada, body=body)
+    assert response.status == 422
+    assert all(error["loc"][0] == "body" for error in response.json()["detail"])
     assert database.value("SELECT email FROM users WHERE id = :ada", ada=ada) == "ada@example.com"
 
 
 def test_a_new_password_ends_all_other_sessions(ada: int) -> None:
     here, elsewhere = log_in(), log_in()
     body = {"current_password": PASSWORD, "new_password": "new password"}
-    answer = call("update_password", user=ada, session=session_of(here), body=body)
-    assert (answer.status, answer.body) == (204, "")
+    response = call("update_password", user=ada, session=session_of(here), body=body)
+    assert (response.status, response.body) == (204, "")
     assert can_refresh(here)
     assert not can_refresh(elsewhere)
     assert log_in(password=PASSWORD).status == 403
@@ -111,9 +111,9 @@ def test_a_new_password_ends_all_other_sessions(ada: int) -> None:
 
 @pytest.mark.parametrize("new", ["", "p" * 73, "é" * 37, "a\0", None, 1])
 def test_a_new_password_has_the_bounds_of_the_first(new: object, ada: int) -> None:
-    answer = call("update_password", user=ada, body={"current_password": PASSWORD, "new_password": new})
-    assert answer.status == 422
-    assert "correct" not in answer.body
+    response = call("update_password", user=ada, body={"current_password": PASSWORD, "new_password": new})
+    assert response.status == 422
+    assert "correct" not in response.body
 
 
 def test_deleting_the_account_takes_posts_votes_and_sessions_along(
@@ -124,8 +124,8 @@ def test_deleting_the_account_takes_posts_votes_and_sessions_along(
     database.add_vote(ada, other)
     database.add_vote(bob, own)
     database.add_vote(bob, other)
-    answer = call("delete_account", user=ada, body={"current_password": PASSWORD})
-    assert (answer.status, answer.body) == (204, "")
+    response = call("delete_account", user=ada, body={"current_password": PASSWORD})
+    assert (response.status, response.body) == (204, "")
     assert database.run("SELECT id, vote_count FROM posts") == [[other, 1]]
     assert database.value("SELECT count(*) FROM votes") == 1
     assert database.value("SELECT count(*) FROM sessions") == 0
@@ -195,7 +195,7 @@ def test_a_login_with_a_password_that_was_changed_meanwhile_opens_no_session(
     assert database.value("SELECT count(*) FROM sessions") == 0
 
 
-@pytest.mark.usefixtures("session_per_thread")
+@pytest.mark.usefixtures("own_connection_per_thread")
 def test_of_two_who_want_one_address_at_once_one_gets_it(database: Database) -> None:
     users = [database.add_user(f"user{number}@example.com") for number in range(8)]
     hashed = database.value("SELECT password FROM users LIMIT 1")
@@ -215,7 +215,7 @@ def test_of_two_who_want_one_address_at_once_one_gets_it(database: Database) -> 
         assert sum(pool.map(change, users)) == 1
 
 
-@pytest.mark.usefixtures("session_per_thread")
+@pytest.mark.usefixtures("own_connection_per_thread")
 def test_of_two_changes_of_a_password_at_once_one_is_made(ada: int, database: Database) -> None:
     seen = database.value("SELECT password FROM users")
     session = database.value("INSERT INTO sessions (user_id) VALUES (:ada) RETURNING id", ada=ada)
@@ -230,7 +230,7 @@ def test_of_two_changes_of_a_password_at_once_one_is_made(ada: int, database: Da
         assert sum(pool.map(change, range(8))) == 1
 
 
-@pytest.mark.usefixtures("session_per_thread")
+@pytest.mark.usefixtures("own_connection_per_thread")
 def test_an_account_is_deleted_once_beside_changes_and_votes(ada: int, bob: int, database: Database) -> None:
     seen = database.value("SELECT password FROM users WHERE id = :ada", ada=ada)
     post = database.add_post(bob)

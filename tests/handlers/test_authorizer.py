@@ -9,14 +9,14 @@ import pytest
 from auth.authorizer import handler
 from common.keys import Key, KeyRing
 from common.tokens import Principal, sign
-from tests.support.lambdas import Context, load
+from tests.support.lambdas import Context, load_event
 
 BEARER = Principal(7, "5f0c64a2-6d1e-4a3b-9c56-0f4a5b1f8a11")
 STAGE = "arn:aws:execute-api:eu-central-1:123456789012:k3x9w2v7qd/prod"
 
 
 def authorize(header: str) -> dict[str, Any]:
-    return handler(load("authorize") | {"authorizationToken": header}, Context())
+    return handler(load_event("authorize") | {"authorizationToken": header}, Context())
 
 
 def assert_denied(policy: dict[str, Any]) -> None:

@@ -8,8 +8,8 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.data import Database
-from tests.support.lambdas import call, invoke, request
+from tests.support.database import Database
+from tests.support.lambdas import call, invoke, new_event
 
 WITH_JSON = ["sign_up", "create_post", "change_post", "vote"]
 WITH_BODY = [*WITH_JSON, "login"]
@@ -59,14 +59,14 @@ def assert_invalid(status: int, detail: object) -> None:
 @pytest.mark.parametrize("event", WITH_JSON)
 def test_a_body_that_is_no_json_object_is_invalid(event: str, body: str, ada: int) -> None:
     user = ada if event != "sign_up" else None
-    answer = invoke(request(event, user=user, body=body))
-    assert_invalid(answer.status, answer.json()["detail"])
+    response = invoke(new_event(event, user=user, body=body))
+    assert_invalid(response.status, response.json()["detail"])
 
 
 @pytest.mark.parametrize("event", WITH_BODY)
 def test_a_missing_body_is_invalid(event: str) -> None:
-    answer = invoke(request(event) | {"body": None})
-    assert_invalid(answer.status, answer.json()["detail"])
+    response = invoke(new_event(event) | {"body": None})
+    assert_invalid(response.status, response.json()["detail"])
 
 
 @pytest.mark.parametrize(
@@ -77,8 +77,8 @@ def test_a_missing_body_is_invalid(event: str) -> None:
 # Powertools warns of a form that the gateway has not encoded, and then reads it all the same.
 @pytest.mark.filterwarnings("ignore:Received multipart/form-data without base64 encoding")
 def test_a_body_of_a_type_that_we_do_not_read_is_invalid(event: str, content_type: str) -> None:
-    answer = invoke(request(event, headers={"Content-Type": content_type}))
-    assert_invalid(answer.status, answer.json()["detail"])
+    response = invoke(new_event(event, headers={"Content-Type": content_type}))
+    assert_invalid(response.status, response.json()["detail"])
 
 
 @pytest.mark.parametrize("event", WITH_JSON)
@@ -87,9 +87,9 @@ def test_a_body_of_a_type_that_we_do_not_read_is_invalid(event: str, content_typ
 )
 def test_a_form_is_no_json(event: str, content_type: str) -> None:
     body = base64.b64encode(b"title=t&content=c&post_id=1&dir=1&email=a%40example.com&password=p").decode()
-    form = request(event, body=body, headers={"Content-Type": content_type}) | {"isBase64Encoded": True}
-    answer = invoke(form)
-    assert_invalid(answer.status, answer.json()["detail"])
+    form = new_event(event, body=body, headers={"Content-Type": content_type}) | {"isBase64Encoded": True}
+    response = invoke(form)
+    assert_invalid(response.status, response.json()["detail"])
 
 
 @pytest.mark.parametrize(
@@ -98,37 +98,41 @@ def test_a_form_is_no_json(event: str, content_type: str) -> None:
 )
 def test_json_may_be_declared_in_any_way_or_not_at_all(content_type: str | None, ada: int) -> None:
     headers = {"Content-Type": content_type}
-    answer = invoke(request("create_post", user=ada, body={"title": "é", "content": "c"}, headers=headers))
-    assert answer.status == 201
-    assert answer.json()["title"] == "é"
+    response = invoke(
+        new_event("create_post", user=ada, body={"title": "é", "content": "c"}, headers=headers)
+    )
+    assert response.status == 201
+    assert response.json()["title"] == "é"
 
 
 def test_a_body_that_the_gateway_has_encoded_is_read(ada: int) -> None:
     encoded = base64.b64encode(b'{"title": "\xc3\xa9", "content": "c"}').decode()
-    answer = invoke(request("create_post", user=ada, body=encoded) | {"isBase64Encoded": True})
-    assert answer.status == 201
-    assert answer.json()["title"] == "é"
+    response = invoke(new_event("create_post", user=ada, body=encoded) | {"isBase64Encoded": True})
+    assert response.status == 201
+    assert response.json()["title"] == "é"
 
 
 @pytest.mark.parametrize("depth", [10, 100, 400, 700, 900])
 def test_a_field_nested_as_deep_as_json_goes_is_invalid(depth: int, ada: int) -> None:
     body = '{"title": "t", "content": ' + "[" * depth + "]" * depth + "}"
-    answer = invoke(request("create_post", user=ada, body=body))
-    assert_invalid(answer.status, answer.json()["detail"])
+    response = invoke(new_event("create_post", user=ada, body=body))
+    assert_invalid(response.status, response.json()["detail"])
 
 
 def test_unknown_fields_are_ignored_whatever_they_hold(ada: int) -> None:
     unknown = '"x": ' + "[" * 500 + "]" * 500 + ', "y": "\\ud800", "z": "\\u0000", "n": -1e400'
-    answer = invoke(request("create_post", user=ada, body='{"title": "t", "content": "c", ' + unknown + "}"))
-    assert answer.status == 201
+    response = invoke(
+        new_event("create_post", user=ada, body='{"title": "t", "content": "c", ' + unknown + "}")
+    )
+    assert response.status == 201
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # whatever is there may be there
 @given(body=st.dictionaries(st.sampled_from(["title", "content", "published", "post_id", "dir"]), JSON))
 @pytest.mark.parametrize("event", ["create_post", "change_post", "vote"])
 def test_no_json_leads_to_an_error_of_ours(event: str, ada: int, body: object) -> None:
-    answer = invoke(request(event, user=ada, body=json.dumps(body)))
-    assert answer.status in {201, 404, 422}
+    response = invoke(new_event(event, user=ada, body=json.dumps(body)))
+    assert response.status in {201, 404, 422}
 
 
 # The fields of accounts and sessions; a password among them is looked at first, and after ten not any more.
@@ -155,8 +159,8 @@ MADE_UP = settings(
 )
 def test_no_field_of_an_account_leads_to_an_error_of_ours(event: str, ada: int, body: object) -> None:
     user = None if event in {"sign_up", "refresh"} else ada
-    answer = invoke(request(event, user=user, body=json.dumps(body)))
-    assert answer.status in {200, 201, 401, 403, 409, 422, 429}
+    response = invoke(new_event(event, user=user, body=json.dumps(body)))
+    assert response.status in {200, 201, 401, 403, 409, 422, 429}
 
 
 @pytest.mark.usefixtures("_cheap_hashes")
@@ -164,7 +168,7 @@ def test_no_field_of_an_account_leads_to_an_error_of_ours(event: str, ada: int, 
 @given(form=st.dictionaries(st.sampled_from(["username", "password"]), st.text(max_size=90)), raw=st.text())
 def test_no_form_leads_to_an_error_of_ours(form: dict[str, str], raw: str) -> None:
     for body in (urlencode(form), raw):
-        assert invoke(request("login", body=body)).status in {403, 422, 429}
+        assert invoke(new_event("login", body=body)).status in {403, 422, 429}
 
 
 PARAMETERS = st.sampled_from(["limit", "skip", "search", "sort", "published", "cursor"])
@@ -174,16 +178,16 @@ PARAMETERS = st.sampled_from(["limit", "skip", "search", "sort", "published", "c
 @given(query=st.lists(st.tuples(PARAMETERS, TEXTS | st.integers().map(str) | st.floats().map(str))))
 @pytest.mark.parametrize("event", ["list_posts", "list_user_posts"])
 def test_no_parameter_leads_to_an_error_of_ours(event: str, ada: int, query: list[tuple[str, str]]) -> None:
-    answer = call(event, user=ada, item=ada if event == "list_user_posts" else None, query=query)
-    assert answer.status in {200, 422}
+    response = call(event, user=ada, item=ada if event == "list_user_posts" else None, query=query)
+    assert response.status in {200, 422}
 
 
 @MADE_UP
 @given(item=TEXTS | st.integers().map(str))
 @pytest.mark.parametrize("event", ["read_post", "change_post", "delete_post", "read_user", "list_user_posts"])
 def test_no_id_in_a_path_leads_to_an_error_of_ours(event: str, ada: int, item: str) -> None:
-    answer = call(event, user=None if event == "read_user" else ada, item=item)
-    assert answer.status in {200, 404, 422}
+    response = call(event, user=None if event == "read_user" else ada, item=item)
+    assert response.status in {200, 404, 422}
 
 
 @MADE_UP
@@ -196,7 +200,7 @@ def test_no_idempotency_key_leads_to_an_error_of_ours(ada: int, key: str) -> Non
 def test_nothing_is_written_of_what_is_invalid(event: str, ada: int, database: Database) -> None:
     database.add_post(ada)
     before = snapshot(database)
-    invoke(request(event, body='{"title": "t", "content": 7, "email": "a@example.com", "post_id": 1}'))
+    invoke(new_event(event, body='{"title": "t", "content": 7, "email": "a@example.com", "post_id": 1}'))
     assert snapshot(database) == before
 
 

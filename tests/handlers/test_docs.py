@@ -6,7 +6,7 @@ from html.parser import HTMLParser
 
 import pytest
 
-from tests.support.lambdas import call, invoke, load
+from tests.support.lambdas import call, invoke, load_event
 
 OPERATIONS = {
     ("/users", "post"),
@@ -25,20 +25,20 @@ METHODS = {"get", "post", "put", "patch", "delete"}
 
 
 def test_the_welcome_says_where_the_documentation_is() -> None:
-    answer = call("welcome")
-    assert answer.status == 200
-    assert answer.json().keys() == {"message"}
-    assert "/docs" in answer.json()["message"]
-    assert "/openapi.json" in answer.json()["message"]
+    response = call("welcome")
+    assert response.status == 200
+    assert response.json().keys() == {"message"}
+    assert "/docs" in response.json()["message"]
+    assert "/openapi.json" in response.json()["message"]
 
 
 def test_the_document_describes_every_path_of_every_function() -> None:
-    answer = call("openapi")
-    assert answer.status == 200
-    assert answer.headers["Content-Type"] == ["application/json"]
+    response = call("openapi")
+    assert response.status == 200
+    assert response.headers["Content-Type"] == ["application/json"]
     described = {
         (re.sub(r"{\w+}", "{id}", path), method)
-        for path, item in answer.json()["paths"].items()
+        for path, item in response.json()["paths"].items()
         for method in item.keys() & METHODS
     }
     assert described >= OPERATIONS
@@ -49,7 +49,7 @@ def test_the_document_describes_every_path_of_every_function() -> None:
     [("/prod/openapi.json", "/prod", "/prod/login"), ("/openapi.json", "/", "/login")],
 )
 def test_the_document_says_below_which_stage_the_paths_are(path: str, server: str, token_url: str) -> None:
-    event = load("openapi")
+    event = load_event("openapi")
     event["requestContext"]["path"] = path
     document = invoke(event).json()
     assert document["servers"] == [{"url": server}]
@@ -72,12 +72,12 @@ class Loads(HTMLParser):
 
 
 def test_the_page_holds_the_document_and_loads_nothing() -> None:
-    answer = call("docs")
-    assert answer.status == 200
-    assert answer.headers["Content-Type"] == ["text/html; charset=utf-8"]
-    assert json.dumps(call("openapi").json()["info"]["title"]) in answer.body
+    response = call("docs")
+    assert response.status == 200
+    assert response.headers["Content-Type"] == ["text/html; charset=utf-8"]
+    assert json.dumps(call("openapi").json()["info"]["title"]) in response.body
     page = Loads()
-    page.feed(answer.body)
+    page.feed(response.body)
     assert page.addresses == []
 
 
@@ -87,7 +87,7 @@ def test_the_page_holds_the_document_and_loads_nothing() -> None:
 def test_the_page_sends_requests_below_the_stage_that_it_is_below(
     path: str, server: str, token_url: str
 ) -> None:
-    event = load("docs")
+    event = load_event("docs")
     event["requestContext"]["path"] = path
     [spec] = re.findall(r"^ *spec: (.*),$", invoke(event).body, re.MULTILINE)
     document = json.loads(spec)
@@ -96,13 +96,13 @@ def test_the_page_sends_requests_below_the_stage_that_it_is_below(
 
 
 def test_the_link_in_the_page_leads_to_the_document() -> None:
-    answer = call("docs", query=[("format", "json")])
-    assert answer.headers["Content-Type"] == ["application/json"]
-    assert answer.json() == call("openapi").json()
+    response = call("docs", query=[("format", "json")])
+    assert response.headers["Content-Type"] == ["application/json"]
+    assert response.json() == call("openapi").json()
 
 
 @pytest.mark.parametrize("event", ["openapi", "docs"])
 def test_what_is_the_same_for_all_may_be_kept_for_a_while(event: str) -> None:
-    answer = call(event)
-    assert answer.headers["Cache-Control"] == ["public, max-age=300"]
-    assert answer.headers["X-Content-Type-Options"] == ["nosniff"]
+    response = call(event)
+    assert response.headers["Cache-Control"] == ["public, max-age=300"]
+    assert response.headers["X-Content-Type-Options"] == ["nosniff"]

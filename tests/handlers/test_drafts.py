@@ -2,7 +2,7 @@
 
 import pytest
 
-from tests.support.data import Database
+from tests.support.database import Database
 from tests.support.lambdas import call
 
 
@@ -24,25 +24,25 @@ def test_its_owner_reads_lists_changes_votes_on_and_deletes_it(ada: int, draft: 
 
 @pytest.mark.parametrize("event", ["read_post", "change_post", "delete_post"])
 def test_anyone_else_does_not_find_it(event: str, bob: int, draft: int, database: Database) -> None:
-    answer = call(event, user=bob, item=draft)
-    assert answer.status == 404
-    assert answer.json() == {"detail": "There is no such post"}
+    response = call(event, user=bob, item=draft)
+    assert response.status == 404
+    assert response.json() == {"detail": "There is no such post"}
     assert database.run("SELECT title, published FROM posts") == [["Draft", False]]
 
 
 @pytest.mark.parametrize("direction", [1, 0])
 def test_anyone_else_cannot_vote_on_it(direction: int, bob: int, draft: int, database: Database) -> None:
-    answer = call("vote", user=bob, body={"post_id": draft, "dir": direction})
-    assert answer.status == 404
-    assert answer.json() == {"detail": "There is no such post"}
+    response = call("vote", user=bob, body={"post_id": draft, "dir": direction})
+    assert response.status == 404
+    assert response.json() == {"detail": "There is no such post"}
     assert database.value("SELECT count(*) FROM votes") == 0
 
 
 @pytest.mark.usefixtures("draft")
 @pytest.mark.parametrize("query", [[], [("search", "Draft")], [("limit", "100")]])
 def test_anyone_else_does_not_list_it(query: list[tuple[str, str]], bob: int) -> None:
-    answer = call("list_posts", user=bob, query=query)
-    assert (answer.status, answer.json()) == (200, [])
+    response = call("list_posts", user=bob, query=query)
+    assert (response.status, response.json()) == (200, [])
 
 
 def test_a_vote_cast_before_a_post_became_a_draft_cannot_be_taken_back_by_who_does_not_see_it(

@@ -7,11 +7,11 @@ from threading import Barrier
 import pytest
 
 from posts import queries
-from tests.support.data import Database
-from tests.support.lambdas import Answer, call
+from tests.support.database import Database
+from tests.support.lambdas import Response, call
 
 
-def write(user: int, key: str | None = "a key", body: Mapping[str, object] | None = None) -> Answer:
+def write(user: int, key: str | None = "a key", body: Mapping[str, object] | None = None) -> Response:
     post = {"title": "Title", "content": "Content", **(body or {})}
     return call("create_post", user=user, body=post, headers={"Idempotency-Key": key})
 
@@ -41,9 +41,9 @@ def test_the_first_answer_is_given_even_when_the_post_has_changed_since(ada: int
 @pytest.mark.parametrize("change", [{"title": "Other"}, {"content": "Other"}, {"published": False}])
 def test_a_key_with_another_body_is_invalid(change: dict[str, object], ada: int, database: Database) -> None:
     write(ada)
-    answer = write(ada, body=change)
-    assert answer.status == 422
-    assert answer.json()["detail"] == [
+    response = write(ada, body=change)
+    assert response.status == 422
+    assert response.json()["detail"] == [
         {
             "type": "idempotency_key_reused",
             "loc": ["header", "idempotency-key"],
@@ -61,8 +61,8 @@ def test_fields_that_are_ignored_make_no_other_body(ada: int, database: Database
 def test_another_key_no_key_and_another_user_write_another_post(
     ada: int, bob: int, database: Database
 ) -> None:
-    for answer in (write(ada), write(ada, "another key"), write(ada, None), write(ada, None), write(bob)):
-        assert answer.status == 201
+    for response in (write(ada), write(ada, "another key"), write(ada, None), write(ada, None), write(bob)):
+        assert response.status == 201
     assert count(database) == 5
 
 
@@ -121,9 +121,9 @@ def test_an_old_key_that_is_used_again_is_not_swept(ada: int, database: Database
     ],
 )
 def test_a_key_has_bounds(key: str, kind: str, message: str, ada: int, database: Database) -> None:
-    answer = write(ada, key)
-    assert answer.status == 422
-    assert answer.json()["detail"] == [{"type": kind, "loc": ["header", "idempotency-key"], "msg": message}]
+    response = write(ada, key)
+    assert response.status == 422
+    assert response.json()["detail"] == [{"type": kind, "loc": ["header", "idempotency-key"], "msg": message}]
     assert count(database) == 0
 
 
@@ -131,7 +131,7 @@ def test_a_deleted_user_writes_nothing(deleted_user: int) -> None:
     assert write(deleted_user).status == 401
 
 
-@pytest.mark.usefixtures("session_per_thread")
+@pytest.mark.usefixtures("own_connection_per_thread")
 def test_of_simultaneous_requests_one_writes_and_all_get_its_answer(ada: int, database: Database) -> None:
     keys, threads = 25, 4
     together = Barrier(threads, timeout=30)  # so that an error in one leaves none waiting for good
@@ -152,7 +152,7 @@ def test_of_simultaneous_requests_one_writes_and_all_get_its_answer(ada: int, da
     assert count(database) == keys
 
 
-@pytest.mark.usefixtures("session_per_thread")
+@pytest.mark.usefixtures("own_connection_per_thread")
 def test_requests_that_would_sweep_one_another_s_keys_do_not_get_in_their_way(
     ada: int, database: Database
 ) -> None:

@@ -4,30 +4,30 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from tests.support.data import Database
-from tests.support.lambdas import Answer, call
+from tests.support.database import Database
+from tests.support.lambdas import Response, call
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 
-def ids(answer: Answer) -> list[int]:
-    assert answer.status == 200
-    return [entry["Post"]["id"] for entry in answer.json()]
+def ids(response: Response) -> list[int]:
+    assert response.status == 200
+    return [entry["Post"]["id"] for entry in response.json()]
 
 
 def test_an_entry_is_a_post_beside_the_number_of_its_votes(ada: int, bob: int, database: Database) -> None:
     post_id = database.add_post(ada, "Hello")
     database.add_vote(ada, post_id)
     database.add_vote(bob, post_id)
-    answer = call("list_posts", user=bob)
-    assert answer.status == 200
-    assert answer.json() == [{"Post": call("read_post", user=bob, item=post_id).json(), "vote": 2}]
+    response = call("list_posts", user=bob)
+    assert response.status == 200
+    assert response.json() == [{"Post": call("read_post", user=bob, item=post_id).json(), "vote": 2}]
 
 
 def test_no_posts_are_an_empty_list(ada: int) -> None:
-    answer = call("list_posts", user=ada)
-    assert (answer.status, answer.json()) == (200, [])
-    assert "Link" not in answer.headers
+    response = call("list_posts", user=ada)
+    assert (response.status, response.json()) == (200, [])
+    assert "Link" not in response.headers
 
 
 def test_the_newest_come_first_and_of_one_moment_the_latest_written(ada: int, database: Database) -> None:
@@ -81,16 +81,16 @@ def test_drafts_of_one_s_own_stand_among_the_posts_of_all(ada: int, bob: int, da
     ],
 )
 def test_a_parameter_out_of_bounds_is_named(name: str, value: str, ada: int) -> None:
-    answer = call("list_posts", user=ada, query=[(name, value)])
-    assert answer.status == 422
-    [error] = answer.json()["detail"]
+    response = call("list_posts", user=ada, query=[(name, value)])
+    assert response.status == 422
+    [error] = response.json()["detail"]
     assert error.keys() == {"type", "loc", "msg"}
     assert error["loc"] == ["query", name]
 
 
 def test_every_wrong_parameter_is_named(ada: int) -> None:
-    answer = call("list_posts", user=ada, query=[("limit", "0"), ("skip", "-1")])
-    assert [error["loc"] for error in answer.json()["detail"]] == [["query", "limit"], ["query", "skip"]]
+    response = call("list_posts", user=ada, query=[("limit", "0"), ("skip", "-1")])
+    assert [error["loc"] for error in response.json()["detail"]] == [["query", "limit"], ["query", "skip"]]
 
 
 def test_a_parameter_that_comes_twice_is_invalid(ada: int) -> None:

@@ -11,11 +11,11 @@ import auth.handler
 from common.aws import AwsError
 from common.keys import Key, KeyRing
 from common.tokens import verify
-from tests.support.data import PASSWORD, Database
-from tests.support.lambdas import Answer, call, invoke, request
+from tests.support.database import PASSWORD, Database
+from tests.support.lambdas import Response, call, invoke, new_event
 
 
-def log_in(username: str, password: str) -> Answer:
+def log_in(username: str, password: str) -> Response:
     return call("login", body=urlencode({"username": username, "password": password}))
 
 
@@ -23,16 +23,16 @@ def part(name: str, value: str) -> str:
     return f'--edge\r\nContent-Disposition: form-data; name="{name}"\r\n\r\n{value}\r\n'
 
 
-def send_multipart(body: bytes, content_type: str = "multipart/form-data; boundary=edge") -> Answer:
-    event = request("login", body=base64.b64encode(body).decode(), headers={"Content-Type": content_type})
+def send_multipart(body: bytes, content_type: str = "multipart/form-data; boundary=edge") -> Response:
+    event = new_event("login", body=base64.b64encode(body).decode(), headers={"Content-Type": content_type})
     return invoke(event | {"isBase64Encoded": True})
 
 
 def test_the_token_names_the_user_as_in_the_reference_and_the_authorizer_lets_it_in(ada: int) -> None:
-    answer = log_in("ada@example.com", PASSWORD)
-    assert answer.status == 200
-    assert answer.json()["token_type"] == "bearer"
-    token = answer.json()["access_token"]
+    response = log_in("ada@example.com", PASSWORD)
+    assert response.status == 200
+    assert response.json()["token_type"] == "bearer"
+    token = response.json()["access_token"]
     assert jwt.decode(token, options={"verify_signature": False})["user_id"] == ada
     assert verify(token, KeyRing()).user_id == ada
 
@@ -85,9 +85,9 @@ def test_the_address_is_found_however_it_was_and_is_spelled(signed_up: str, type
     ],
 )
 def test_an_unknown_address_is_answered_as_a_wrong_password_is(username: str, password: str) -> None:
-    answer = log_in(username, password)
-    assert answer.status == 403
-    assert answer.json() == {"detail": "Invalid Credentials"}
+    response = log_in(username, password)
+    assert response.status == 403
+    assert response.json() == {"detail": "Invalid Credentials"}
 
 
 def test_an_unknown_address_takes_as_many_rounds_of_bcrypt_as_a_known_one(
@@ -129,9 +129,9 @@ def test_a_longer_password_than_bcrypt_reads_does_not_pass_for_its_beginning(dat
     ],
 )
 def test_every_missing_field_is_named(body: str, missing: list[str]) -> None:
-    answer = call("login", body=body)
-    assert answer.status == 422
-    assert [error["loc"] for error in answer.json()["detail"]] == [["body", field] for field in missing]
+    response = call("login", body=body)
+    assert response.status == 422
+    assert [error["loc"] for error in response.json()["detail"]] == [["body", field] for field in missing]
 
 
 @pytest.mark.parametrize("body", ["username=a%00&password=b", "username=a&password=b%00"])
@@ -159,7 +159,7 @@ def test_a_form_of_parts_may_come_as_text(database: Database) -> None:
         user_id=database.add_user("ann@example.com"),
     )
     body = part("username", "ann@example.com") + part("password", "лошадь 電池") + "--edge--\r\n"
-    event = request("login", body=body, headers={"Content-Type": "Multipart/Form-Data; boundary=edge"})
+    event = new_event("login", body=body, headers={"Content-Type": "Multipart/Form-Data; boundary=edge"})
     assert invoke(event | {"isBase64Encoded": False}).status == 200
 
 
@@ -175,15 +175,15 @@ def test_a_form_of_parts_may_come_as_text(database: Database) -> None:
     ],
 )
 def test_a_broken_multipart_form_is_invalid(body: bytes) -> None:
-    answer = send_multipart(body)
-    assert answer.status == 422
-    assert answer.json()["detail"][0]["loc"][0] == "body"
+    response = send_multipart(body)
+    assert response.status == 422
+    assert response.json()["detail"][0]["loc"][0] == "body"
 
 
 def test_a_multipart_form_without_a_boundary_is_invalid() -> None:
-    answer = send_multipart(b"--edge--", content_type="multipart/form-data")
-    assert answer.status == 422
-    assert answer.json() == {
+    response = send_multipart(b"--edge--", content_type="multipart/form-data")
+    assert response.status == 422
+    assert response.json() == {
         "detail": [{"type": "form_invalid", "loc": ["body"], "msg": "Form decode error"}]
     }
 
@@ -200,8 +200,8 @@ def test_nothing_is_written_while_there_is_no_key_to_sign_with(
         raise AwsError("ThrottlingException")
 
     monkeypatch.setattr(auth.handler.ring, "newest", newest)
-    for answer in (log_in("ada@example.com", PASSWORD), call("refresh", body={"refresh_token": token})):
-        assert answer.status == 503
-        assert answer.headers["Retry-After"] == ["1"]
-        assert answer.json() == {"detail": "Unavailable, nothing was changed"}
+    for response in (log_in("ada@example.com", PASSWORD), call("refresh", body={"refresh_token": token})):
+        assert response.status == 503
+        assert response.headers["Retry-After"] == ["1"]
+        assert response.json() == {"detail": "Unavailable, nothing was changed"}
     assert [database.value(f"SELECT count(*) FROM {table}") for table in tables] == before

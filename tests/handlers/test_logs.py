@@ -9,9 +9,9 @@ import pytest
 import posts.queries
 from common.api import log
 from common.errors import UnavailableError
-from tests.handlers.test_answers import raising
-from tests.support.data import Database
-from tests.support.lambdas import call, load
+from tests.handlers.test_responses import raising
+from tests.support.database import Database
+from tests.support.lambdas import call, load_event
 
 SECRETS = ["S3cret-pass", "$2b$", "eyJhbGciOi"]
 
@@ -43,17 +43,17 @@ def test_an_error_of_ours_is_logged_by_type_and_place_without_its_message(
     ada: int, output: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(posts.queries, "read", raising(KeyError("SELECT S3cret-pass FROM users")))
-    answer = call("read_post", user=ada)
-    assert answer.status == 500
-    assert answer.json() == {"detail": "Internal Server Error"}
+    response = call("read_post", user=ada)
+    assert response.status == 500
+    assert response.json() == {"detail": "Internal Server Error"}
     [line] = output.lines()
     assert line["message"] == "unexpected error"
     assert line["level"] == "ERROR"
     assert line["error"] == "KeyError"
     assert "sqlstate" not in line
-    assert line["places"][-1].startswith(__file__.replace("test_logs", "test_answers") + ":")
+    assert line["places"][-1].startswith(__file__.replace("test_logs", "test_responses") + ":")
     assert "/posts/handler.py:" in line["places"][-2]
-    assert line["correlation_id"] == load("read_post")["requestContext"]["requestId"]
+    assert line["correlation_id"] == load_event("read_post")["requestContext"]["requestId"]
     assert line["service"] == "social"
     assert "SELECT" not in json.dumps(line)
     assert "Traceback" not in json.dumps(line)
@@ -103,10 +103,10 @@ def test_no_password_token_hash_or_statement_is_ever_written(output: Output) -> 
     logged_in = call("login", body="username=eve%40example.com&password=S3cret-pass")
     wrong = call("login", body="username=eve%40example.com&password=S3cret-pass%20")
     listed = call("list_posts", user=signed_up.json()["id"])
-    answers = [signed_up, taken, too_long, malformed, logged_in, wrong, listed]
-    assert [answer.status for answer in answers] == [201, 409, 422, 422, 200, 403, 200]
+    responses = [signed_up, taken, too_long, malformed, logged_in, wrong, listed]
+    assert [response.status for response in responses] == [201, 409, 422, 422, 200, 403, 200]
     written = output.text()
     for secret in [*SECRETS, logged_in.json()["access_token"], "SELECT", "INSERT"]:
         assert secret not in written
-    for answer in [signed_up, taken, too_long, malformed, wrong, listed]:
-        assert all(secret not in answer.body for secret in SECRETS)
+    for response in [signed_up, taken, too_long, malformed, wrong, listed]:
+        assert all(secret not in response.body for secret in SECRETS)

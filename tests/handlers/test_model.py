@@ -4,7 +4,7 @@ import hypothesis
 import pytest
 from hypothesis.stateful import run_state_machine_as_test
 
-from tests.support.data import Database
+from tests.support.database import Database
 from tests.support.model import Api
 
 

@@ -10,16 +10,16 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from tests.support.data import Database
-from tests.support.lambdas import Answer, call, request
+from tests.support.database import Database
+from tests.support.lambdas import Response, call, new_event
 
 NOON = datetime(2026, 11, 22, 12, tzinfo=UTC)
 
 Query = list[tuple[str, str]]
 
 
-def next_link(answer: Answer) -> str:
-    [link] = answer.headers["Link"]
+def next_link(response: Response) -> str:
+    [link] = response.headers["Link"]
     matched = re.fullmatch('<(.+)>; rel="next"', link)
     assert matched
     return matched[1]
@@ -29,29 +29,29 @@ def walk(user: int, query: Query, *, between: Callable[[], object] = lambda: Non
     """Return the ids on all pages, as a client finds them that follows the links."""
     seen = []
     while True:
-        answer = call("list_posts", user=user, query=query)
-        assert answer.status == 200
-        seen += [entry["Post"]["id"] for entry in answer.json()]
-        if "Link" not in answer.headers:
+        response = call("list_posts", user=user, query=query)
+        assert response.status == 200
+        seen += [entry["Post"]["id"] for entry in response.json()]
+        if "Link" not in response.headers:
             return seen
-        query = parse_qsl(urlsplit(next_link(answer)).query, strict_parsing=True)
+        query = parse_qsl(urlsplit(next_link(response)).query, strict_parsing=True)
         between()
 
 
 def test_a_request_without_a_host_gets_a_link_too(ada: int, database: Database) -> None:
     for number in range(2):
         database.add_post(ada, str(number))
-    answer = call("list_posts", user=ada, query=[("limit", "1")], headers={"Host": None})
-    assert answer.status == 200
-    domain = request("list_posts")["requestContext"]["domainName"]
-    assert urlsplit(next_link(answer)).netloc == domain
+    response = call("list_posts", user=ada, query=[("limit", "1")], headers={"Host": None})
+    assert response.status == 200
+    domain = new_event("list_posts")["requestContext"]["domainName"]
+    assert urlsplit(next_link(response)).netloc == domain
 
 
 def test_the_link_is_the_address_that_was_asked_for_with_a_cursor(ada: int, database: Database) -> None:
     for _ in range(5):
         database.add_post(ada, "50% & more")
-    answer = call("list_posts", user=ada, query=[("limit", "2"), ("search", "% & m"), ("skip", "1")])
-    link = urlsplit(next_link(answer))
+    response = call("list_posts", user=ada, query=[("limit", "2"), ("search", "% & m"), ("skip", "1")])
+    link = urlsplit(next_link(response))
     assert (link.scheme, link.netloc) == ("https", "k3x9w2v7qd.execute-api.eu-central-1.amazonaws.com")
     assert link.path == "/prod/posts/"
     query = dict(parse_qsl(link.query))
@@ -68,9 +68,9 @@ def test_the_last_page_has_no_link_and_no_page_is_empty(
     seen = []
     walk_query: Query = [("limit", "2")]
     while walk_query:
-        answer = call("list_posts", user=ada, query=walk_query)
-        seen.append(len(answer.json()))
-        walk_query = parse_qsl(urlsplit(next_link(answer)).query) if "Link" in answer.headers else []
+        response = call("list_posts", user=ada, query=walk_query)
+        seen.append(len(response.json()))
+        walk_query = parse_qsl(urlsplit(next_link(response)).query) if "Link" in response.headers else []
     assert seen == pages
 
 
@@ -126,8 +126,8 @@ def test_any_cursor_that_a_client_may_make_up_is_a_page_or_invalid(
 ) -> None:
     position = after.isoformat() if isinstance(after, datetime) else after
     cursor = base64.urlsafe_b64encode(f"{sort} {position} {post_id}".encode()).decode().rstrip("=")
-    answer = call("list_posts", user=ada, query=[("cursor", cursor), ("sort", sort)])
-    assert answer.status in {200, 422}
+    response = call("list_posts", user=ada, query=[("cursor", cursor), ("sort", sort)])
+    assert response.status in {200, 422}
 
 
 @pytest.mark.parametrize(

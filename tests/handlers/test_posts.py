@@ -4,16 +4,16 @@ from datetime import datetime
 
 import pytest
 
-from tests.support.data import Database
+from tests.support.database import Database
 from tests.support.lambdas import call
 
 
 def test_a_new_post_is_answered_with_its_owner(ada: int, database: Database) -> None:
-    answer = call("create_post", user=ada, body={"title": "Hello", "content": "World"})
-    assert answer.status == 201
+    response = call("create_post", user=ada, body={"title": "Hello", "content": "World"})
+    assert response.status == 201
     [[post_id, created_at]] = database.run("SELECT id, created_at FROM posts")
     [[registered_at]] = database.run("SELECT created_at FROM users")
-    assert answer.json() == {
+    assert response.json() == {
         "id": post_id,
         "title": "Hello",
         "content": "World",
@@ -25,12 +25,12 @@ def test_a_new_post_is_answered_with_its_owner(ada: int, database: Database) -> 
             "created_at": registered_at.isoformat().replace("+00:00", "Z"),
         },
     }
-    assert datetime.fromisoformat(answer.json()["created_at"]).utcoffset() is not None
+    assert datetime.fromisoformat(response.json()["created_at"]).utcoffset() is not None
 
 
 def test_a_new_post_may_be_a_draft(ada: int, database: Database) -> None:
-    answer = call("create_post", user=ada, body={"title": "t", "content": "c", "published": False})
-    assert answer.json()["published"] is False
+    response = call("create_post", user=ada, body={"title": "t", "content": "c", "published": False})
+    assert response.json()["published"] is False
     assert database.value("SELECT published FROM posts") is False
 
 
@@ -45,9 +45,9 @@ def test_a_text_comes_back_as_it_was_written(text: str, ada: int) -> None:
 
 def test_a_title_ends_at_a_thousand_characters_and_a_content_does_not(ada: int) -> None:
     assert call("create_post", user=ada, body={"title": "ä" * 1_000, "content": "c" * 100_000}).status == 201
-    answer = call("create_post", user=ada, body={"title": "t" * 1_001, "content": "c"})
-    assert answer.status == 422
-    assert answer.json()["detail"][0]["loc"] == ["body", "title"]
+    response = call("create_post", user=ada, body={"title": "t" * 1_001, "content": "c"})
+    assert response.status == 422
+    assert response.json()["detail"][0]["loc"] == ["body", "title"]
 
 
 @pytest.mark.parametrize("event", ["create_post", "change_post"])
@@ -77,20 +77,20 @@ def test_fields_that_are_not_asked_for_change_nothing(
 
 def test_a_post_of_somebody_else_can_be_read(ada: int, bob: int, database: Database) -> None:
     post_id = database.add_post(ada, "Hello")
-    answer = call("read_post", user=bob, item=post_id)
-    assert answer.status == 200
-    assert answer.json()["title"] == "Hello"
-    assert answer.json()["owner"]["id"] == ada
+    response = call("read_post", user=bob, item=post_id)
+    assert response.status == 200
+    assert response.json()["title"] == "Hello"
+    assert response.json()["owner"]["id"] == ada
 
 
 def test_the_owner_changes_every_part_of_a_post(ada: int, database: Database) -> None:
     post_id = database.add_post(ada, "Old")
     other = database.add_post(ada, "Other")
-    answer = call(
+    response = call(
         "change_post", user=ada, item=post_id, body={"title": "New", "content": "Text", "published": False}
     )
-    assert answer.status == 200
-    assert answer.json() == call("read_post", user=ada, item=post_id).json()
+    assert response.status == 200
+    assert response.json() == call("read_post", user=ada, item=post_id).json()
     rows = database.run("SELECT id, title, content, published FROM posts ORDER BY id")
     assert rows == [[post_id, "New", "Text", False], [other, "Other", "Content", True]]
 
@@ -104,9 +104,9 @@ def test_a_change_that_does_not_say_publishes_as_the_reference_does(ada: int, da
 def test_the_owner_deletes_a_post_and_gets_no_body(ada: int, database: Database) -> None:
     post_id = database.add_post(ada)
     other = database.add_post(ada)
-    answer = call("delete_post", user=ada, item=post_id)
-    assert (answer.status, answer.body) == (204, "")
-    assert "Content-Type" not in answer.headers
+    response = call("delete_post", user=ada, item=post_id)
+    assert (response.status, response.body) == (204, "")
+    assert "Content-Type" not in response.headers
     assert database.run("SELECT id FROM posts") == [[other]]
     assert call("delete_post", user=ada, item=post_id).status == 404
 
@@ -114,26 +114,26 @@ def test_the_owner_deletes_a_post_and_gets_no_body(ada: int, database: Database)
 @pytest.mark.parametrize("event", ["change_post", "delete_post"])
 def test_a_post_of_somebody_else_stays_as_it_is(event: str, ada: int, bob: int, database: Database) -> None:
     post_id = database.add_post(ada, "Mine")
-    answer = call(event, user=bob, item=post_id)
-    assert answer.status == 403
-    assert answer.json() == {"detail": "This post belongs to somebody else"}
+    response = call(event, user=bob, item=post_id)
+    assert response.status == 403
+    assert response.json() == {"detail": "This post belongs to somebody else"}
     assert database.run("SELECT title, content FROM posts") == [["Mine", "Content"]]
 
 
 @pytest.mark.parametrize("event", ["read_post", "change_post", "delete_post"])
 @pytest.mark.parametrize("post_id", [0, -1, 2**31 - 1, -(2**31)])
 def test_a_post_that_is_not_there_is_not_found(event: str, post_id: int, ada: int) -> None:
-    answer = call(event, user=ada, item=post_id)
-    assert answer.status == 404
-    assert answer.json() == {"detail": "There is no such post"}
+    response = call(event, user=ada, item=post_id)
+    assert response.status == 404
+    assert response.json() == {"detail": "There is no such post"}
 
 
 @pytest.mark.parametrize("event", ["read_post", "change_post", "delete_post"])
 @pytest.mark.parametrize("post_id", [2**31, -(2**31) - 1, "9" * 5_000, "new", "1.5", "%00", "\0", "①", "🐘"])
 def test_what_is_not_an_integer_of_postgresql_is_invalid(event: str, post_id: object, ada: int) -> None:
-    answer = call(event, user=ada, item=post_id)
-    assert answer.status == 422
-    assert answer.json()["detail"][0]["loc"][0] == "path"
+    response = call(event, user=ada, item=post_id)
+    assert response.status == 422
+    assert response.json()["detail"][0]["loc"][0] == "path"
 
 
 @pytest.mark.parametrize(
@@ -156,7 +156,7 @@ def test_every_wrong_field_is_named(
     event: str, body: object, wrong: list[str], ada: int, database: Database
 ) -> None:
     item = {"item": database.add_post(ada)} if event == "change_post" else {}
-    answer = call(event, user=ada, body=body, **item)
-    assert answer.status == 422
-    assert [error["loc"] for error in answer.json()["detail"]] == [["body", field] for field in wrong]
-    assert all(error.keys() == {"type", "loc", "msg"} for error in answer.json()["detail"])
+    response = call(event, user=ada, body=body, **item)
+    assert response.status == 422
+    assert [error["loc"] for error in response.json()["detail"]] == [["body", field] for field in wrong]
+    assert all(error.keys() == {"type", "loc", "msg"} for error in response.json()["detail"])

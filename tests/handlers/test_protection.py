@@ -2,16 +2,16 @@
 
 import pytest
 
-from tests.support.data import Database
-from tests.support.lambdas import Answer, call, invoke, request
+from tests.support.database import Database
+from tests.support.lambdas import Response, call, invoke, new_event
 
 PROTECTED = ["list_posts", "create_post", "read_post", "change_post", "delete_post", "vote"]
 
 
-def assert_turned_away(answer: Answer) -> None:
-    assert answer.status == 401
-    assert answer.json() == {"detail": "Could not validate credentials"}
-    assert answer.headers["WWW-Authenticate"] == ["Bearer"]
+def assert_turned_away(response: Response) -> None:
+    assert response.status == 401
+    assert response.json() == {"detail": "Could not validate credentials"}
+    assert response.headers["WWW-Authenticate"] == ["Bearer"]
 
 
 @pytest.fixture
@@ -39,7 +39,7 @@ def post_id(ada: int, database: Database) -> int:
 def test_a_function_fails_closed_when_the_gateway_names_nobody(
     event: str, context: object, post_id: int, database: Database
 ) -> None:
-    lowered = request(event, item=post_id if event.endswith("_post") and event != "create_post" else None)
+    lowered = new_event(event, item=post_id if event.endswith("_post") and event != "create_post" else None)
     lowered["requestContext"]["authorizer"] = context
     assert_turned_away(invoke(lowered))
     assert database.value("SELECT count(*) FROM posts WHERE title = 'Title'") == 1
@@ -47,7 +47,7 @@ def test_a_function_fails_closed_when_the_gateway_names_nobody(
 
 @pytest.mark.parametrize("event", PROTECTED)
 def test_a_function_fails_closed_without_an_authorizer(event: str) -> None:
-    open_door = request(event)
+    open_door = new_event(event)
     del open_door["requestContext"]["authorizer"]
     assert_turned_away(invoke(open_door))
 

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.data import Database
+from tests.support.database import Database
 from tests.support.lambdas import call
 
 # What means something to LIKE, to a regular expression, to SQL or to a URL; letters with and without a
@@ -14,9 +14,9 @@ TEXTS = st.text(CHARACTERS, max_size=8)
 
 
 def found(user: int, term: str) -> set[int]:
-    answer = call("list_posts", user=user, query=[("limit", "100"), ("search", term)])
-    assert answer.status == 200
-    return {entry["Post"]["id"] for entry in answer.json()}
+    response = call("list_posts", user=user, query=[("limit", "100"), ("search", term)])
+    assert response.status == 200
+    return {entry["Post"]["id"] for entry in response.json()}
 
 
 @pytest.mark.parametrize(

@@ -10,8 +10,8 @@ import pytest
 
 from auth import queries
 from auth.refresh_tokens import digest
-from tests.support.data import PASSWORD, PASSWORD_HASH, Database
-from tests.support.lambdas import Answer, call
+from tests.support.database import PASSWORD, PASSWORD_HASH, Database
+from tests.support.lambdas import Response, call
 
 UNAUTHORIZED = {"detail": "Could not validate credentials"}
 
@@ -24,13 +24,13 @@ def tokens(ada: int) -> dict[str, Any]:
 
 
 def log_in() -> dict[str, Any]:
-    answer = call("login", body=urlencode({"username": "ada@example.com", "password": PASSWORD}))
-    assert answer.status == 200
-    tokens: dict[str, Any] = answer.json()
+    response = call("login", body=urlencode({"username": "ada@example.com", "password": PASSWORD}))
+    assert response.status == 200
+    tokens: dict[str, Any] = response.json()
     return tokens
 
 
-def refresh(token: str) -> Answer:
+def refresh(token: str) -> Response:
     return call("refresh", body={"refresh_token": token})
 
 
@@ -47,9 +47,9 @@ def test_a_login_answers_what_a_session_needs(tokens: dict[str, Any]) -> None:
 
 
 def test_a_refresh_token_gets_new_tokens_of_the_same_session(tokens: dict[str, Any], ada: int) -> None:
-    answer = refresh(tokens["refresh_token"])
-    assert answer.status == 200
-    renewed = answer.json()
+    response = refresh(tokens["refresh_token"])
+    assert response.status == 200
+    renewed = response.json()
     assert renewed["refresh_token"] != tokens["refresh_token"]
     before, after = (
         jwt.decode(each["access_token"], options={"verify_signature": False}) for each in (tokens, renewed)
@@ -96,8 +96,8 @@ def test_a_session_that_is_good_for_another_password_is_not_renewed(
     tokens: dict[str, Any], database: Database
 ) -> None:
     database.run("UPDATE sessions SET password_digest = sha256('another hash')")
-    answer = refresh(tokens["refresh_token"])
-    assert (answer.status, answer.json()) == (401, UNAUTHORIZED)
+    response = refresh(tokens["refresh_token"])
+    assert (response.status, response.json()) == (401, UNAUTHORIZED)
     assert database.run("SELECT used_at FROM refresh_tokens") == [[None]]
 
 
@@ -115,10 +115,10 @@ def test_a_session_keeps_no_copy_of_the_hash_of_the_password(database: Database)
 
 @pytest.mark.parametrize("token", ["", "nonsense", "x" * 10_000, "é"])
 def test_what_is_no_refresh_token_is_refused(token: str) -> None:
-    answer = refresh(token)
-    assert answer.status == 401
-    assert answer.json() == UNAUTHORIZED
-    assert answer.headers["WWW-Authenticate"] == ["Bearer"]
+    response = refresh(token)
+    assert response.status == 401
+    assert response.json() == UNAUTHORIZED
+    assert response.headers["WWW-Authenticate"] == ["Bearer"]
 
 
 @pytest.mark.parametrize(
@@ -189,8 +189,8 @@ def session_of(tokens: dict[str, Any]) -> str:
 
 def test_a_logout_ends_this_session_and_no_other(tokens: dict[str, Any], ada: int) -> None:
     other = log_in()
-    answer = call("log_out", user=ada, session=session_of(tokens))
-    assert (answer.status, answer.body) == (204, "")
+    response = call("log_out", user=ada, session=session_of(tokens))
+    assert (response.status, response.body) == (204, "")
     assert refresh(tokens["refresh_token"]).status == 401
     assert refresh(other["refresh_token"]).status == 200
 
@@ -222,12 +222,12 @@ def test_a_logout_of_a_deleted_user_is_refused(name: str, deleted_user: int) -> 
 
 
 def test_a_token_without_a_session_cannot_log_out(ada: int) -> None:
-    answer = call("log_out", user=ada, session="")
-    assert answer.status == 401
-    assert answer.json() == UNAUTHORIZED
+    response = call("log_out", user=ada, session="")
+    assert response.status == 401
+    assert response.json() == UNAUTHORIZED
 
 
-@pytest.mark.usefixtures("session_per_thread")
+@pytest.mark.usefixtures("own_connection_per_thread")
 def test_of_simultaneous_uses_all_go_on_and_none_ends_the_session(
     tokens: dict[str, Any], database: Database
 ) -> None:
@@ -241,7 +241,7 @@ def test_of_simultaneous_uses_all_go_on_and_none_ends_the_session(
     assert database.value("SELECT count(*) FROM refresh_tokens WHERE used_at IS NOT NULL") == 1
 
 
-@pytest.mark.usefixtures("session_per_thread")
+@pytest.mark.usefixtures("own_connection_per_thread")
 def test_simultaneous_uses_sweep_old_tokens_together(tokens: dict[str, Any], database: Database) -> None:
     used = digest(tokens["refresh_token"])
     deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
@@ -257,7 +257,7 @@ def test_simultaneous_uses_sweep_old_tokens_together(tokens: dict[str, Any], dat
     assert database.value("SELECT count(*) FROM refresh_tokens") < 24 + 24
 
 
-@pytest.mark.usefixtures("session_per_thread")
+@pytest.mark.usefixtures("own_connection_per_thread")
 def test_a_refresh_beside_a_logout_leaves_no_session(
     tokens: dict[str, Any], ada: int, database: Database
 ) -> None:

@@ -5,18 +5,18 @@ from datetime import datetime
 import bcrypt
 import pytest
 
-from tests.support.data import Database
+from tests.support.database import Database
 from tests.support.lambdas import call
 
 pytestmark = pytest.mark.usefixtures("_cheap_hashes")
 
 
 def test_a_new_account_is_answered_without_its_password() -> None:
-    answer = call("sign_up", body={"email": "ada@example.com", "password": "correct horse"})
-    assert answer.status == 201
-    assert answer.json().keys() == {"id", "email", "created_at"}
-    assert answer.json()["email"] == "ada@example.com"
-    assert datetime.fromisoformat(answer.json()["created_at"]).utcoffset() is not None
+    response = call("sign_up", body={"email": "ada@example.com", "password": "correct horse"})
+    assert response.status == 201
+    assert response.json().keys() == {"id", "email", "created_at"}
+    assert response.json()["email"] == "ada@example.com"
+    assert datetime.fromisoformat(response.json()["created_at"]).utcoffset() is not None
 
 
 def test_the_password_is_stored_as_a_bcrypt_hash_of_it(database: Database) -> None:
@@ -28,9 +28,9 @@ def test_the_password_is_stored_as_a_bcrypt_hash_of_it(database: Database) -> No
 @pytest.mark.parametrize("email", ["ada@example.com", "ADA@EXAMPLE.COM", "Ada@Example.Com"])
 def test_an_address_is_taken_in_any_letter_case(email: str, database: Database) -> None:
     database.add_user("ada@example.com")
-    answer = call("sign_up", body={"email": email, "password": "correct horse"})
-    assert answer.status == 409
-    assert answer.json() == {"detail": "A user with this e-mail exists already"}
+    response = call("sign_up", body={"email": email, "password": "correct horse"})
+    assert response.status == 409
+    assert response.json() == {"detail": "A user with this e-mail exists already"}
     assert database.value("SELECT count(*) FROM users") == 1
 
 
@@ -43,10 +43,10 @@ def test_fields_that_are_not_asked_for_change_nothing(database: Database) -> Non
         "phone_number": "123",
         "admin": True,
     }
-    answer = call("sign_up", body=body)
-    assert answer.status == 201
+    response = call("sign_up", body=body)
+    assert response.status == 201
     [[user_id, created_at, phone_number]] = database.run("SELECT id, created_at, phone_number FROM users")
-    assert user_id == answer.json()["id"] != 7_000_000
+    assert user_id == response.json()["id"] != 7_000_000
     assert created_at.year != 1999
     assert phone_number is None
 
@@ -70,9 +70,9 @@ def test_fields_that_are_not_asked_for_change_nothing(database: Database) -> Non
     ],
 )
 def test_what_is_not_an_address_is_invalid(email: object) -> None:
-    answer = call("sign_up", body={"email": email, "password": "correct horse"})
-    assert answer.status == 422
-    assert [error["loc"] for error in answer.json()["detail"]] == [["body", "email"]]
+    response = call("sign_up", body={"email": email, "password": "correct horse"})
+    assert response.status == 422
+    assert [error["loc"] for error in response.json()["detail"]] == [["body", "email"]]
 
 
 @pytest.mark.parametrize("password", ["p" * 72, "ä" * 36, "🔑" * 18])
@@ -82,15 +82,15 @@ def test_a_password_of_72_bytes_is_good(password: str) -> None:
 
 @pytest.mark.parametrize("password", ["", "p" * 73, "ä" * 36 + "p", "🔑" * 18 + "p", "nul\0", None, 7])
 def test_a_password_that_bcrypt_would_cut_or_that_is_none_is_invalid_and_not_echoed(password: object) -> None:
-    answer = call("sign_up", body={"email": "ada@example.com", "password": password})
-    assert answer.status == 422
-    [error] = answer.json()["detail"]
+    response = call("sign_up", body={"email": "ada@example.com", "password": password})
+    assert response.status == 422
+    [error] = response.json()["detail"]
     assert error.keys() == {"type", "loc", "msg"}
     assert error["loc"] == ["body", "password"]
     assert not password or str(password) not in error["msg"]
 
 
 def test_every_missing_field_is_named() -> None:
-    answer = call("sign_up", body={})
-    assert answer.status == 422
-    assert [error["loc"] for error in answer.json()["detail"]] == [["body", "email"], ["body", "password"]]
+    response = call("sign_up", body={})
+    assert response.status == 422
+    assert [error["loc"] for error in response.json()["detail"]] == [["body", "email"], ["body", "password"]]

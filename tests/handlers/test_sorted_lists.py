@@ -6,8 +6,8 @@ from urllib.parse import parse_qsl, urlsplit
 
 import pytest
 
-from tests.support.data import Database
-from tests.support.lambdas import Answer, call
+from tests.support.database import Database
+from tests.support.lambdas import Response, call
 
 MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
@@ -28,9 +28,9 @@ def others(ada: int, bob: int, database: Database) -> list[int]:
     return posts
 
 
-def ids(answer: Answer) -> list[int]:
-    assert answer.status == 200
-    return [entry["Post"]["id"] for entry in answer.json()]
+def ids(response: Response) -> list[int]:
+    assert response.status == 200
+    return [entry["Post"]["id"] for entry in response.json()]
 
 
 def walk(name: str, user: int, query: list[tuple[str, str]], item: int | None = None) -> list[int]:
@@ -38,11 +38,11 @@ def walk(name: str, user: int, query: list[tuple[str, str]], item: int | None = 
     query = [("limit", "3"), *query]
     found: list[int] = []
     while True:
-        answer = call(name, user=user, item=item, query=query)
-        found += ids(answer)
-        if "Link" not in answer.headers:
+        response = call(name, user=user, item=item, query=query)
+        found += ids(response)
+        if "Link" not in response.headers:
             return found
-        [link] = answer.headers["Link"]
+        [link] = response.headers["Link"]
         query = parse_qsl(urlsplit(link.partition(">")[0].removeprefix("<")).query)
 
 
@@ -82,9 +82,9 @@ def test_the_list_of_an_author_without_posts_is_empty(ada: int, bob: int) -> Non
 
 
 def test_there_is_no_list_of_an_unknown_author(ada: int) -> None:
-    answer = call("list_user_posts", user=ada, item=2_000_000_000)
-    assert answer.status == 404
-    assert answer.json() == {"detail": "There is no such user"}
+    response = call("list_user_posts", user=ada, item=2_000_000_000)
+    assert response.status == 404
+    assert response.json() == {"detail": "There is no such user"}
 
 
 def test_a_deleted_user_lists_nothing(deleted_user: int, bob: int) -> None:
@@ -100,8 +100,8 @@ def test_another_order_is_invalid(query: tuple[str, str], ada: int) -> None:
 
 @pytest.mark.usefixtures("others")
 def test_a_cursor_of_another_order_is_invalid(ada: int) -> None:
-    answer = call("list_posts", user=ada, query=[("limit", "3")])
-    [link] = answer.headers["Link"]
+    response = call("list_posts", user=ada, query=[("limit", "3")])
+    [link] = response.headers["Link"]
     query = dict(parse_qsl(urlsplit(link.partition(">")[0].removeprefix("<")).query))
     for sort in ("old", "top"):
         assert call("list_posts", user=ada, query=[*query.items(), ("sort", sort)]).status == 422

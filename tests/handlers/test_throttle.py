@@ -8,15 +8,15 @@ from urllib.parse import urlencode
 import pytest
 
 from common import queries
-from tests.support.data import PASSWORD, Database
-from tests.support.lambdas import Answer, call
+from tests.support.database import PASSWORD, Database
+from tests.support.lambdas import Response, call
 
 FREE = 10
 
 pytestmark = pytest.mark.usefixtures("_cheap_hashes")
 
 
-def log_in(password: str, email: str = "ada@example.com") -> Answer:
+def log_in(password: str, email: str = "ada@example.com") -> Response:
     return call("login", body=urlencode({"username": email, "password": password}))
 
 
@@ -34,10 +34,10 @@ def wait(database: Database, seconds: int) -> None:
 def test_after_ten_failures_even_the_right_password_has_to_wait(database: Database) -> None:
     fail(FREE)
     wait(database, -60)  # so that a slow machine does not wait of itself
-    answer = log_in(PASSWORD)
-    assert answer.status == 429
-    seconds = int(answer.headers["Retry-After"][0])
-    assert answer.json() == {"detail": f"Too many attempts, try again in {seconds} s"}
+    response = log_in(PASSWORD)
+    assert response.status == 429
+    seconds = int(response.headers["Retry-After"][0])
+    assert response.json() == {"detail": f"Too many attempts, try again in {seconds} s"}
     wait(database, seconds)
     assert log_in(PASSWORD).status == 200
 
@@ -51,9 +51,9 @@ def test_each_further_failure_doubles_the_pause_up_to_about_a_minute(
 ) -> None:
     fail(1)
     database.run("UPDATE login_failures SET failures = :failures, last_at = now()", failures=failures)
-    answer = log_in("wrong")
-    assert answer.status == 429
-    assert pause // 2 < int(answer.headers["Retry-After"][0]) <= pause
+    response = log_in("wrong")
+    assert response.status == 429
+    assert pause // 2 < int(response.headers["Retry-After"][0]) <= pause
     wait(database, pause)
     fail(1)
 
@@ -109,7 +109,7 @@ def test_attempts_sweep_old_failures_of_others(database: Database) -> None:
     assert database.value("SELECT count(*) FROM login_failures") == 1
 
 
-@pytest.mark.usefixtures("ada", "session_per_thread")
+@pytest.mark.usefixtures("ada", "own_connection_per_thread")
 def test_attempts_side_by_side_do_not_slip_past_the_limit_together(database: Database) -> None:
     begin = time.monotonic()
     with ThreadPoolExecutor(8) as pool:
@@ -131,9 +131,9 @@ def test_attempts_side_by_side_do_not_slip_past_the_limit_together(database: Dat
 def test_a_wrong_current_password_counts_as_a_failed_login(
     name: str, body: object, ada: int, database: Database
 ) -> None:
-    answer = call(name, user=ada, body=body)
-    assert answer.status == 403
-    assert answer.json() == {"detail": "The current password is wrong"}
+    response = call(name, user=ada, body=body)
+    assert response.status == 403
+    assert response.json() == {"detail": "The current password is wrong"}
     assert database.value("SELECT failures FROM login_failures") == 1
     fail(FREE - 1)
     wait(database, -60)

@@ -10,7 +10,7 @@ import bcrypt
 import pytest
 
 from common import passwords
-from tests.support.data import PASSWORD, Database
+from tests.support.database import PASSWORD, Database
 from tests.support.lambdas import call
 
 PAIRS = 30

@@ -2,16 +2,16 @@
 
 import pytest
 
-from tests.support.data import Database
+from tests.support.database import Database
 from tests.support.lambdas import call
 
 
 def test_anyone_may_know_the_address_and_the_age_of_an_account(ada: int, database: Database) -> None:
     database.run("UPDATE users SET phone_number = '+49 30 901820'")
-    answer = call("read_user", item=ada)
+    response = call("read_user", item=ada)
     created_at = database.value("SELECT created_at FROM users")
-    assert answer.status == 200
-    assert answer.json() == {
+    assert response.status == 200
+    assert response.json() == {
         "id": ada,
         "email": "ada@example.com",
         "created_at": created_at.isoformat().replace("+00:00", "Z"),
@@ -20,9 +20,9 @@ def test_anyone_may_know_the_address_and_the_age_of_an_account(ada: int, databas
 
 @pytest.mark.parametrize("user_id", [0, -1, 2**31 - 1, -(2**31)])
 def test_a_user_who_is_not_there_is_not_found(user_id: int) -> None:
-    answer = call("read_user", item=user_id)
-    assert answer.status == 404
-    assert answer.json() == {"detail": "There is no such user"}
+    response = call("read_user", item=user_id)
+    assert response.status == 404
+    assert response.json() == {"detail": "There is no such user"}
 
 
 @pytest.mark.parametrize(
@@ -31,7 +31,7 @@ def test_a_user_who_is_not_there_is_not_found(user_id: int) -> None:
     [2**31, -(2**31) - 1, "9" * 5_000, "ada", "1.5", "1e3", "0x1", "%00", "\0", "1\n", "1?", "①", "🐘", "%"],
 )
 def test_what_is_not_an_integer_of_postgresql_is_invalid(user_id: object) -> None:
-    answer = call("read_user", item=user_id)
-    assert answer.status == 422
-    [error] = answer.json()["detail"]
+    response = call("read_user", item=user_id)
+    assert response.status == 422
+    [error] = response.json()["detail"]
     assert error["loc"][0] == "path"

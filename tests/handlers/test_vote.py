@@ -2,11 +2,11 @@
 
 import pytest
 
-from tests.support.data import Database
-from tests.support.lambdas import Answer, call
+from tests.support.database import Database
+from tests.support.lambdas import Response, call
 
 
-def vote(user: int, post_id: object, direction: object = 1) -> Answer:
+def vote(user: int, post_id: object, direction: object = 1) -> Response:
     return call("vote", user=user, body={"post_id": post_id, "dir": direction})
 
 
@@ -18,9 +18,9 @@ def counted(database: Database) -> list[list[int]]:
 
 def test_a_vote_is_cast_once(ada: int, bob: int, database: Database) -> None:
     post_id = database.add_post(ada)
-    answer = vote(bob, post_id)
-    assert answer.status == 201
-    assert answer.json().keys() == {"message"}
+    response = vote(bob, post_id)
+    assert response.status == 201
+    assert response.json().keys() == {"message"}
     again = vote(bob, post_id)
     assert again.status == 409
     assert again.json() == {"detail": "You have voted on this post already"}
@@ -34,9 +34,9 @@ def test_any_lower_direction_takes_a_vote_back_once(
     post_id = database.add_post(ada)
     database.add_vote(ada, post_id)
     database.add_vote(bob, post_id)
-    answer = vote(bob, post_id, direction)
-    assert answer.status == 201
-    assert answer.json().keys() == {"message"}
+    response = vote(bob, post_id, direction)
+    assert response.status == 201
+    assert response.json().keys() == {"message"}
     again = vote(bob, post_id, direction)
     assert again.status == 404
     assert again.json() == {"detail": "You have not voted on this post"}
@@ -54,9 +54,9 @@ def test_one_may_vote_on_a_post_of_one_s_own_and_again_after_taking_it_back(
 @pytest.mark.parametrize("direction", [1, 0])
 @pytest.mark.parametrize("post_id", [0, -1, 2**31 - 1, -(2**31)])
 def test_there_is_no_voting_on_a_post_that_is_not_there(post_id: int, direction: int, ada: int) -> None:
-    answer = vote(ada, post_id, direction)
-    assert answer.status == 404
-    assert answer.json() == {"detail": "There is no such post"}
+    response = vote(ada, post_id, direction)
+    assert response.status == 404
+    assert response.json() == {"detail": "There is no such post"}
 
 
 def test_votes_go_with_the_account_that_cast_them(ada: int, bob: int, database: Database) -> None:
@@ -85,7 +85,7 @@ def test_votes_go_with_the_account_that_cast_them(ada: int, bob: int, database: 
     ],
 )
 def test_every_wrong_field_is_named(body: object, wrong: list[str], ada: int) -> None:
-    answer = call("vote", user=ada, body=body)
-    assert answer.status == 422
-    assert [error["loc"] for error in answer.json()["detail"]] == [["body", field] for field in wrong]
-    assert all(error.keys() == {"type", "loc", "msg"} for error in answer.json()["detail"])
+    response = call("vote", user=ada, body=body)
+    assert response.status == 422
+    assert [error["loc"] for error in response.json()["detail"]] == [["body", field] for field in wrong]
+    assert all(error.keys() == {"type", "loc", "msg"} for error in response.json()["detail"])

@@ -14,9 +14,9 @@ from local.postgres import Cluster
 from local.postgres.data_directory import temporary_directory
 from tests.long.system import System
 from tests.support import pgbouncer
-from tests.support.data import Database
+from tests.support.database import Database
+from tests.support.local_gateway import local_gateway
 from tests.support.pgbouncer import PgBouncer, pooler
-from tests.support.served import served
 
 HERE = Path(__file__).parent
 DATABASE = "social"
@@ -69,7 +69,7 @@ def system(
             request.getfixturevalue("has_pooler")
             pooled = stack.enter_context(pooler(url, size=10))
         log = tmp_path_factory.mktemp("gateway") / "log"
-        gateway = stack.enter_context(served(pooled.url() if pooled else url, log))
+        gateway = stack.enter_context(local_gateway(pooled.url() if pooled else url, log))
         for name, value in LIMITS.items():
             cluster.execute(f"ALTER DATABASE {DATABASE} SET {name} = '{value}'")
         with Database(url) as database:

@@ -19,8 +19,8 @@ from common.passwords import hash_password
 from local.postgres import throwaway_cluster
 from tests.long.traffic import Actor, Outcome, Traffic, populate
 from tests.support import pgbouncer
-from tests.support.data import PASSWORD, Database
-from tests.support.served import Served, served
+from tests.support.database import PASSWORD, Database
+from tests.support.local_gateway import LocalGateway, local_gateway
 
 CLIENTS = 8
 POOL = 10
@@ -41,14 +41,14 @@ PERCENTILES = (50, 95, 99)
 
 
 @contextmanager
-def loaded(directory: Path, key: Key) -> Iterator[tuple[Served, list[Actor]]]:
+def loaded(directory: Path, key: Key) -> Iterator[tuple[LocalGateway, list[Actor]]]:
     """Start everything; give the gateway and the clients, ready to begin."""
     with ExitStack() as stack:
         cluster = stack.enter_context(throwaway_cluster())
         cluster.create_database("load")
         url = cluster.url("load")
         pooled = stack.enter_context(pgbouncer.pooler(url, size=POOL)) if pgbouncer.program() else None
-        gateway = stack.enter_context(served(pooled.url() if pooled else url, directory / "log"))
+        gateway = stack.enter_context(local_gateway(pooled.url() if pooled else url, directory / "log"))
         with Database(url) as database:
             people = populate(database, CLIENTS, key)
             # Logins cost what they cost in production.

@@ -10,10 +10,10 @@ import pg8000.exceptions
 from common.keys import Key
 from local.postgres import Cluster
 from tests.long.traffic import NOTHING_DONE, UNKNOWN, Actor, Outcome, Person, Traffic, populate
-from tests.support.data import Database, connect
+from tests.support.database import Database, connect
+from tests.support.local_gateway import LocalGateway
 from tests.support.pgbouncer import PgBouncer
 from tests.support.processes import until
-from tests.support.served import Served
 
 PEOPLE = 6
 # The functions' time-out in template.yaml, less the margin in common/deadline.py.
@@ -54,7 +54,7 @@ class System:
     """PostgreSQL, perhaps PgBouncer, the gateway, and people."""
 
     def __init__(
-        self, cluster: Cluster, pooler: PgBouncer | None, gateway: Served, url: str, key: Key
+        self, cluster: Cluster, pooler: PgBouncer | None, gateway: LocalGateway, url: str, key: Key
     ) -> None:
         self.cluster = cluster
         self.pooler = pooler

@@ -12,9 +12,9 @@ from local.postgres import Cluster
 from tests.long.conftest import DATABASE
 from tests.long.system import MIXED, READS, Record, assert_kept, written_titles
 from tests.long.traffic import NOTHING_DONE, UNKNOWN, Actor, Traffic, populate
-from tests.support.data import Database
+from tests.support.database import Database
+from tests.support.local_gateway import LocalGateway, local_gateway
 from tests.support.postgres_proxy import Fault, PostgresProxy
-from tests.support.served import Served, served
 
 CUTS = {
     "before the statement": Fault(reaches_server=False, response=lambda _: b""),
@@ -31,20 +31,20 @@ TITLE = re.compile(rb"[0-9a-f]{32}")
 @pytest.fixture(scope="module")
 def cut_system(
     cluster: Cluster, tmp_path_factory: pytest.TempPathFactory
-) -> Iterator[tuple[Served, PostgresProxy, str]]:
+) -> Iterator[tuple[LocalGateway, PostgresProxy, str]]:
     """Return a gateway, the proxy between it and PostgreSQL, and the URL of the database itself."""
     cluster.create_database(DATABASE)
     url = cluster.url(DATABASE)
     with (
         PostgresProxy(url).running() as proxy,
-        served(proxy.url, tmp_path_factory.mktemp("gateway") / "log") as gateway,
+        local_gateway(proxy.url, tmp_path_factory.mktemp("gateway") / "log") as gateway,
     ):
         yield gateway, proxy, url
 
 
 @pytest.mark.parametrize("place", CUTS)
 def test_a_write_is_never_sent_twice_when_it_may_have_been_done(
-    place: str, cut_system: tuple[Served, PostgresProxy, str], key: Key
+    place: str, cut_system: tuple[LocalGateway, PostgresProxy, str], key: Key
 ) -> None:
     gateway, proxy, url = cut_system
     with Database(url) as database:

@@ -18,7 +18,7 @@ import pytest
 from tests.long.conftest import DATABASE
 from tests.long.system import Record, System, wrong_counters
 from tests.long.traffic import Client, populate
-from tests.support.data import PASSWORD, Database, connect
+from tests.support.database import PASSWORD, Database, connect
 from tests.support.processes import until
 
 DEADLOCKS = 20

@@ -5,9 +5,9 @@ from pathlib import Path
 from common.keys import Key
 from local.postgres import Cluster
 from tests.long.traffic import populate
-from tests.support.data import Database
-from tests.support.inputs import send_inputs
-from tests.support.served import served
+from tests.support.database import Database
+from tests.support.local_gateway import local_gateway
+from tests.support.schemathesis_run import run_schemathesis
 
 
 def test_every_answer_to_thousands_is_one_that_the_document_describes(
@@ -15,10 +15,10 @@ def test_every_answer_to_thousands_is_one_that_the_document_describes(
 ) -> None:
     cluster.create_database("inputs")
     url = cluster.url("inputs")
-    with served(url, tmp_path / "log") as gateway:
+    with local_gateway(url, tmp_path / "log") as gateway:
         with Database(url) as database:
             [somebody] = populate(database, 1, key)
-        number = send_inputs(
+        number = run_schemathesis(
             gateway.url, somebody.token, tmp_path, examples=250, phases="coverage,fuzzing,stateful"
         )
     print(f"\n{number} requests")  # noqa: T201  # for docs/reliability.md

@@ -5,7 +5,7 @@ import pytest
 from hypothesis.stateful import run_state_machine_as_test
 
 from common import passwords
-from tests.support.data import PASSWORD_HASH, Database
+from tests.support.database import PASSWORD_HASH, Database
 from tests.support.model import Api
 
 

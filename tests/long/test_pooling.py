@@ -18,11 +18,11 @@ from local.postgres import Cluster
 from tests.long.conftest import DATABASE
 from tests.long.system import MIXED
 from tests.long.traffic import Actor, Person, Traffic, populate, statuses
-from tests.support.data import Database
+from tests.support.connections import connection_per_thread
+from tests.support.database import Database
 from tests.support.lambdas import Context
+from tests.support.local_gateway import local_gateway
 from tests.support.pgbouncer import PgBouncer, pooler
-from tests.support.served import served
-from tests.support.sessions import sessions_of_threads
 
 CLIENTS = 16
 REQUESTS = 10_000
@@ -83,7 +83,7 @@ def test_nobody_gets_a_row_of_somebody_else_s(
                 [account] = users.queries.change_phone_number(user_id=person.id, phone_number=str(person.id))
                 return (account.id, account.phone_number) == (person.id, str(person.id))
 
-    with sessions_of_threads():
+    with connection_per_thread():
         assert all_at_once(is_right) == 0
 
 
@@ -124,7 +124,7 @@ def test_with_stock_pg8000_in_autocommit_people_do_get_rows_of_others(
 def test_ten_thousand_mixed_requests_over_http_get_their_own_answers(
     pooled: PgBouncer, url: str, people: list[Person], tmp_path: Path
 ) -> None:
-    with served(pooled.url(), tmp_path / "log") as gateway:
+    with local_gateway(pooled.url(), tmp_path / "log") as gateway:
         traffic = Traffic(Actor(gateway.url, person, people, MIXED) for person in people)
         traffic.start(most=REQUESTS // CLIENTS)
         outcomes = traffic.join()

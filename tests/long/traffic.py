@@ -17,7 +17,7 @@ from urllib.parse import quote, urlencode, urlsplit
 
 from common.keys import Key
 from common.tokens import Principal, sign
-from tests.support.data import PASSWORD, Database
+from tests.support.database import PASSWORD, Database
 
 PATIENCE_SECONDS = 30.0
 NOTHING_DONE = 503

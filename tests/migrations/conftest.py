@@ -9,7 +9,7 @@ import pytest
 from common.settings import parse_database_url
 from local.postgres import Cluster, throwaway_cluster
 from migrations.runner import migrate
-from tests.support.data import Database, connect
+from tests.support.database import Database, connect
 
 
 @pytest.fixture

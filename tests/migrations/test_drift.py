@@ -7,7 +7,7 @@ from sqlalchemy import text
 
 from common.models import Base
 from tests.migrations.catalog import PROGRAMS, TABLES, describe, engine
-from tests.support.data import Database
+from tests.support.database import Database
 
 # The prefix of a name for each kind of constraint. PostgreSQL chooses the names of NOT NULL constraints.
 PREFIXES = {"p": "pk_{table}", "f": "fk_{table}_", "u": "uq_{table}_", "c": "ck_{table}_"}

@@ -14,7 +14,7 @@ from common import aws
 from migrations import runner
 from migrations.handler import handler
 from tests.migrations.commands import head
-from tests.support.data import connect
+from tests.support.database import connect
 from tests.support.lambdas import Context
 
 EVENT = {

@@ -7,7 +7,7 @@ from pg8000.exceptions import DatabaseError
 from common.settings import parse_database_url
 from local.postgres import Cluster
 from migrations.runner import migrate
-from tests.support.data import connect
+from tests.support.database import connect
 
 INSUFFICIENT_PRIVILEGE = "42501"
 

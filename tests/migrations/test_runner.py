@@ -17,7 +17,7 @@ from migrations import runner
 from migrations.runner import MigrationError, migrate
 from tests.migrations.catalog import TABLES, describe
 from tests.migrations.commands import head, upgrade
-from tests.support.data import connect
+from tests.support.database import connect
 
 # The revision after it creates an index CONCURRENTLY.
 BEFORE_CONCURRENT_INDEX = "20261122c"

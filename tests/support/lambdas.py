@@ -53,8 +53,8 @@ class Context:
         return self._milliseconds
 
 
-class Answer(NamedTuple):
-    """What a function answers."""
+class Response(NamedTuple):
+    """What a function responses."""
 
     status: int
     headers: Mapping[str, list[str]]
@@ -65,13 +65,13 @@ class Answer(NamedTuple):
         return json.loads(self.body)
 
 
-def load(name: str) -> Event:
+def load_event(name: str) -> Event:
     """Return the recorded event of this name."""
     event: Event = json.loads((EVENTS / f"{name}.json").read_text())
     return event
 
 
-def request(
+def new_event(
     name: str,
     *,
     user: int | None = None,
@@ -85,7 +85,7 @@ def request(
 
     A body that is not a text is sent as JSON, and a header that is None not at all.
     """
-    event = load(name)
+    event = load_event(name)
     context = event["requestContext"]
     if user is not None:
         context["authorizer"] |= {"user_id": str(user), "principalId": str(user)}
@@ -106,18 +106,18 @@ def request(
     return event
 
 
-def invoke(event: Event, context: Context | None = None) -> Answer:
-    """Let the function that serves the resource of an event answer it."""
+def invoke(event: Event, context: Context | None = None) -> Response:
+    """Let the function that serves the resource of an event response it."""
     handler = handlers()[event["resource"]]
     # Through JSON, as Lambda does it, so that nothing but JSON passes either way.
-    answer = json.loads(json.dumps(handler(json.loads(json.dumps(event)), context or Context())))
-    assert answer["isBase64Encoded"] is False
-    return Answer(answer["statusCode"], answer["multiValueHeaders"], answer["body"])
+    response = json.loads(json.dumps(handler(json.loads(json.dumps(event)), context or Context())))
+    assert response["isBase64Encoded"] is False
+    return Response(response["statusCode"], response["multiValueHeaders"], response["body"])
 
 
-def call(name: str, **changes: Any) -> Answer:  # noqa: ANN401  # those of `request`
-    """Send a recorded event with changes, those of `request`."""
-    return invoke(request(name, **changes))
+def call(name: str, **changes: Any) -> Response:  # noqa: ANN401  # those of `new_event`
+    """Send a recorded event with changes, those of `new_event`."""
+    return invoke(new_event(name, **changes))
 
 
 def _grouped(pairs: Sequence[tuple[str, str]]) -> dict[str, list[str]]:

@@ -12,8 +12,8 @@ import hypothesis.strategies as st
 import jwt
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from tests.support.data import Database
-from tests.support.lambdas import Answer, call
+from tests.support.database import Database
+from tests.support.lambdas import Response, call
 
 EMAILS = ["ada@example.com", "ADA@example.com", "bob@example.com", "eve@example.com", "Zoë@exämple.com"]
 PASSWORDS = ["correct horse", "pässwörd"]
@@ -85,39 +85,39 @@ class Api(RuleBasedStateMachine):
     def visible(self, post_id: int, viewer: User) -> Post | None:
         return next((post for post in self.posts if post.id == post_id and post.is_visible_to(viewer)), None)
 
-    def check(self, answer: Answer, user: User, status: int) -> bool:
+    def check(self, response: Response, user: User, status: int) -> bool:
         """Compare the status, for a user who may be gone; tell whether it is a success."""
         expected = 401 if user.is_gone else status
-        assert answer.status == expected, (answer, expected)
+        assert response.status == expected, (response, expected)
         return expected < 300
 
     # Accounts.
 
     @rule(email=st.sampled_from(EMAILS), password=st.sampled_from(PASSWORDS))
     def sign_up(self, email: str, password: str) -> None:
-        answer = call("sign_up", body={"email": email, "password": password})
-        assert answer.status == (409 if self.holder(email) else 201), answer
-        if answer.status == 201:
-            assert answer.json()["email"] == email.partition("@")[0] + email[email.index("@") :].lower()
-            self.users.append(User(answer.json()["id"], answer.json()["email"], password))
+        response = call("sign_up", body={"email": email, "password": password})
+        assert response.status == (409 if self.holder(email) else 201), response
+        if response.status == 201:
+            assert response.json()["email"] == email.partition("@")[0] + email[email.index("@") :].lower()
+            self.users.append(User(response.json()["id"], response.json()["email"], password))
 
     @rule(who=choices)
     def read_account(self, who: int) -> None:
         user = self.someone(who)
-        answer = call("read_account", user=user.id)
-        if self.check(answer, user, 200):
-            account = answer.json()
+        response = call("read_account", user=user.id)
+        if self.check(response, user, 200):
+            account = response.json()
             assert (account["id"], account["email"]) == (user.id, user.email)
             assert account["phone_number"] == user.phone_number
 
     @rule(who=choices)
     def read_user(self, who: int) -> None:
         user = self.someone(who)
-        answer = call("read_user", item=user.id)
-        assert answer.status == (404 if user.is_gone else 200)
+        response = call("read_user", item=user.id)
+        assert response.status == (404 if user.is_gone else 200)
         if not user.is_gone:
-            assert answer.json().keys() == {"id", "email", "created_at"}
-            assert answer.json()["email"] == user.email
+            assert response.json().keys() == {"id", "email", "created_at"}
+            assert response.json()["email"] == user.email
 
     @rule(who=choices, number=st.sampled_from(["+44 20", None]))
     def change_phone_number(self, who: int, number: str | None) -> None:
@@ -131,11 +131,11 @@ class Api(RuleBasedStateMachine):
         if not self.may_try(user, password):
             return
         body = {"email": email, "current_password": password}
-        answer = call("update_account", user=user.id, body=body)
+        response = call("update_account", user=user.id, body=body)
         holder = self.holder(email)
         success = 409 if holder not in {None, user} else 200
-        if self.check(answer, user, self.proven(user, password, success)):
-            user.email = answer.json()["email"]
+        if self.check(response, user, self.proven(user, password, success)):
+            user.email = response.json()["email"]
             assert user.email.lower() == email.lower()
             # The failures are counted for an address, and this one may have its own.
             user.failures = FREE_FAILURES
@@ -147,8 +147,8 @@ class Api(RuleBasedStateMachine):
             return
         kept = sorted(user.sessions)[which % len(user.sessions)]
         body = {"current_password": password, "new_password": new}
-        answer = call("update_password", user=user.id, session=kept, body=body)
-        if self.check(answer, user, self.proven(user, password, 204)):
+        response = call("update_password", user=user.id, session=kept, body=body)
+        if self.check(response, user, self.proven(user, password, 204)):
             user.password = new
             user.sessions = {kept: user.sessions[kept]}
 
@@ -158,8 +158,8 @@ class Api(RuleBasedStateMachine):
         user = self.someone(who)
         if not self.may_try(user, password):
             return
-        answer = call("delete_account", user=user.id, body={"current_password": password})
-        if self.check(answer, user, self.proven(user, password, 204)):
+        response = call("delete_account", user=user.id, body={"current_password": password})
+        if self.check(response, user, self.proven(user, password, 204)):
             user.is_gone = True
             user.sessions.clear()
             self.deleted_posts += [post.id for post in self.posts if post.owner is user]
@@ -190,10 +190,10 @@ class Api(RuleBasedStateMachine):
         if user.is_gone or not self.may_try(user, password):
             return
         email = user.email.upper() if shout and user.email.isascii() else user.email
-        answer = call("login", body=urlencode({"username": email, "password": password}))
-        assert answer.status == self.proven(user, password, 200), answer
-        if answer.status == 200:
-            self.remember(user, answer.json())
+        response = call("login", body=urlencode({"username": email, "password": password}))
+        assert response.status == self.proven(user, password, 200), response
+        if response.status == 200:
+            self.remember(user, response.json())
 
     def remember(self, user: User, token: dict[str, Any]) -> str:
         claims = jwt.decode(token["access_token"], options={"verify_signature": False})
@@ -209,10 +209,10 @@ class Api(RuleBasedStateMachine):
         if not tokens:
             return
         session, token = tokens[which % len(tokens)]
-        answer = call("refresh", body={"refresh_token": token})
-        assert answer.status == 200
-        # The one that was used is still good, for a moment: its answer might have been lost.
-        assert self.remember(user, answer.json()) == session
+        response = call("refresh", body={"refresh_token": token})
+        assert response.status == 200
+        # The one that was used is still good, for a moment: its response might have been lost.
+        assert self.remember(user, response.json()) == session
 
     @rule(who=choices, which=choices)
     def log_out(self, who: int, which: int) -> None:
@@ -244,15 +244,15 @@ class Api(RuleBasedStateMachine):
     def write(self, who: int, title: str, content: str, *, published: bool, key: str | None) -> None:
         user = self.someone(who)
         body: dict[str, object] = {"title": title, "content": content, "published": published}
-        answer = call("create_post", user=user.id, body=body, headers={"Idempotency-Key": key})
+        response = call("create_post", user=user.id, body=body, headers={"Idempotency-Key": key})
         if key in user.keys:
             first, made = user.keys[key]
-            if self.check(answer, user, 201 if first == body else 422):
-                assert answer.json()["id"] == made
-        elif self.check(answer, user, 201):
-            post = Post(answer.json()["id"], user, body)
+            if self.check(response, user, 201 if first == body else 422):
+                assert response.json()["id"] == made
+        elif self.check(response, user, 201):
+            post = Post(response.json()["id"], user, body)
             self.posts.append(post)
-            self.compare(answer.json(), post)
+            self.compare(response.json(), post)
             if key is not None:
                 user.keys[key] = (body, post.id)
 
@@ -260,18 +260,18 @@ class Api(RuleBasedStateMachine):
     def edit(self, who: int, which: int, title: str, *, published: bool) -> None:
         user, post_id = self.someone(who), self.some_post(which)
         body: dict[str, object] = {"title": title, "content": "new", "published": published}
-        answer = call("change_post", user=user.id, item=post_id, body=body)
+        response = call("change_post", user=user.id, item=post_id, body=body)
         post = self.visible(post_id, user)
-        if self.check(answer, user, self.own(post, user, 200)) and post:
+        if self.check(response, user, self.own(post, user, 200)) and post:
             post.body = body
-            self.compare(answer.json(), post)
+            self.compare(response.json(), post)
 
     @rule(who=choices, which=choices)
     def remove(self, who: int, which: int) -> None:
         user, post_id = self.someone(who), self.some_post(which)
         post = self.visible(post_id, user)
-        answer = call("delete_post", user=user.id, item=post_id)
-        if self.check(answer, user, self.own(post, user, 204)) and post:
+        response = call("delete_post", user=user.id, item=post_id)
+        if self.check(response, user, self.own(post, user, 204)) and post:
             self.posts.remove(post)
             self.deleted_posts.append(post_id)
 
@@ -279,18 +279,18 @@ class Api(RuleBasedStateMachine):
     def read(self, who: int, which: int) -> None:
         user, post_id = self.someone(who), self.some_post(which)
         post = self.visible(post_id, user)
-        answer = call("read_post", user=user.id, item=post_id)
-        if self.check(answer, user, 200 if post else 404) and post:
-            self.compare(answer.json(), post)
+        response = call("read_post", user=user.id, item=post_id)
+        if self.check(response, user, 200 if post else 404) and post:
+            self.compare(response.json(), post)
 
     @rule(who=choices, which=choices, direction=st.sampled_from([1, 1, 0, -1]))
     def vote(self, who: int, which: int, direction: int) -> None:
         user, post_id = self.someone(who), self.some_post(which)
         post = self.visible(post_id, user)
-        answer = call("vote", user=user.id, body={"post_id": post_id, "dir": direction})
+        response = call("vote", user=user.id, body={"post_id": post_id, "dir": direction})
         has = post is not None and user.id in post.votes
         refusal = 409 if post and direction == 1 else 404
-        if self.check(answer, user, 201 if post and has != (direction == 1) else refusal) and post:
+        if self.check(response, user, 201 if post and has != (direction == 1) else refusal) and post:
             post.votes ^= {user.id}
 
     def own(self, post: Post | None, user: User, success: int) -> int:
@@ -322,8 +322,10 @@ class Api(RuleBasedStateMachine):
             "limit": limit,
             "skip": skip,
         }
-        answer = call("list_posts", user=user.id, query=[(name, str(value)) for name, value in query.items()])
-        if self.check(answer, user, 200):
+        response = call(
+            "list_posts", user=user.id, query=[(name, str(value)) for name, value in query.items()]
+        )
+        if self.check(response, user, 200):
             listed = [
                 post
                 for post in self.posts
@@ -333,30 +335,30 @@ class Api(RuleBasedStateMachine):
                     else post.owner is user and not post.body["published"]
                 )
             ]
-            self.compare_page(answer, listed, term, sort, limit, skip)
+            self.compare_page(response, listed, term, sort, limit, skip)
 
     @rule(who=choices, author=choices, sort=st.sampled_from(["new", "old", "top"]), limit=st.integers(1, 5))
     def list_author(self, who: int, author: int, sort: str, limit: int) -> None:
         user, by = self.someone(who), self.someone(author)
         query = [("sort", sort), ("limit", str(limit))]
-        answer = call("list_user_posts", user=user.id, item=by.id, query=query)
-        if self.check(answer, user, 404 if by.is_gone else 200):
+        response = call("list_user_posts", user=user.id, item=by.id, query=query)
+        if self.check(response, user, 404 if by.is_gone else 200):
             listed = [post for post in self.posts if post.owner is by and post.is_visible_to(user)]
-            self.compare_page(answer, listed, "", sort, limit, 0)
+            self.compare_page(response, listed, "", sort, limit, 0)
 
     def compare_page(
-        self, answer: Answer, listed: list[Post], term: str, sort: str, limit: int, skip: int
+        self, response: Response, listed: list[Post], term: str, sort: str, limit: int, skip: int
     ) -> None:
         found = [post for post in listed if term in str(post.body["title"])]
         order = sorted(found, key=lambda post: post.id, reverse=sort != "old")
         if sort == "top":
             order.sort(key=lambda post: len(post.votes), reverse=True)
-        page = answer.json()
+        page = response.json()
         assert [entry["Post"]["id"] for entry in page] == [post.id for post in order[skip : skip + limit]]
         for entry, post in zip(page, order[skip : skip + limit], strict=True):
             self.compare(entry["Post"], post)
             assert entry["vote"] == len(post.votes)
-        assert ("Link" in answer.headers) == (len(order) > skip + limit)
+        assert ("Link" in response.headers) == (len(order) > skip + limit)
 
     @invariant()
     def the_tables_hold_what_the_model_does(self) -> None:

@@ -15,7 +15,7 @@ DOCUMENT = json.loads((Path(__file__).parents[2] / "docs/openapi.json").read_tex
 # https://docs.pydantic.dev/latest/concepts/conversion_table/
 WORDS = {"1", "t", "true", "y", "yes", "on", "0", "f", "false", "n", "no", "off"}
 NUMBER = re.compile(r"\s*[+-]?\d+(_\d+)*(\.0*)?\s*")
-# Which answers say that the body was accepted, whatever came of it then.
+# Which responses say that the body was accepted, whatever came of it then.
 BODIES = {
     "POST /posts": ("PostCreate", {201}),
     "PUT /posts/{post_id}": ("PostCreate", {200, 403}),

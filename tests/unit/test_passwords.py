@@ -5,7 +5,7 @@ import pytest
 
 from common import passwords
 from common.passwords import hash_password, verify_password
-from tests.support.data import PASSWORD, PASSWORD_HASH
+from tests.support.database import PASSWORD, PASSWORD_HASH
 
 
 def test_a_password_is_hashed_at_cost_12_with_a_salt_of_its_own() -> None:

@@ -26,18 +26,18 @@ GOOD = {
 
 
 @contextmanager
-def api(answers: dict[str, tuple[int, str]]) -> Iterator[str]:
-    """Serve these answers, by method and path, and give the URL."""
+def api(responses: dict[str, tuple[int, str]]) -> Iterator[str]:
+    """Serve these responses, by method and path, and give the URL."""
 
     class Api(BaseHTTPRequestHandler):
-        def answer(self) -> None:
+        def response(self) -> None:
             self.rfile.read(int(self.headers.get("Content-Length", 0)))
-            status, text = answers[f"{self.command} {self.path}"]
+            status, text = responses[f"{self.command} {self.path}"]
             self.send_response(status)
             self.end_headers()
             self.wfile.write(text.encode())
 
-        do_GET = do_POST = do_DELETE = answer  # noqa: N815  # the names that http.server looks for
+        do_GET = do_POST = do_DELETE = response  # noqa: N815  # the names that http.server looks for
 
         def log_message(self, *_: object) -> None:
             """Say nothing."""
@@ -52,10 +52,10 @@ def api(answers: dict[str, tuple[int, str]]) -> Iterator[str]:
             thread.join()
 
 
-def smoke(**answers: tuple[int, str]) -> tuple[int, str]:
+def smoke(**responses: tuple[int, str]) -> tuple[int, str]:
     """Return the exit code and the one line, where an API answers a vote and a deletion like this."""
     names = {"vote": "POST /vote", "delete": "DELETE /users/me"}
-    with api(GOOD | {names[name]: answer for name, answer in answers.items()}) as url:
+    with api(GOOD | {names[name]: response for name, response in responses.items()}) as url:
         run = subprocess.run(
             [sys.executable, ROOT / "scripts/smoke.py", url], capture_output=True, text=True, check=False
         )
@@ -67,7 +67,7 @@ def test_an_api_that_works() -> None:
 
 
 @pytest.mark.parametrize(
-    ("answers", "said"),
+    ("responses", "said"),
     [
         ({"vote": (500, "{}")}, ["POST /vote answers 500"]),
         ({"delete": (500, "{}")}, ["DELETE /users/me answers 500"]),
@@ -78,9 +78,9 @@ def test_an_api_that_works() -> None:
     ],
 )
 def test_everything_that_went_wrong_is_said_in_the_order_of_time(
-    answers: dict[str, tuple[int, str]], said: list[str]
+    responses: dict[str, tuple[int, str]], said: list[str]
 ) -> None:
-    code, line = smoke(**answers)
+    code, line = smoke(**responses)
     assert code == 1
     assert line.startswith(f"error: {said[0]}")
     assert line.count("\n") == 1

@@ -1,4 +1,4 @@
-"""What all answers have in common: headers, and the shape and the silence of errors."""
+"""What all responses have in common: headers, and the shape and the silence of errors."""
 
 from collections.abc import Callable
 from typing import NoReturn
@@ -9,8 +9,8 @@ import posts.queries
 import votes.queries
 from common import api
 from common.errors import UnavailableError, UnknownOutcomeError
-from tests.support.data import Database
-from tests.support.lambdas import Answer, Context, call, invoke, request
+from tests.support.database import Database
+from tests.support.lambdas import Context, Response, call, invoke, new_event
 
 ORIGIN = "https://app.example.com"
 
@@ -22,10 +22,10 @@ def raising(error: Exception) -> Callable[..., NoReturn]:
     return run
 
 
-def assert_private(answer: Answer) -> None:
-    assert answer.headers["Cache-Control"] == ["no-store"]
-    assert answer.headers["X-Content-Type-Options"] == ["nosniff"]
-    assert answer.headers["Strict-Transport-Security"] == ["max-age=63072000; includeSubDomains"]
+def assert_private(response: Response) -> None:
+    assert response.headers["Cache-Control"] == ["no-store"]
+    assert response.headers["X-Content-Type-Options"] == ["nosniff"]
+    assert response.headers["Strict-Transport-Security"] == ["max-age=63072000; includeSubDomains"]
 
 
 def test_every_answer_has_the_headers_that_an_api_should_have(
@@ -33,7 +33,7 @@ def test_every_answer_has_the_headers_that_an_api_should_have(
 ) -> None:
     post_id = database.add_post(ada)
     monkeypatch.setattr(votes.queries, "cast", raising(KeyError("a mistake")))
-    answers = {
+    responses = {
         200: call("list_posts", user=ada),
         201: call("create_post", user=ada),
         204: call("delete_post", user=ada, item=call("create_post", user=ada).json()["id"]),
@@ -44,27 +44,27 @@ def test_every_answer_has_the_headers_that_an_api_should_have(
         422: call("sign_up", body={}),
         500: call("vote", user=ada),
     }
-    assert {status: answer.status for status, answer in answers.items()} == {
-        status: status for status in answers
+    assert {status: response.status for status, response in responses.items()} == {
+        status: status for status in responses
     }
-    for answer in answers.values():
-        assert_private(answer)
+    for response in responses.values():
+        assert_private(response)
 
 
 @pytest.mark.parametrize("event", ["list_posts", "create_post", "read_post"])
 def test_a_page_of_our_origin_may_read_every_answer(event: str, ada: int) -> None:
-    answer = call(event, user=ada, headers={"Origin": ORIGIN})
-    assert answer.headers["Access-Control-Allow-Origin"] == [ORIGIN]
-    assert answer.headers["Access-Control-Expose-Headers"] == ["Link,Retry-After"]
-    assert "Access-Control-Allow-Credentials" not in answer.headers
+    response = call(event, user=ada, headers={"Origin": ORIGIN})
+    assert response.headers["Access-Control-Allow-Origin"] == [ORIGIN]
+    assert response.headers["Access-Control-Expose-Headers"] == ["Link,Retry-After"]
+    assert "Access-Control-Allow-Credentials" not in response.headers
 
 
 @pytest.mark.parametrize(
     "origin", ["https://evil.example", "https://app.example.com.evil.example", "null", None]
 )
 def test_a_page_of_another_origin_may_not(origin: str | None, ada: int) -> None:
-    answer = call("list_posts", user=ada, headers={"Origin": origin})
-    assert "Access-Control-Allow-Origin" not in answer.headers
+    response = call("list_posts", user=ada, headers={"Origin": origin})
+    assert "Access-Control-Allow-Origin" not in response.headers
 
 
 def test_an_origin_that_may_be_any_comes_without_credentials(
@@ -72,18 +72,18 @@ def test_an_origin_that_may_be_any_comes_without_credentials(
 ) -> None:
     monkeypatch.setenv("CORS_ORIGIN", "*")
     nothing = api.handler(api.resolver())
-    answer = nothing(request("list_posts", user=ada, headers={"Origin": ORIGIN}), Context())
-    assert answer["multiValueHeaders"]["Access-Control-Allow-Origin"] == ["*"]
-    assert "Access-Control-Allow-Credentials" not in answer["multiValueHeaders"]
+    response = nothing(new_event("list_posts", user=ada, headers={"Origin": ORIGIN}), Context())
+    assert response["multiValueHeaders"]["Access-Control-Allow-Origin"] == ["*"]
+    assert "Access-Control-Allow-Credentials" not in response["multiValueHeaders"]
 
 
 @pytest.mark.parametrize("path", ["/posts/7/likes", "/nothing"])
 def test_a_path_that_no_function_has_is_not_found(path: str, ada: int) -> None:
-    lost = request("read_post", user=ada) | {"path": path}
-    answer = invoke(lost)
-    assert answer.status == 404
-    assert answer.json() == {"detail": "Not found"}
-    assert_private(answer)
+    lost = new_event("read_post", user=ada) | {"path": path}
+    response = invoke(lost)
+    assert response.status == 404
+    assert response.json() == {"detail": "Not found"}
+    assert_private(response)
 
 
 @pytest.mark.parametrize("slash", ["", "/"])
@@ -103,38 +103,38 @@ def test_a_path_that_no_function_has_is_not_found(path: str, ada: int) -> None:
 )
 def test_a_slash_at_the_end_changes_nothing(event: str, path: str, slash: str, status: int, ada: int) -> None:
     user = ada if event not in {"sign_up", "read_user", "login"} else None
-    answer = invoke(request(event, user=user) | {"path": path + slash})
-    assert answer.status == status
-    assert "Location" not in answer.headers
+    response = invoke(new_event(event, user=user) | {"path": path + slash})
+    assert response.status == status
+    assert "Location" not in response.headers
 
 
 def test_a_read_that_cannot_be_done_is_unavailable(ada: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(posts.queries, "read", raising(UnavailableError("refused", retryable=True)))
-    answer = call("read_post", user=ada)
-    assert answer.status == 503
-    assert answer.json() == {"detail": "Unavailable, nothing was changed"}
-    assert answer.headers["Retry-After"] == ["1"]
-    assert_private(answer)
+    response = call("read_post", user=ada)
+    assert response.status == 503
+    assert response.json() == {"detail": "Unavailable, nothing was changed"}
+    assert response.headers["Retry-After"] == ["1"]
+    assert_private(response)
 
 
 def test_a_write_that_may_have_been_done_says_so(ada: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(posts.queries, "create", raising(UnknownOutcomeError("broken")))
-    answer = call("create_post", user=ada)
-    assert answer.status == 504
-    assert answer.json() == {"detail": "The database did not respond; the change may have been made"}
-    assert "Retry-After" not in answer.headers
-    assert_private(answer)
+    response = call("create_post", user=ada)
+    assert response.status == 504
+    assert response.json() == {"detail": "The database did not respond; the change may have been made"}
+    assert "Retry-After" not in response.headers
+    assert_private(response)
 
 
 def test_an_invocation_without_time_left_does_not_begin_a_statement(ada: int, database: Database) -> None:
-    answer = invoke(request("create_post", user=ada), Context(milliseconds=900))
-    assert answer.status == 503
+    response = invoke(new_event("create_post", user=ada), Context(milliseconds=900))
+    assert response.status == 503
     assert database.value("SELECT count(*) FROM posts") == 0
 
 
 def test_a_context_that_no_gateway_makes_is_an_error_of_ours_and_lets_nobody_in(ada: int) -> None:
-    broken = request("list_posts", user=ada)
+    broken = new_event("list_posts", user=ada)
     broken["requestContext"]["authorizer"]["user_id"] = ada
-    answer = invoke(broken)
-    assert answer.status == 500
-    assert answer.json() == {"detail": "Internal Server Error"}
+    response = invoke(broken)
+    assert response.status == 500
+    assert response.json() == {"detail": "Internal Server Error"}

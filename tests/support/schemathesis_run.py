@@ -9,7 +9,7 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 
 
-def send_inputs(url: str, token: str, report: Path, *, examples: int, phases: str) -> int:
+def run_schemathesis(url: str, token: str, report: Path, *, examples: int, phases: str) -> int:
     """Send so many requests an operation to an API and return how many it were in all; no check may fail."""
     run = subprocess.run(
         [
@@ -19,7 +19,7 @@ def send_inputs(url: str, token: str, report: Path, *, examples: int, phases: st
                 ROOT / "tests/support/schemathesis.toml",
             ),
             *("run", ROOT / "docs/openapi.json", "--url", url, "--header", f"Authorization: Bearer {token}"),
-            # A path that does not have a method is 404, as a REST API of API Gateway answers, not 405.
+            # A path that does not have a method is 404, as a REST API of API Gateway responses, not 405.
             # It is an error like any: a check of ours makes sure of that.
             *("--checks", "all", "--exclude-checks", "unsupported_method"),
             *("--max-examples", str(examples), "--phases", phases, "--workers", "2"),

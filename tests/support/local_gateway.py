@@ -9,7 +9,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import NamedTuple
 
-from tests.support.data import PASSWORD
+from tests.support.database import PASSWORD
 
 ROOT = Path(__file__).parents[2]
 # What the gateway reads, and where the layer's packages are when `make dev` has installed them.
@@ -21,7 +21,7 @@ PROC = Path("/proc")
 SECRETS = (PASSWORD, "$2b$", "eyJ", "requestContext", "multiValueHeaders")
 
 
-class Served(NamedTuple):
+class LocalGateway(NamedTuple):
     """A gateway that serves: where, in which process, and the file that everything it prints goes to."""
 
     url: str
@@ -39,7 +39,7 @@ class Served(NamedTuple):
 
 
 @contextmanager
-def served(database_url: str, log: Path) -> Iterator[Served]:
+def local_gateway(database_url: str, log: Path) -> Iterator[LocalGateway]:
     """Serve the API on a database, which is migrated first, until the end of the block.
 
     What is served is the project as it is now: who edits it meanwhile would have every process replaced.
@@ -59,7 +59,7 @@ def served(database_url: str, log: Path) -> Iterator[Served]:
         try:
             ready = process.stdout.readline() if process.stdout else ""
             assert ready.startswith("Ready on "), log.read_text()
-            yield Served(ready.removeprefix("Ready on ").strip(), process.pid, log)
+            yield LocalGateway(ready.removeprefix("Ready on ").strip(), process.pid, log)
         finally:
             process.terminate()
     assert process.returncode == 0

@@ -4,23 +4,23 @@ from concurrent.futures import ThreadPoolExecutor
 
 import httpx
 
-from tests.contract.client import PASSWORD, Account, at_once, new_email, new_post, vote
+from tests.contract.client import PASSWORD, Account, concurrent_statuses, new_email, new_post, vote
 
 
 def test_of_twenty_who_sign_up_with_one_address_one_succeeds(client: httpx.Client) -> None:
     body = {"email": new_email(), "password": PASSWORD}
-    assert at_once(20, lambda _: client.post("/users/", json=body)) == [201] + [409] * 19
+    assert concurrent_statuses(20, lambda _: client.post("/users/", json=body)) == [201] + [409] * 19
 
 
 def test_of_fifty_votes_of_one_user_one_counts(client: httpx.Client, ada: Account) -> None:
     post = new_post(client, ada)
-    assert at_once(50, lambda _: vote(client, ada, post["id"])) == [201] + [409] * 49
-    assert at_once(50, lambda _: vote(client, ada, post["id"], 0)) == [201] + [404] * 49
+    assert concurrent_statuses(50, lambda _: vote(client, ada, post["id"])) == [201] + [409] * 49
+    assert concurrent_statuses(50, lambda _: vote(client, ada, post["id"], 0)) == [201] + [404] * 49
 
 
 def test_of_ten_who_delete_a_post_one_succeeds(client: httpx.Client, ada: Account) -> None:
     path = f"/posts/{new_post(client, ada)['id']}"
-    assert at_once(10, lambda _: client.delete(path, headers=ada.headers)) == [204] + [404] * 9
+    assert concurrent_statuses(10, lambda _: client.delete(path, headers=ada.headers)) == [204] + [404] * 9
 
 
 def test_everyone_gets_their_own_answer(client: httpx.Client, ada: Account) -> None:
