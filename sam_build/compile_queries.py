@@ -1,8 +1,6 @@
-"""Prints the compiled form of a package's queries.py, which runs without SQLAlchemy.
+"""Prints a package's queries.py with compiled statements, which runs without SQLAlchemy.
 
 Usage: compile_queries.py posts > artifact/posts/queries.py
-
-Imports `posts.queries` as a function would and prints a module with the same queries, compiled.
 """
 
 import importlib

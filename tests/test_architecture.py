@@ -3,6 +3,7 @@
 import subprocess
 import sys
 import tomllib
+from functools import cache
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ SLOW = {"bcrypt", "email_validator", "http.client", "ssl"}
 SDK = {"boto3", "botocore.session", "aws_xray_sdk"}
 
 
+@cache
 def imported_by(module: str) -> set[str]:
     """Return the modules that are loaded once a new interpreter has imported one."""
     # PyJWT takes cryptography along where it finds it: among the tools here, but not in the layer.

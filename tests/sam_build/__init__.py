@@ -1,1 +1,1 @@
-"""What `sam build` makes."""
+"""The artefacts of `sam build`."""

@@ -1,23 +1,22 @@
-"""What is deployed: whole, of the right architecture, and with bytecode that nothing has to check."""
+"""What is deployed is complete, for the right architecture, and has bytecode that Python does not check."""
 
 import hashlib
 import importlib.util
 import json
-import platform
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
 
-from tests.sam_build.conftest import ROOT, Build
+from tests.sam_build.conftest import LAYER, ROOT, Build
 from tests.template.stack import LIVE, Stack
 
 FUNCTIONS = (*LIVE, "RotationFunction", "MigrationFunction")
 # From the header of an ELF file: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
 MACHINE = slice(18, 20)
 MACHINES = {"CommonLayerArm": b"\xb7\x00", "CommonLayerX86": b"\x3e\x00"}
-# PEP 552: flags after the magic number; only the lowest bit set is a hash that nobody checks.
+# PEP 552: the flags after the magic number. Only the lowest bit means a hash that Python does not check.
 UNCHECKED_HASH = b"\x01\x00\x00\x00"
 ENVIRONMENT = {
     "AWS_LAMBDA_INITIALIZATION_TYPE": "snap-start",
@@ -29,7 +28,7 @@ ENVIRONMENT = {
     "STAGE": "prod",
     "TOKEN_LIFETIME": "1800",
 }
-# As Lambda does it: the function's code, then the layer, and the standard library, but nothing installed.
+# The paths of Lambda: the function's code, the layer and the standard library, but no installed packages.
 IMPORT = """
 import importlib, sys
 sys.path[:0] = sys.argv[2:]
@@ -39,26 +38,22 @@ print(*(name for name in sys.modules if name.partition(".")[0] in ("sqlalchemy",
 """
 
 
-def layer_for_here(build: Build) -> Path:
-    return build("CommonLayerArm" if platform.machine() in {"aarch64", "arm64"} else "CommonLayerX86")
-
-
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_handler_runs_with_its_artefact_and_layer_alone(build: Build, name: str) -> None:
+def test_a_handler_needs_only_its_artefact_and_its_layer(build: Build, name: str) -> None:
     function = Stack("dev").properties(name)
     paths = [build(name)]
     if "Layers" in function:
-        paths.append(layer_for_here(build) / "python")
-    answer = subprocess.run(
+        paths.append(build(LAYER) / "python")
+    imported = subprocess.run(
         [sys.executable, "-I", "-S", "-c", IMPORT, function["Handler"], *map(str, paths)],
         env=ENVIRONMENT,
         capture_output=True,
         text=True,
         check=False,
     )
-    assert answer.returncode == 0, answer.stderr
-    # What the statements are compiled with stays behind, and so does the SDK, which takes long to start.
-    assert (answer.stdout.strip() == "") == (name != "MigrationFunction")
+    assert imported.returncode == 0, imported.stderr
+    # Neither SQLAlchemy, which compiled the statements, nor the SDK is deployed: both are slow to import.
+    assert (imported.stdout.strip() == "") == (name != "MigrationFunction")
 
 
 @pytest.mark.parametrize("name", ["AuthFunction", "UsersFunction", "PostsFunction", "VotesFunction"])
@@ -66,7 +61,7 @@ def test_a_function_checks_its_database_settings_during_init(build: Build, name:
     failed = subprocess.run(
         [
             *(sys.executable, "-I", "-S", "-c", IMPORT, Stack("dev").properties(name)["Handler"]),
-            *(str(build(name)), str(layer_for_here(build) / "python")),
+            *(str(build(name)), str(build(LAYER) / "python")),
         ],
         env={key: value for key, value in ENVIRONMENT.items() if key != "DATABASE_URL"},
         capture_output=True,
@@ -76,8 +71,8 @@ def test_a_function_checks_its_database_settings_during_init(build: Build, name:
     assert failed.stderr.splitlines()[-1].startswith("common.settings.SettingsError: DATABASE_URL is not set")
 
 
-@pytest.mark.parametrize("name", [*FUNCTIONS, *MACHINES])
-def test_every_source_has_bytecode_that_is_taken_as_it_is(build: Build, name: str) -> None:
+@pytest.mark.parametrize("name", [*FUNCTIONS, LAYER])
+def test_every_source_has_bytecode_that_python_does_not_check(build: Build, name: str) -> None:
     sources = list(build(name).rglob("*.py"))
     assert sources
     for source in sources:
@@ -86,15 +81,15 @@ def test_every_source_has_bytecode_that_is_taken_as_it_is(build: Build, name: st
         assert bytecode[4:8] == UNCHECKED_HASH
 
 
-@pytest.mark.parametrize("name", [*FUNCTIONS, *MACHINES])
-def test_nothing_in_it_says_where_it_was_built(build: Build, name: str) -> None:
+@pytest.mark.parametrize("name", [*FUNCTIONS, LAYER])
+def test_no_bytecode_contains_the_path_of_the_build(build: Build, name: str) -> None:
     for bytecode in build(name).rglob("*.pyc"):
         assert str(ROOT).encode() not in bytecode.read_bytes()
         assert str(build(name).parent).encode() not in bytecode.read_bytes()
 
 
 @pytest.mark.parametrize(("name", "machine"), MACHINES.items())
-def test_a_layer_holds_binaries_of_its_architecture_alone(build: Build, name: str, machine: bytes) -> None:
+def test_a_layer_contains_only_binaries_of_its_architecture(build: Build, name: str, machine: bytes) -> None:
     binaries = list(build(name).rglob("*.so*"))
     assert binaries
     for binary in binaries:
@@ -104,29 +99,28 @@ def test_a_layer_holds_binaries_of_its_architecture_alone(build: Build, name: st
 
 
 @pytest.mark.parametrize("name", FUNCTIONS)
-def test_a_function_runs_on_either_architecture(build: Build, name: str) -> None:
+def test_a_function_runs_on_both_architectures(build: Build, name: str) -> None:
     assert not list(build(name).rglob("*.so*"))
 
 
-@pytest.mark.parametrize("name", MACHINES)
-def test_a_layer_is_as_small_as_lambda_wants_it(build: Build, name: str) -> None:
-    # 250 MB, function and layers together, unzipped.
-    assert sum(file.stat().st_size for file in build(name).rglob("*") if file.is_file()) < 50_000_000
+def test_the_layer_is_far_smaller_than_the_limit_of_lambda(build: Build) -> None:
+    # The limit is 250 MB for a function with its layers, unzipped.
+    assert sum(file.stat().st_size for file in build(LAYER).rglob("*") if file.is_file()) < 50_000_000
 
 
 @pytest.mark.parametrize("name", MACHINES)
-def test_a_layer_brings_the_authorities_of_every_region(build: Build, name: str) -> None:
+def test_a_layer_contains_the_certificates_of_every_region(build: Build, name: str) -> None:
     shipped = {path.name for path in (build(name) / "authorities").iterdir()}
     assert shipped == {path.name for path in (ROOT / "layers" / "common" / "authorities").iterdir()}
 
 
-def test_the_documentation_is_in_the_artefact_itself(build: Build) -> None:
+def test_the_artefact_contains_the_openapi_document(build: Build) -> None:
     document = build("ApidocsFunction") / "apidocs" / "openapi.json"
     assert not document.is_symlink()
     assert json.loads(document.read_text())["openapi"]
 
 
-def test_a_changed_setting_is_changed_code(build: Build) -> None:
+def test_a_changed_setting_changes_the_code(build: Build) -> None:
     expected = hashlib.sha256((ROOT / "template.yaml").read_bytes()).hexdigest()
     assert (build("UsersFunction") / "template.sha256").read_text().strip() == expected
 
