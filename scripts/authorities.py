@@ -1,11 +1,11 @@
-"""Writes layers/common/authorities: for each region, the authorities that its databases and proxies may have.
+"""Writes layers/common/authorities: the root certificates of the databases, proxies and APIs of each region.
 
 Usage: authorities.py global-bundle.pem amazon-roots.pem
 
-The first file is https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem, which says who certifies
-Aurora; the second the roots at https://www.amazontrust.com/repository, who certify RDS Proxy and the APIs of
-AWS. A function that trusts the few of its own region reads them in a millisecond; all of them, or all that
-the system trusts, take thirty to fifty. A new region, or a new root, is a new run of this.
+The first file is https://truststore.pki.rds.amazonaws.com/global/global-bundle.pem with the roots of Aurora.
+The second has the roots at https://www.amazontrust.com/repository, which certify RDS Proxy and AWS's APIs.
+A function loads the roots of its region in a millisecond. All roots, or those of the system, would take 30 to
+50 ms. Run this again for a new region or a new root.
 """
 
 import re
@@ -17,12 +17,12 @@ from typing import Any
 
 AUTHORITIES = Path("layers/common/authorities")
 CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL)
-# Those before are of 2019 and have expired; those between are no roots.
+# Roots without "G1" are of 2019 and have expired. Other certificates are intermediate.
 ROOT = re.compile(r"Amazon RDS ([a-z]+-[a-z-]+-\d) Root CA (?:RSA2048|RSA4096|ECC384) G1")
 
 
 def main(bundle: Path, roots: Path) -> None:
-    """Write a file for each region that the bundle has roots of."""
+    """Write a file for each region that has roots in the bundle."""
     regions: defaultdict[str, list[str]] = defaultdict(list)
     for certificate in CERTIFICATE.findall(bundle.read_text("ascii")):
         if root := ROOT.fullmatch(_common_name(certificate)):
@@ -36,9 +36,9 @@ def main(bundle: Path, roots: Path) -> None:
 def _common_name(certificate: str) -> str:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.load_verify_locations(cadata=certificate)
-    [known] = context.get_ca_certs()
-    # ssl gives the subject as ((("countryName", "US"),), (("commonName", "..."),), ...).
-    subject: Any = known["subject"]
+    [parsed] = context.get_ca_certs()
+    # The subject is ((("countryName", "US"),), (("commonName", "..."),), ...).
+    subject: Any = parsed["subject"]
     return str(next(value for ((field, value),) in subject if field == "commonName"))
 
 

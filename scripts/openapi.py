@@ -1,4 +1,4 @@
-"""Prints the OpenAPI document of all functions together, made from the types of their handlers."""
+"""Prints the OpenAPI document of all functions, generated from the types of their handlers."""
 
 import importlib
 import inspect
@@ -16,7 +16,7 @@ from aws_lambda_powertools.event_handler.openapi.merge import OpenAPIMerge
 from aws_lambda_powertools.event_handler.openapi.models import License, Tag
 
 ROOT = Path(__file__).parents[1]
-# The packages with a handler, in the order of the template: it is also the order of the sections at /docs.
+# The packages with a handler. The template's order is also the order of the sections at /docs.
 FUNCTIONS = [
     name
     for name in re.findall(
@@ -37,15 +37,15 @@ SECURITY_SCHEMES = {
         "description": "Use a token that /login gave out.",
     },
 }
-# What the gateway or a failing database may answer to any request.
+# Statuses that the gateway, or a failing database, can return for any request.
 FAULTS = (413, 429, 500, 503, 504)
-# Powertools' own shapes of a failure, which common.api replaces.
+# Powertools' schemas of errors, which common.api replaces.
 REPLACED = ("HTTPValidationError", "ResponseValidationError", "ValidationError")
 SCHEMAS = "#/components/schemas/"
 PROBLEM = {"application/json": {"schema": {"$ref": f"{SCHEMAS}Problem"}}}
-# What Powertools names after a handler, and the names that read better in a generated client.
+# Schemas that Powertools names after a handler, with better names for generated clients.
 RENAMED = {"Body_log_in_login_post": "Credentials"}
-# Headers that say what to do about an answer.
+# Headers that tell a client what to do next.
 WAIT = {
     "Retry-After": {"description": "Seconds to wait before another attempt", "schema": {"type": "integer"}}
 }
@@ -60,7 +60,7 @@ NEXT_PAGE = {
         "schema": {"type": "string"},
     }
 }
-# What a reader may send as it is. Here and not in the models, for a cold start would pay for it.
+# Bodies that a reader can send unchanged. In the models, each cold start would build them.
 EXAMPLES = {
     "AccountChange": {"phone_number": "+49 30 901820"},
     "Ballot": {"post_id": 1, "dir": 1},
@@ -72,7 +72,7 @@ EXAMPLES = {
     "UserCreate": {"email": "ann@example.com", "password": "open sesame"},
 }
 
-# The document does not depend on these, but a handler checks its settings when it is imported.
+# The document does not depend on these, but handlers check their settings when they are imported.
 os.environ |= {
     "CORS_ORIGIN": "http://localhost",
     "DATABASE_URL": "postgresql://nobody@localhost/none",
@@ -114,7 +114,7 @@ def _first_line(documented: object) -> str:
 
 
 def _document(function: str) -> dict[str, Any]:
-    """Return the document of one function, with what our conventions add to it."""
+    """Return the document of one function, with the additions of our conventions."""
     app = _handler(function).app
     document: dict[str, Any] = json.loads(app.get_openapi_json_schema())
     for route in app._static_routes + app._dynamic_routes:  # noqa: SLF001  # no public way to a handler
@@ -128,41 +128,41 @@ def _document(function: str) -> dict[str, Any]:
 
 
 def _complete(operation: dict[str, Any], route: Route) -> None:
-    """Say of an operation what Powertools does not."""
+    """Add to an operation what Powertools does not know."""
     operation["operationId"] = route.func.__name__
     operation["summary"] = _first_line(route.func)
-    answers = operation["responses"]
+    responses = operation["responses"]
     declared = route.responses or {}
     if HTTPStatus.UNAUTHORIZED in declared:
         operation["security"] = [{name: []} for name in SECURITY_SCHEMES]
     if HTTPStatus.UNPROCESSABLE_ENTITY not in declared:
-        del answers["422"]
-    # It has no body, whatever the handler's type says.
-    answers.get("204", {}).pop("content", None)
+        del responses["422"]
+    # It has no body, although the handler has a return type.
+    responses.get("204", {}).pop("content", None)
     for status in FAULTS:
-        answers[str(status)] = {"description": HTTPStatus(status).phrase, "content": PROBLEM}
-    for status in HEADERS.keys() & answers.keys():
-        answers[status]["headers"] = HEADERS[status]
-    operation["responses"] = dict(sorted(answers.items()))
+        responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": PROBLEM}
+    for status in HEADERS.keys() & responses.keys():
+        responses[status]["headers"] = HEADERS[status]
+    operation["responses"] = dict(sorted(responses.items()))
     for parameter in operation.get("parameters", []):
         _describe_parameter(parameter)
         if parameter["name"] == "cursor":
-            answers["200"]["headers"] = NEXT_PAGE
+            responses["200"]["headers"] = NEXT_PAGE
 
 
 def _describe_parameter(parameter: dict[str, Any]) -> None:
-    """Say of a parameter what its type cannot."""
+    """Add to a parameter what its type does not say."""
     if parameter["in"] == "path":
         parameter["description"] = f"The {parameter['name'].replace('_', ' ')}"
     if parameter["in"] == "header":
-        # Powertools asks for it by this name, and in a header nothing can be null: it is absent.
+        # Powertools reads it by its title, and a header cannot be null, only absent.
         parameter["name"] = parameter["schema"]["title"]
         [text] = [choice for choice in parameter["schema"].pop("anyOf") if choice["type"] != "null"]
         parameter["schema"] |= text
 
 
 def _name_schemas(document: dict[str, Any]) -> None:
-    """Give bodies their examples, and the choices of parameters a name, so that a client has one type."""
+    """Add examples to bodies, and name the enums of parameters so that a client has one type for each."""
     schemas = document["components"]["schemas"]
     for path in document["paths"].values():
         for operation in path.values():

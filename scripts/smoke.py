@@ -1,4 +1,4 @@
-"""Tries out a deployed API, from sign-up to vote, and takes back what it made.
+"""Uses a deployed API once, from sign-up to vote, and deletes what it created.
 
 Usage: smoke.py https://api.example.com
 """
@@ -16,40 +16,40 @@ FORM = "application/x-www-form-urlencoded"
 
 
 class SmokeError(Exception):
-    """The API does not answer as it should; the message says where."""
+    """The API returned a wrong response; the message says where."""
 
 
 class Client:
-    """Speaks to the API at a URL; with a token once there is one."""
+    """Sends requests to the API at a URL, with `token` if it is set."""
 
     def __init__(self, url: str) -> None:
-        # A password goes there.
+        # Passwords are sent there.
         if not url.startswith(("https://", "http://127.0.0.1:")):
-            raise SmokeError(f"{url} is not an HTTPS address")
+            raise SmokeError(f"{url} is not an HTTPS URL")
         self._url = url.rstrip("/")
         self.token = ""
 
-    def expect(self, status: int, method: str, path: str, body: object = None, *, form: bool = False) -> Any:  # noqa: ANN401  # whatever JSON holds
-        """Send a request and return the answer's JSON; SmokeError when the status is another one."""
+    def expect(self, status: int, method: str, path: str, body: object = None, *, form: bool = False) -> Any:  # noqa: ANN401  # any JSON
+        """Send a request and return the JSON of its response; raises SmokeError when the status differs."""
         data = None if body is None else (urlencode(body) if form else json.dumps(body)).encode()  # type: ignore[arg-type]  # a form is a mapping
         headers = {"Content-Type": FORM if form else "application/json"}
         if self.token:
             headers["Authorization"] = f"Bearer {self.token}"
         request = urllib.request.Request(self._url + path, data, headers, method=method)  # noqa: S310  # HTTPS
         try:
-            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as answer:  # noqa: S310  # see above
-                got, text = answer.status, answer.read()
+            with urllib.request.urlopen(request, timeout=TIMEOUT_SECONDS) as response:  # noqa: S310  # see above
+                got, text = response.status, response.read()
         except urllib.error.HTTPError as error:
             got, text = error.code, error.read()
         except OSError as error:
             raise SmokeError(f"{method} {path}: {error}") from error
         if got != status:
-            raise SmokeError(f"{method} {path} answers {got} instead of {status}: {text[:200]!r}")
+            raise SmokeError(f"{method} {path} returned {got} instead of {status}: {text[:200]!r}")
         return json.loads(text) if text else None
 
 
 def main(url: str) -> None:
-    """Go through the API once; SmokeError at the first thing that is wrong."""
+    """Use every part of the API once; raises SmokeError at the first wrong response."""
     client = Client(url)
     email, password = f"smoke-{secrets.token_hex(8)}@example.com", secrets.token_urlsafe(24)
     client.expect(200, "GET", "/")
@@ -68,9 +68,9 @@ def main(url: str) -> None:
         except SmokeError as error:
             if fault is None:
                 raise
-            # What came first is the reason, and often of this as well.
+            # The first error is the important one, and often the cause of this one.
             first = fault if isinstance(fault, SmokeError) else repr(fault)
-            raise SmokeError(f"{first}; and {email} is still there: {error}") from fault
+            raise SmokeError(f"{first}; and the account {email} was not deleted: {error}") from fault
 
 
 def _use(client: Client) -> None:
@@ -78,7 +78,7 @@ def _use(client: Client) -> None:
     client.expect(201, "POST", "/vote", {"post_id": post["id"], "dir": 1})
     listed = client.expect(200, "GET", "/posts?limit=1&search=Smoke")
     if (listed[0]["Post"]["id"], listed[0]["vote"]) != (post["id"], 1):
-        raise SmokeError("the vote does not count")
+        raise SmokeError("the vote was not counted")
 
 
 try:

@@ -1,4 +1,4 @@
-"""scripts/smoke.py against APIs that are not what they should be."""
+"""scripts/smoke.py against APIs that return wrong responses."""
 
 import subprocess
 import sys
@@ -69,11 +69,11 @@ def test_an_api_that_works() -> None:
 @pytest.mark.parametrize(
     ("responses", "said"),
     [
-        ({"vote": (500, "{}")}, ["POST /vote answers 500"]),
-        ({"delete": (500, "{}")}, ["DELETE /users/me answers 500"]),
+        ({"vote": (500, "{}")}, ["POST /vote returned 500"]),
+        ({"delete": (500, "{}")}, ["DELETE /users/me returned 500"]),
         (
             {"vote": (500, "{}"), "delete": (502, "{}")},
-            ["POST /vote answers 500", "DELETE /users/me answers 502"],
+            ["POST /vote returned 500", "DELETE /users/me returned 502"],
         ),
     ],
 )
