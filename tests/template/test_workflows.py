@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 import yaml
 
-from tests.template.stack import ROOT
+from tests.template.stack import ROOT, Stack
 
 WORKFLOWS = sorted((ROOT / ".github" / "workflows").glob("*.yml"))
 PINNED = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
@@ -37,6 +37,13 @@ def test_prod_comes_after_staging_and_staging_after_the_checks() -> None:
     assert jobs["staging"]["needs"] == "check"
     assert jobs["prod"]["needs"] == "staging"
     assert jobs["prod"]["with"] == {"stage": "prod"}
+
+
+def test_the_tests_run_on_the_major_version_of_postgresql_that_is_deployed() -> None:
+    jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "check.yml").read_text())["jobs"]
+    versions = {run.get("postgres") for run in jobs["test"]["strategy"]["matrix"]["include"]}
+    # None is the newest one, which the wheel of the local run has.
+    assert versions == {None, Stack("prod").properties("Database")["EngineVersion"]}
 
 
 def test_the_locks_are_audited_when_they_change_and_when_what_is_known_of_them_does() -> None:

@@ -289,6 +289,7 @@ def test_binaries_that_the_account_cannot_reach_are_copied_once(
         lambda path, account, cwd: path.is_relative_to(empty) and runs(path, account, cwd),
     )
     empty.chmod(0o755)
+    monkeypatch.delenv("POSTGRES_BINARIES", raising=False)
     found = find_binaries()
     copy = reachable_binaries(found, server_account(), empty)
     assert copy.is_relative_to(empty)
@@ -304,21 +305,36 @@ def test_binaries_that_the_account_cannot_reach_are_copied_once(
 def test_the_system_s_binaries_replace_those_of_the_wheel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.delenv("POSTGRES_BINARIES", raising=False)
     monkeypatch.setattr(binaries, "_wheel_directory", lambda: None)
     monkeypatch.setenv("PATH", str(tmp_path))
-    for name in ("initdb", "postgres", "psql"):
-        (tmp_path / name).write_text("#!/bin/sh\n")
-        (tmp_path / name).chmod(0o755)
+    write_programs(tmp_path)
     (tmp_path / "pg_config").write_text(f"#!/bin/sh\necho {tmp_path}\n")
     (tmp_path / "pg_config").chmod(0o755)
     assert find_binaries() == tmp_path
 
 
+def test_another_version_can_be_chosen(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("POSTGRES_BINARIES", str(tmp_path))
+    with pytest.raises(ClusterUnusableError, match=f"no PostgreSQL in POSTGRES_BINARIES={tmp_path}"):
+        find_binaries()
+    write_programs(tmp_path)
+    assert find_binaries() == tmp_path
+
+
 def test_no_binaries_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.delenv("POSTGRES_BINARIES", raising=False)
     monkeypatch.setattr(binaries, "_wheel_directory", lambda: None)
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     with pytest.raises(ClusterUnusableError, match="no PostgreSQL found"):
         find_binaries()
+
+
+def write_programs(directory: Path) -> None:
+    """Write programs with the names of PostgreSQL's."""
+    for name in ("initdb", "postgres", "psql"):
+        (directory / name).write_text("#!/bin/sh\n")
+        (directory / name).chmod(0o755)
 
 
 @contextmanager
