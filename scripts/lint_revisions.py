@@ -1,9 +1,9 @@
-"""Checks the SQL of each revision for what would lock out, or break, the code that runs beside it.
+"""Checks the SQL of each revision for statements that block, or break, the code that still runs beside it.
 
 Usage: lint_revisions.py
 
-squawk knows the dangers: https://squawkhq.com/docs/rules. A revision that has a reason for one of them names
-the rule, beside the reason, in a list: `SQUAWK = ["ban-drop-column"]  # unused since 2026-12`.
+The rules are those of squawk: https://squawkhq.com/docs/rules. A revision can waive a rule. It names the rule
+and the reason in a list: `SQUAWK = ["ban-drop-column"]  # unused since 2026-12`.
 """
 
 import io
@@ -17,11 +17,11 @@ from alembic.config import Config
 from alembic.script import Script, ScriptDirectory
 
 MIGRATIONS = Path("migrations")
-# Rules for everyone, with the reason why they are none of ours.
+# Rules that do not apply here, each with the reason.
 EXCLUDED = {
     "prefer-bigint-over-int": "the contract says INTEGER",
     "prefer-identity": "alembic writes SERIAL, as the reference does",
-    "prefer-robust-stmts": "a revision is one transaction: it has happened, or not",
+    "prefer-robust-stmts": "a revision is one transaction",
     "prefer-text-field": "the contract says VARCHAR",
     "require-lock-timeout": "migrations/runner.py sets it",
     "require-statement-timeout": "migrations/runner.py sets it",
@@ -29,7 +29,7 @@ EXCLUDED = {
 
 
 def main() -> int:
-    """Check every revision; return 1 when one is dangerous."""
+    """Check every revision; return 1 if one breaks a rule."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     revisions = ScriptDirectory.from_config(config).walk_revisions()
@@ -44,7 +44,7 @@ def _check(config: Config, revision: Script) -> int:
     options = ["--pg-version=17.0", f"--exclude={','.join(waived)}"]
     sql = config.output_buffer.getvalue()
     squawk = Path(sysconfig.get_path("scripts"), "squawk")
-    return subprocess.run(  # noqa: S603  # a program of our own environment
+    return subprocess.run(  # noqa: S603  # a program of this environment
         [squawk, *options, "--stdin-filepath", Path(revision.path).with_suffix(".sql").name],
         input=sql,
         text=True,
@@ -52,4 +52,5 @@ def _check(config: Config, revision: Script) -> int:
     ).returncode
 
 
-sys.exit(main())
+if __name__ == "__main__":
+    sys.exit(main())

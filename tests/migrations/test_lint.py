@@ -1,7 +1,7 @@
 """The check of revisions accepts only what the code before and after it can work with."""
 
-import subprocess
-import sys
+import runpy
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -32,34 +32,37 @@ DANGERS = {
 }
 
 
-def lint(directory: Path, step: str, waiver: str = "") -> subprocess.CompletedProcess[str]:
-    """Check one revision, in a project without others."""
-    versions = directory / "migrations" / "versions"
-    versions.mkdir(parents=True)
-    for name in ("env.py", "script.py.mako"):
-        (versions.parent / name).write_text((ROOT / "migrations" / name).read_text())
-    (versions / "next.py").write_text(REVISION.format(step=step, waiver=waiver))
-    return subprocess.run(
-        [sys.executable, ROOT / "scripts" / "lint_revisions.py"],
-        cwd=directory,
-        env={"PYTHONPATH": str(ROOT / "layers" / "common" / "python")},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+Lint = Callable[..., tuple[int, str]]
+check_revisions: Callable[[], int] = runpy.run_path(str(ROOT / "scripts/lint_revisions.py"))["main"]
+
+
+@pytest.fixture
+def lint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]) -> Lint:
+    """Return a function that checks one revision without others, and returns the exit code and the output."""
+
+    def check(step: str, waiver: str = "") -> tuple[int, str]:
+        versions = tmp_path / "migrations" / "versions"
+        versions.mkdir(parents=True)
+        for name in ("env.py", "script.py.mako"):
+            (versions.parent / name).write_text((ROOT / "migrations" / name).read_text())
+        (versions / "next.py").write_text(REVISION.format(step=step, waiver=waiver))
+        monkeypatch.chdir(tmp_path)
+        return check_revisions(), capfd.readouterr().out
+
+    return check
 
 
 @pytest.mark.parametrize(("rule", "step"), DANGERS.items())
-def test_a_revision_that_breaks_the_older_code_is_rejected(tmp_path: Path, rule: str, step: str) -> None:
-    result = lint(tmp_path, step)
-    assert result.returncode == 1
-    assert rule in result.stdout
+def test_a_revision_that_breaks_the_older_code_is_rejected(lint: Lint, rule: str, step: str) -> None:
+    code, output = lint(step)
+    assert code == 1
+    assert rule in output
 
 
 @pytest.mark.parametrize(("rule", "step"), DANGERS.items())
-def test_a_revision_can_waive_a_rule(tmp_path: Path, rule: str, step: str) -> None:
-    result = lint(tmp_path, step, f'SQUAWK = ["{rule}"]')
-    assert result.returncode == 0, result.stdout
+def test_a_revision_can_waive_a_rule(lint: Lint, rule: str, step: str) -> None:
+    code, output = lint(step, f'SQUAWK = ["{rule}"]')
+    assert code == 0, output
 
 
 @pytest.mark.parametrize(
@@ -72,6 +75,6 @@ def test_a_revision_can_waive_a_rule(tmp_path: Path, rule: str, step: str) -> No
         "        op.create_index('ix', 'posts', ['title'], postgresql_concurrently=True)",
     ],
 )
-def test_a_revision_that_the_older_code_can_ignore_is_accepted(tmp_path: Path, step: str) -> None:
-    result = lint(tmp_path, step)
-    assert result.returncode == 0, result.stdout
+def test_a_revision_that_the_older_code_can_ignore_is_accepted(lint: Lint, step: str) -> None:
+    code, output = lint(step)
+    assert code == 0, output
