@@ -46,7 +46,7 @@ class Cluster:
         self._account = server_account()
         self._binaries = Path()
         self._port = 0
-        self._held_lock: IO[str] | None = None
+        self._lock: IO[str] | None = None
         self._supervisor: subprocess.Popen[str] | None = None
 
     def __enter__(self) -> Self:

@@ -7,11 +7,13 @@ from typing import Any
 import pytest
 
 import posts.queries
+from common import api
 from common.api import log
+from common.connection import PostgresError
 from common.errors import UnavailableError
 from tests.handlers.test_responses import raising
 from tests.support.database import Database
-from tests.support.lambdas import call, load_event
+from tests.support.lambdas import call, invoke, load_event, new_event
 
 SECRETS = ["S3cret-pass", "$2b$", "eyJhbGciOi"]
 
@@ -42,6 +44,7 @@ def output(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
 def test_an_error_of_ours_is_logged_by_type_and_place_without_its_message(
     ada: int, output: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(api, "is_local", lambda: False)
     monkeypatch.setattr(posts.queries, "read", raising(KeyError("SELECT S3cret-pass FROM users")))
     response = call("read_post", user=ada)
     assert response.status == 500
@@ -60,8 +63,9 @@ def test_an_error_of_ours_is_logged_by_type_and_place_without_its_message(
 
 
 def test_a_statement_that_is_refused_is_logged_by_its_sqlstate_and_who_sent_it(
-    ada: int, output: Output, database: Database
+    ada: int, output: Output, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
+    monkeypatch.setattr(api, "is_local", lambda: False)
     database.run("ALTER TABLE votes RENAME TO ballots")
     try:
         assert call("vote", user=ada).status == 500
@@ -72,6 +76,64 @@ def test_a_statement_that_is_refused_is_logged_by_its_sqlstate_and_who_sent_it(
     assert line["sqlstate"] == "42P01"
     assert [place for place in line["places"] if "/votes/handler.py:" in place]
     assert "ballots" not in json.dumps(line)
+
+
+def test_a_developer_sees_the_traceback_with_the_message(
+    ada: int, output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(posts.queries, "read", raising(KeyError("no such key")))
+    assert call("read_post", user=ada).json() == {"detail": "Internal Server Error"}
+    lines = output.text().splitlines()
+    assert lines[0] == "Traceback (most recent call last):"
+    assert lines[-1] == "KeyError: 'no such key'"
+    assert any("/posts/handler.py" in line for line in lines)
+
+
+def test_a_developer_sees_what_postgresql_says(ada: int, output: Output, database: Database) -> None:
+    database.run("ALTER TABLE votes RENAME TO ballots")
+    try:
+        assert call("vote", user=ada).status == 500
+    finally:
+        database.run("ALTER TABLE ballots RENAME TO votes")
+    lines = output.text().splitlines()
+    start = lines.index('common.connection.PostgresError: relation "votes" does not exist')
+    statement, caret, advice = lines[start + 1 :]
+    assert statement[caret.index("^") :].startswith("votes")
+    assert advice == "42P01 undefined_table: is a revision missing? Restart `make dev` to migrate."
+
+
+def test_a_developer_sees_detail_and_hint(ada: int, output: Output, monkeypatch: pytest.MonkeyPatch) -> None:
+    fields = {"M": "it failed", "C": "22023", "D": "a detail", "H": "a hint", "P": "16"}
+    statement = "SELECT 1\nWHERE " + "x" * 100
+    monkeypatch.setattr(posts.queries, "read", raising(PostgresError(fields, statement)))
+    call("read_post", user=ada)
+    lines = output.text().splitlines()
+    assert lines[lines.index("common.connection.PostgresError: it failed") + 1 :] == [
+        "    WHERE " + "x" * 60,
+        "          ^",
+        "DETAIL: a detail",
+        "HINT: a hint",
+        "SQLSTATE: 22023",
+    ]
+
+
+def test_a_developer_sees_that_the_handler_lacks_a_route(
+    ada: int, output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    event = new_event("read_post", user=ada, item=1) | {"path": "/posts/1/more"}
+    assert invoke(event).status == 404
+    expected = "template.yaml sends GET /posts/1/more here, but the handler has no such route\n"
+    assert output.text() == expected
+    assert call("read_post", user=ada, item=1).status == 404  # a post that does not exist
+    monkeypatch.setattr(api, "is_local", lambda: False)
+    assert invoke(event).status == 404
+    assert output.text() == ""
+
+
+def test_the_notation_of_the_template_is_rejected_in_a_handler() -> None:
+    app = api.resolver()
+    with pytest.raises(ValueError, match=r"write ./posts/<id>.$"):
+        app.get("/posts/{id}")
 
 
 def test_a_fault_of_the_database_is_logged_and_counted(

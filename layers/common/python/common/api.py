@@ -1,6 +1,7 @@
 """The conventions of the HTTP API: validation, error responses, headers, logs."""
 
 import json
+import sys
 import traceback
 from base64 import b64encode
 from collections.abc import Callable, Mapping
@@ -24,7 +25,7 @@ from common.aws import AwsError
 from common.connection import PostgresError
 from common.errors import RateLimitError, UnavailableError, UnknownOutcomeError
 from common.schemas import MAX_INTEGER, MIN_INTEGER, InvalidInput, Problem
-from common.settings import env_str
+from common.settings import env_str, is_local
 
 JSON = "application/json"
 PathId = Annotated[int, Path(ge=MIN_INTEGER, le=MAX_INTEGER)]
@@ -47,12 +48,23 @@ SECURITY_HEADERS = {
 log = Logger()
 
 
+class Resolver(APIGatewayRestResolver):
+    """A resolver that rejects the notation of template.yaml in paths, which would match no request."""
+
+    def route(self, rule: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  # as in Powertools
+        """Register a route; raises ValueError for a path such as `/posts/{id}`."""
+        if "{" in rule:
+            correct = rule.replace("{", "<").replace("}", ">")
+            raise ValueError(f"the path {rule!r} would match no request: write {correct!r}")
+        return super().route(rule, *args, **kwargs)
+
+
 def resolver() -> APIGatewayRestResolver:
     """Return a resolver that validates input and output and turns exceptions into error responses.
 
     Raises SettingsError if the environment variable CORS_ORIGIN is missing.
     """
-    app = APIGatewayRestResolver(
+    app = Resolver(
         cors=CORSConfig(allow_origin=env_str("CORS_ORIGIN"), expose_headers=EXPOSED_HEADERS, max_age=600),
         enable_validation=True,
         response_validation_error_http_code=HTTPStatus.INTERNAL_SERVER_ERROR,
@@ -68,7 +80,14 @@ def resolver() -> APIGatewayRestResolver:
             else _internal_error(error)
         )
 
-    app.not_found(_not_found)
+    def on_not_found(error: NotFoundError) -> Response[Any]:
+        # If no route matches, Powertools passes an error that was never raised.
+        if error.__traceback__ is None and is_local():
+            request = f"{app.current_event.http_method} {app.current_event.path}"
+            sys.stderr.write(f"template.yaml sends {request} here, but the handler has no such route\n")
+        return _error_response(HTTPStatus.NOT_FOUND, error.msg)
+
+    app.not_found(on_not_found)
     app.exception_handler(RequestValidationError)(_unprocessable)
     app.exception_handler(RequestUnsupportedContentType)(_unsupported_content_type)
     app.exception_handler(ValueError)(on_value_error)
@@ -161,10 +180,6 @@ def _error_response(status: int, detail: object, headers: Mapping[str, str] | No
     return Response(status, content_type=JSON, body={"detail": detail}, headers=dict(headers or {}))
 
 
-def _not_found(error: NotFoundError) -> Response[Any]:
-    return _error_response(HTTPStatus.NOT_FOUND, error.msg)
-
-
 def _unsupported_content_type(_: RequestUnsupportedContentType) -> Response[Any]:
     return _unprocessable(
         validation_error("content_type", ("body",), "Content-Type should be application/json or a form type")
@@ -215,10 +230,19 @@ def _unknown_outcome(error: UnknownOutcomeError) -> Response[Any]:
 
 
 def _internal_error(error: Exception) -> Response[Any]:
-    # Do not log the message: it may quote input or SQL. The type and the places are enough to find the bug.
+    if is_local():
+        from common import local_errors  # noqa: PLC0415  # never imported on AWS
+
+        local_errors.report(error)
+    else:
+        _log_without_message(error)
+    return _error_response(HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.INTERNAL_SERVER_ERROR.phrase)
+
+
+def _log_without_message(error: Exception) -> None:
+    # The message may quote input or SQL. The type and the places are enough to find the bug.
     places = [f"{frame.filename}:{frame.lineno}" for frame in traceback.extract_tb(error.__traceback__)]
     sqlstate = error.sqlstate if isinstance(error, PostgresError) else None
     log.error(
         "unexpected error", error=type(error).__name__, sqlstate=sqlstate, places=places[-MAX_LOGGED_FRAMES:]
     )
-    return _error_response(HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.INTERNAL_SERVER_ERROR.phrase)

@@ -48,13 +48,18 @@ class PostgresError(Exception):
     Attributes:
         sqlstate: The error code (https://www.postgresql.org/docs/current/errcodes-appendix.html).
         fatal: Whether the server closes the connection.
+        fields: The server's report by the letters of the protocol (protocol-error-fields.html). Do not log it
+            on AWS: it may quote input.
+        statement: The SQL text, empty if the server refused the connection.
 
     """
 
-    def __init__(self, report: dict[str, str]) -> None:
-        super().__init__(report.get("M", ""))
-        self.sqlstate = report.get("C", "")
-        self.fatal = report.get("V") in {"FATAL", "PANIC"}
+    def __init__(self, fields: dict[str, str], statement: str = "") -> None:
+        super().__init__(fields.get("M", ""))
+        self.sqlstate = fields.get("C", "")
+        self.fatal = fields.get("V") in {"FATAL", "PANIC"}
+        self.fields = fields
+        self.statement = statement
 
 
 class ConnectionLostError(Exception):
@@ -99,7 +104,7 @@ class Connection(CoreConnection):  # type: ignore[misc]  # pg8000 has no types
             # The server sends a FATAL error just before it closes the connection; report that error as the
             # cause. But if the statement was complete by then, it may have been committed.
             if isinstance(context.error, DatabaseError) and context.row_count == NOT_COMPLETED:
-                raise PostgresError(context.error.args[0]) from None
+                raise PostgresError(context.error.args[0], statement) from None
             raise ConnectionLostError(str(error)) from None
         rows: list[list[Any]] = context.rows
         return rows

@@ -1,0 +1,37 @@
+"""Reports of unexpected errors for a developer, only in a local run because they quote input and SQL."""
+
+import sys
+import traceback
+
+from common.connection import PostgresError
+
+MISSING_IN_SCHEMA = {"42P01": "undefined_table", "42703": "undefined_column"}
+# Characters of the statement that are shown on each side of the error.
+EXCERPT_CHARACTERS = 60
+
+
+def report(error: Exception) -> None:
+    """Write the traceback to standard error, and what the server said if the error is PostgreSQL's."""
+    if isinstance(error, PostgresError):
+        for note in _notes(error):
+            error.add_note(note)
+    sys.stderr.write("".join(traceback.format_exception(error)))
+
+
+def _notes(error: PostgresError) -> list[str]:
+    notes = [_excerpt(error.statement, int(error.fields["P"]))] if "P" in error.fields else []
+    names = {"D": "DETAIL", "H": "HINT", "W": "CONTEXT"}
+    notes += [f"{name}: {error.fields[field]}" for field, name in names.items() if field in error.fields]
+    if name := MISSING_IN_SCHEMA.get(error.sqlstate):
+        notes.append(f"{error.sqlstate} {name}: is a revision missing? Restart `make dev` to migrate.")
+    else:
+        notes.append(f"SQLSTATE: {error.sqlstate}")
+    return notes
+
+
+def _excerpt(statement: str, position: int) -> str:
+    """Return the line of the statement with the error and a caret below it; `position` counts from 1."""
+    before, after = statement[: position - 1], statement[position - 1 :]
+    before = before.rpartition("\n")[2][-EXCERPT_CHARACTERS:]
+    after = after.partition("\n")[0][:EXCERPT_CHARACTERS]
+    return f"    {before}{after}\n    {' ' * len(before)}^"
