@@ -13,7 +13,7 @@ from tqdm import tqdm
 
 from bench.databases import Size, fill
 from local.postgres import Cluster
-from posts import queries
+from posts import lists
 from posts.paging import FIRST_PAGE
 from tests.support.database import connect
 
@@ -83,21 +83,21 @@ def _cases(connection: Any, size: Size) -> Iterator[tuple[str, str]]:
     middling = min(words, key=lambda word: abs(word[1] - MIDDLING_SHARE * sample))[0]
     ((title,),) = connection.run("SELECT title FROM posts WHERE id = :post", post=size.posts // 2 + 1)
     newest = FIRST_PAGE["new"]
-    yield "first page", page(queries.feed_new, newest)
-    yield "deep page", page(queries.feed_new, after(deep, "created_at"))
-    yield "page with the hot post", page(queries.feed_new, after(size.posts - 9, "created_at"))
-    yield "first page, oldest first", page(queries.feed_old, FIRST_PAGE["old"])
-    yield "first page, most votes first", page(queries.feed_top, FIRST_PAGE["top"])
-    yield "deep page, most votes first", page(queries.feed_top, after(size.posts // 2 + 1, "vote_count"))
-    yield "first page of an author", page(queries.author_new, newest, author=2, term="")
+    yield "first page", page(lists.feed_new, newest)
+    yield "deep page", page(lists.feed_new, after(deep, "created_at"))
+    yield "page with the hot post", page(lists.feed_new, after(size.posts - 9, "created_at"))
+    yield "first page, oldest first", page(lists.feed_old, FIRST_PAGE["old"])
+    yield "first page, most votes first", page(lists.feed_top, FIRST_PAGE["top"])
+    yield "deep page, most votes first", page(lists.feed_top, after(size.posts // 2 + 1, "vote_count"))
+    yield "first page of an author", page(lists.author_new, newest, author=2, term="")
     for term in NO_MATCH:
-        yield f"search, no match: {term}", page(queries.search_new, newest, term=term)
-    yield "search, no match, most votes first", page(queries.search_top, FIRST_PAGE["top"], term="qqqqq")
-    yield "search, one match", page(queries.search_new, newest, term=title)
-    yield "search, in 0.3% of the titles", page(queries.search_new, newest, term=middling)
-    yield "search, in many titles", page(queries.search_new, newest, term=common)
-    yield "search, in many titles, most votes first", page(queries.search_top, FIRST_PAGE["top"], term=common)
-    yield "search, one letter, in most titles", page(queries.search_new, newest, term="a")
+        yield f"search, no match: {term}", page(lists.search_new, newest, term=term)
+    yield "search, no match, most votes first", page(lists.search_top, FIRST_PAGE["top"], term="qqqqq")
+    yield "search, one match", page(lists.search_new, newest, term=title)
+    yield "search, in 0.3% of the titles", page(lists.search_new, newest, term=middling)
+    yield "search, in many titles", page(lists.search_new, newest, term=common)
+    yield "search, in many titles, most votes first", page(lists.search_top, FIRST_PAGE["top"], term=common)
+    yield "search, one letter, in most titles", page(lists.search_new, newest, term="a")
     everything = literal("%")
     yield "first page, reference", REFERENCE.format(pattern=everything, skip=0)
     yield "deep page, reference", REFERENCE.format(pattern=everything, skip=size.posts * 8 // 10)

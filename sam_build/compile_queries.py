@@ -1,6 +1,6 @@
-"""Prints a package's queries.py with compiled statements, which runs without SQLAlchemy.
+"""Prints a module that declares statements with the statements compiled, so that it runs without SQLAlchemy.
 
-Usage: compile_queries.py posts > artifact/posts/queries.py
+Usage: compile_queries.py posts.queries > artifact/posts/queries.py
 """
 
 import importlib
@@ -9,13 +9,14 @@ import sys
 from common.database import Statement
 
 
-def main(package: str) -> None:
-    """Print the compiled form of `package`.queries."""
-    module = importlib.import_module(f"{package}.queries")
+def main(name: str) -> None:
+    """Print the compiled form of a module."""
+    module = importlib.import_module(name)
+    package = name.partition(".")[0]
     statements = {name: value for name, value in vars(module).items() if isinstance(value, Statement)}
     rows = sorted({each.row_type.__name__ for each in statements.values()})
     lines = [
-        f'"""Compiled by sam_build/compile_queries.py from {package}/queries.py."""',
+        f'"""Compiled by sam_build/compile_queries.py from {name}."""',
         "from common.database import Statement",
         f"from {package}.rows import {', '.join(rows)}",
         *(

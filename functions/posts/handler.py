@@ -10,18 +10,18 @@ from aws_lambda_powertools.event_handler.exceptions import ForbiddenError, NotFo
 
 from common import api, database
 from common.identity import current_user_id, rows_or_unauthorized
-from posts import queries
+from posts import lists, queries
 from posts.paging import FIRST_PAGE, Sort, cursor_after, decode, encode, next_link
 from posts.parameters import CursorText, IdempotencyKey, Limit, Published, Search, Skip, SortBy
-from posts.rows import ListParameters, PostLookupRow, PostRow
+from posts.rows import ListParameters, ListRow, PostLookupRow, PostRow
 from posts.schemas import Page, Post, PostCreate, PostOut
 
-ListStatements = Mapping[Sort, database.Statement[[ListParameters], PostLookupRow]]
+ListStatements = Mapping[Sort, database.Statement[[ListParameters], ListRow]]
 # One statement for each order. A search has statements of its own, because its SQL does more work.
-FEED: ListStatements = {"new": queries.feed_new, "old": queries.feed_old, "top": queries.feed_top}
-SEARCH: ListStatements = {"new": queries.search_new, "old": queries.search_old, "top": queries.search_top}
-DRAFTS: ListStatements = {"new": queries.drafts_new, "old": queries.drafts_old, "top": queries.drafts_top}
-AUTHOR: ListStatements = {"new": queries.author_new, "old": queries.author_old, "top": queries.author_top}
+FEED: ListStatements = {"new": lists.feed_new, "old": lists.feed_old, "top": lists.feed_top}
+SEARCH: ListStatements = {"new": lists.search_new, "old": lists.search_old, "top": lists.search_top}
+DRAFTS: ListStatements = {"new": lists.drafts_new, "old": lists.drafts_old, "top": lists.drafts_top}
+AUTHOR: ListStatements = {"new": lists.author_new, "old": lists.author_old, "top": lists.author_top}
 
 NO_AUTHOR_FILTER = 0
 

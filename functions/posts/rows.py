@@ -39,13 +39,8 @@ class PostRow(NamedTuple):
 
 
 class PostLookupRow(NamedTuple):
-    """A post for a viewer, if there is one that they may see.
+    """A post for a viewer. If there is none that they may see, `post_exists` is false and the rest None."""
 
-    `author_exists` is false in the list of an author who does not exist, and true in every other row. The
-    fields of the post are None when `post_exists` is false.
-    """
-
-    author_exists: bool
     post_exists: bool
     id: int | None
     title: str | None
@@ -59,7 +54,27 @@ class PostLookupRow(NamedTuple):
 
     def post(self) -> PostRow | None:
         """Return the post, or None if there is none."""
-        return PostRow._make(self[2:]) if self.post_exists else None
+        return PostRow._make(self[1:]) if self.post_exists else None
+
+
+class ListRow(NamedTuple):
+    """A PostLookupRow of a list. `author_exists` is false in the list of an author who does not exist."""
+
+    post_exists: bool
+    id: int | None
+    title: str | None
+    content: str | None
+    published: bool | None
+    created_at: datetime | None
+    vote_count: int | None
+    owner_id: int | None
+    owner_email: str | None
+    owner_created_at: datetime | None
+    author_exists: bool
+
+    def post(self) -> PostRow | None:
+        """Return the post, or None if the page has none."""
+        return PostRow._make(self[1:-1]) if self.post_exists else None
 
 
 class IdempotentPostRow(NamedTuple):

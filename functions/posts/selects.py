@@ -1,0 +1,45 @@
+"""What the statements of posts share.
+
+Each statement starts from the principal's row in `users` and joins the posts that they may see. So one round
+trip tells two things: no row means that the account was deleted, and a row in which `post_exists` is false
+means that there is no such post for the principal.
+"""
+
+from typing import Any
+
+from sqlalchemy import ColumnElement, FromClause, Select, select, true
+from sqlalchemy.orm import aliased
+
+from common.models import Post, User
+
+POST_COLUMNS = (
+    Post.id,
+    Post.title,
+    Post.content,
+    Post.published,
+    Post.created_at,
+    Post.vote_count,
+    Post.owner_id,
+)
+TRUE: ColumnElement[bool] = true()
+
+PostSelect = Select[*tuple[Any, ...]]
+
+
+def for_viewer(viewer: int, posts: FromClause, *more: ColumnElement[Any]) -> PostSelect:
+    """Return the fields of PostLookupRow for posts that the viewer may see, and more columns."""
+    user = aliased(User)
+    owner = aliased(User)
+    return (
+        select(
+            posts.c.id.is_not(None).label("post_exists"),
+            *(posts.c[column.key] for column in POST_COLUMNS),
+            owner.email.label("owner_email"),
+            owner.created_at.label("owner_created_at"),
+            *more,
+        )
+        .select_from(user)
+        .outerjoin(posts, TRUE)
+        .outerjoin(owner, owner.id == posts.c.owner_id)
+        .where(user.id == viewer)
+    )
