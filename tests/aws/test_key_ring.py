@@ -41,14 +41,14 @@ def ring_of(secret: Secret, monkeypatch: pytest.MonkeyPatch) -> Secret:
     return secret
 
 
-def test_the_ring_is_fetched_when_the_function_starts_and_kept(ring_of: Secret) -> None:
+def test_the_ring_is_fetched_during_init_and_cached(ring_of: Secret) -> None:
     ring = KeyRing()
     ring_of.put(dict([OLD, NEW]))
     assert ring.newest() == OLD
     assert ring.find("old") == OLD
 
 
-def test_the_ring_is_fetched_anew_once_it_is_five_minutes_old(ring_of: Secret, clock: Clock) -> None:
+def test_the_ring_is_fetched_again_after_five_minutes(ring_of: Secret, clock: Clock) -> None:
     ring = KeyRing()
     ring_of.put(dict([OLD, NEW]))
     clock.now += keys.CACHE_SECONDS - 1
@@ -57,7 +57,7 @@ def test_the_ring_is_fetched_anew_once_it_is_five_minutes_old(ring_of: Secret, c
     assert ring.newest() == NEW
 
 
-def test_a_key_that_was_taken_out_is_refused_after_five_minutes(ring_of: Secret, clock: Clock) -> None:
+def test_a_removed_key_is_refused_after_five_minutes(ring_of: Secret, clock: Clock) -> None:
     ring = KeyRing()
     ring_of.put(dict([NEW]))
     clock.now += keys.CACHE_SECONDS
@@ -65,14 +65,14 @@ def test_a_key_that_was_taken_out_is_refused_after_five_minutes(ring_of: Secret,
         ring.find("old")
 
 
-def test_a_key_that_is_not_in_the_ring_is_looked_for_at_once(ring_of: Secret, clock: Clock) -> None:
+def test_an_unknown_key_id_makes_us_fetch_the_ring_at_once(ring_of: Secret, clock: Clock) -> None:
     ring = KeyRing()
     ring_of.put(dict([OLD, NEW]))
     clock.now += keys.MIN_REFETCH_SECONDS
     assert ring.find("new") == NEW
 
 
-def test_made_up_key_ids_do_not_make_us_ask_more_than_once_a_second(
+def test_invented_key_ids_cause_at_most_one_request_per_second(
     ring_of: Secret, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ring = KeyRing()
@@ -96,7 +96,7 @@ def test_made_up_key_ids_do_not_make_us_ask_more_than_once_a_second(
 
 
 @pytest.mark.parametrize("broken", ["", "not json", '{"new": "short"}'])
-def test_a_ring_that_cannot_be_had_is_kept_as_it_was(
+def test_the_old_ring_is_kept_if_no_new_one_can_be_fetched(
     broken: str,
     ring_of: Secret,
     clock: Clock,
@@ -115,7 +115,7 @@ def test_a_ring_that_cannot_be_had_is_kept_as_it_was(
     assert OLD.secret not in caplog.text
 
 
-def test_a_function_that_cannot_have_a_ring_at_its_start_tries_again_when_it_needs_one(
+def test_a_ring_that_cannot_be_fetched_during_init_is_fetched_when_needed(
     ring_of: Secret, moto_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", "http://127.0.0.1:1")
@@ -129,16 +129,14 @@ def test_a_function_that_cannot_have_a_ring_at_its_start_tries_again_when_it_nee
     ring_of.put("{}")
 
 
-def test_a_secret_that_never_held_a_ring_is_an_error_of_the_settings(
-    secret: Secret, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_secret_without_a_ring_is_a_settings_error(secret: Secret, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("JWT_KEYS", secret.arn)
     ring = KeyRing()
     with pytest.raises(SettingsError, match="is not an object that maps key ids to keys"):
         ring.newest()
 
 
-def test_a_snapshot_holds_no_ring(ring_of: Secret, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_snapshot_contains_no_ring(ring_of: Secret, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start")
     ring = KeyRing()
     ring_of.put(dict([NEW]))

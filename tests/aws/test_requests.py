@@ -78,7 +78,7 @@ def test_a_secret_is_read(secret: Secret) -> None:
     assert secret_value(secret.arn) == "words"
 
 
-def test_a_secret_that_is_not_there_is_an_error_that_says_so(secret: Secret) -> None:
+def test_a_missing_secret_is_named_in_the_error(secret: Secret) -> None:
     with pytest.raises(AwsError, match=r"returned 4\d\d .*ResourceNotFoundException"):
         secret_value(f"{secret.arn[:-6]}AAAAAA-nowhere")
 
@@ -104,7 +104,7 @@ def test_a_request_is_signed_for_the_region_of_the_secret(
         ("aws-cn", "https://secretsmanager.eu-central-1.amazonaws.com.cn"),
     ],
 )
-def test_without_an_endpoint_it_is_aws_that_is_asked(
+def test_without_an_endpoint_variable_requests_go_to_aws(
     partition: str, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     asked = []
@@ -119,7 +119,7 @@ def test_without_an_endpoint_it_is_aws_that_is_asked(
 
 
 @pytest.mark.parametrize("response", [b"", b"<html>", b"\xff"])
-def test_an_answer_that_is_not_json_is_none(
+def test_a_response_that_is_not_json_is_an_error(
     response: bytes, endpoint: type[Endpoint], url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", url)
@@ -128,7 +128,7 @@ def test_an_answer_that_is_not_json_is_none(
         secret_value(ARN)
 
 
-def test_a_refusal_names_the_kind_of_error_and_nothing_else(
+def test_an_error_response_reveals_only_its_kind(
     endpoint: type[Endpoint], url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", url)
@@ -140,14 +140,14 @@ def test_a_refusal_names_the_kind_of_error_and_nothing_else(
         secret_value(ARN)
 
 
-def test_nobody_answers(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_request_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
     with ThreadingHTTPServer(("127.0.0.1", 0), Endpoint) as gone:
         monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{gone.server_port}")
     with pytest.raises(AwsError, match="ConnectionRefusedError"):
         secret_value(ARN)
 
 
-def test_aws_must_prove_who_it_is(
+def test_the_certificate_of_aws_is_verified(
     server: ThreadingHTTPServer, endpoint: type[Endpoint], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     authority = Authority()
@@ -175,9 +175,7 @@ def test_a_token_for_the_database_is_signed_with_the_credentials_of_the_role() -
 
 
 @pytest.mark.parametrize("name", ["AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY", "AWS_REGION"])
-def test_a_function_without_credentials_is_told_what_it_lacks(
-    name: str, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_missing_credential_is_named(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv(name)
     with pytest.raises(SettingsError, match=f"^{name} is not set"):
         rds_auth_token("proxy.example.com", 5432, "app")
@@ -190,7 +188,7 @@ def restored(key_id: str, expiration: str) -> bytes:
 
 
 @pytest.mark.parametrize("authorization", ["", "a-token"])
-def test_a_function_restored_from_a_snapshot_asks_its_own_machine_and_remembers(
+def test_after_a_snapshot_credentials_are_fetched_locally_and_cached(
     authorization: str, endpoint: type[Endpoint], url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{url}/credentials")
@@ -203,7 +201,7 @@ def test_a_function_restored_from_a_snapshot_asks_its_own_machine_and_remembers(
     assert headers.get("authorization", "") == authorization
 
 
-def test_credentials_that_are_about_to_expire_are_asked_for_anew(
+def test_credentials_that_are_about_to_expire_are_fetched_again(
     endpoint: type[Endpoint], url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{url}/credentials")

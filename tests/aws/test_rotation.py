@@ -50,7 +50,7 @@ def rotation(secret: Secret) -> Rotation:
     return Rotation(secret)
 
 
-def test_a_new_key_is_at_the_end_of_the_ring_once_all_steps_are_taken(rotation: Rotation) -> None:
+def test_after_all_steps_a_new_key_is_at_the_end_of_the_ring(rotation: Rotation) -> None:
     before = rotation.secret.ring()
     for step in ("createSecret", "setSecret", "testSecret"):
         rotation.take(step)
@@ -63,7 +63,7 @@ def test_a_new_key_is_at_the_end_of_the_ring_once_all_steps_are_taken(rotation: 
     assert len(list(after.values())[-1]) >= 32
 
 
-def test_every_step_may_come_twice(rotation: Rotation) -> None:
+def test_every_step_can_be_repeated(rotation: Rotation) -> None:
     rotation.take("createSecret")
     pending = rotation.secret.ring("AWSPENDING")
     rotation.take("createSecret")
@@ -74,7 +74,7 @@ def test_every_step_may_come_twice(rotation: Rotation) -> None:
     assert rotation.secret.ring() == pending
 
 
-def test_a_version_that_is_in_use_is_left_alone(rotation: Rotation) -> None:
+def test_a_current_version_is_not_changed(rotation: Rotation) -> None:
     for step in ("createSecret", "finishSecret"):
         rotation.take(step)
     ring = rotation.secret.ring()
@@ -82,7 +82,7 @@ def test_a_version_that_is_in_use_is_left_alone(rotation: Rotation) -> None:
     assert rotation.secret.ring() == ring
 
 
-def test_a_pending_version_without_a_value_is_given_one(
+def test_a_pending_version_without_a_value_gets_one(
     rotation: Rotation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # Secrets Manager makes such a version by itself; moto does not.
@@ -106,7 +106,7 @@ def test_a_pending_version_without_a_value_is_given_one(
         {"20300101T000000Z": "n" * 32, "20200101T000000Z": "o" * 32},
     ],
 )
-def test_a_ring_without_the_key_that_signs_now_does_not_pass(
+def test_a_ring_without_the_current_signing_key_fails_the_test_step(
     pending: dict[str, str], rotation: Rotation
 ) -> None:
     rotation.put(json.dumps(pending))
@@ -114,12 +114,12 @@ def test_a_ring_without_the_key_that_signs_now_does_not_pass(
         rotation.take("testSecret")
 
 
-def test_a_step_that_there_is_not_is_an_error(rotation: Rotation) -> None:
+def test_an_unknown_step_is_an_error(rotation: Rotation) -> None:
     with pytest.raises(RotationError, match="no such step: dance"):
         rotation.take("dance")
 
 
-def test_a_key_stays_until_no_token_that_it_signed_can_be_valid() -> None:
+def test_a_key_stays_until_all_its_tokens_have_expired() -> None:
     lifetime = 1_800
     # What has signed until its successor was made is kept for a token's life, and a margin, after that.
     edge = lifetime + 2 * CACHE_SECONDS
@@ -130,12 +130,12 @@ def test_a_key_stays_until_no_token_that_it_signed_can_be_valid() -> None:
     assert len(newest.secret.encode()) >= 32
 
 
-def test_a_key_whose_age_is_unknown_keeps_the_one_before_it() -> None:
+def test_a_key_of_unknown_age_keeps_its_predecessor() -> None:
     ring = [Key("first", "f" * 32), Key("second", "s" * 32)]
     assert renewed_ring(ring, now=NOW, lifetime=1_800)[:-1] == ring
 
 
-def test_no_two_new_keys_are_alike() -> None:
+def test_new_keys_are_unique() -> None:
     ring = [key(60)]
     secrets = {renewed_ring(ring, now=NOW, lifetime=1_800)[-1].secret for _ in range(50)}
     assert len(secrets) == 50

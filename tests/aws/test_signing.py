@@ -32,7 +32,7 @@ def of_botocore(credentials: Credentials) -> botocore.credentials.Credentials:
 
 @pytest.mark.parametrize("credentials", [ROLE, USER])
 @pytest.mark.parametrize("body", [b"", b'{"SecretId": "arn"}', "🔑".encode()])
-def test_headers_are_signed_as_botocore_signs_them(credentials: Credentials, body: bytes) -> None:
+def test_headers_are_signed_like_those_of_botocore(credentials: Credentials, body: bytes) -> None:
     headers = {
         "host": "example.com:8443",
         "x-amz-target": "secretsmanager.GetSecretValue",
@@ -46,7 +46,7 @@ def test_headers_are_signed_as_botocore_signs_them(credentials: Credentials, bod
 
 @pytest.mark.parametrize("credentials", [ROLE, USER])
 @pytest.mark.parametrize("user", ["app", "the app+/=&"])
-def test_a_token_for_the_database_is_the_one_of_botocore(credentials: Credentials, user: str) -> None:
+def test_an_iam_token_is_like_that_of_botocore(credentials: Credentials, user: str) -> None:
     request = botocore.awsrequest.AWSRequest(
         "GET", "https://proxy.example.com:5432/", params={"Action": "connect", "DBUser": user}
     )

@@ -55,14 +55,14 @@ def account(client: httpx.Client) -> Account:
 
 
 @pytest.mark.parametrize(("method", "path", "body"), [("GET", "/users/me", {}), *CHANGES])
-def test_who_has_no_account_has_nothing_to_change(
+def test_account_routes_require_a_token(
     client: httpx.Client, method: str, path: str, body: dict[str, str], slash: str
 ) -> None:
     body = {"current_password": PASSWORD, **body}
     assert_unauthorized(client.request(method, f"{path}{slash}", json=body))
 
 
-def test_read_one_s_own_account(client: httpx.Client, ada: Account, slash: str) -> None:
+def test_read_the_own_account(client: httpx.Client, ada: Account, slash: str) -> None:
     response = client.get(f"/users/me{slash}", headers=ada.headers)
     assert response.status_code == 200
     assert response.json().keys() == {"id", "email", "created_at", "phone_number"}
@@ -70,7 +70,7 @@ def test_read_one_s_own_account(client: httpx.Client, ada: Account, slash: str) 
     assert_timestamp(response.json()["created_at"])
 
 
-def test_a_phone_number_is_changed_kept_removed_and_nobody_else_s_business(
+def test_a_phone_number_is_changed_kept_removed_and_private(
     client: httpx.Client, account: Account, slash: str
 ) -> None:
     for fields, number in (
@@ -86,9 +86,7 @@ def test_a_phone_number_is_changed_kept_removed_and_nobody_else_s_business(
     assert "phone_number" not in client.get(f"/users/{account.id}").json()
 
 
-def test_a_new_e_mail_is_the_one_to_log_in_with_and_frees_the_old(
-    client: httpx.Client, account: Account
-) -> None:
+def test_a_new_e_mail_logs_in_and_the_old_one_is_free(client: httpx.Client, account: Account) -> None:
     email = new_email()
     response = change(client, account, email=email, current_password=PASSWORD)
     assert response.status_code == 200
@@ -99,7 +97,7 @@ def test_a_new_e_mail_is_the_one_to_log_in_with_and_frees_the_old(
     assert client.post("/users", json={"email": account.email, "password": PASSWORD}).status_code == 201
 
 
-def test_an_e_mail_of_somebody_else_is_taken(client: httpx.Client, ada: Account, account: Account) -> None:
+def test_the_e_mail_of_another_user_is_taken(client: httpx.Client, ada: Account, account: Account) -> None:
     for email in (ada.email, ada.email.upper()):
         assert_detail(change(client, account, email=email, current_password=PASSWORD), 409)
     assert client.get("/users/me", headers=account.headers).json()["email"] == account.email
@@ -124,7 +122,7 @@ def test_an_e_mail_of_somebody_else_is_taken(client: httpx.Client, ada: Account,
         ("DELETE", "/users/me", {"current_password": None}, ["current_password"]),
     ],
 )
-def test_a_change_with_something_invalid(
+def test_an_invalid_change(
     client: httpx.Client,
     ada: Account,
     method: str,
@@ -139,7 +137,7 @@ def test_a_change_with_something_invalid(
     assert client.get("/users/me", headers=ada.headers).json()["email"] == ada.email
 
 
-def test_a_new_password_is_the_one_to_log_in_with_and_ends_all_other_sessions(
+def test_a_new_password_logs_in_and_ends_all_other_sessions(
     client: httpx.Client, account: Account, slash: str
 ) -> None:
     other, own = log_in(client, account.email).json(), log_in(client, account.email).json()
@@ -155,7 +153,7 @@ def test_a_new_password_is_the_one_to_log_in_with_and_ends_all_other_sessions(
     assert refresh(client, own["refresh_token"]).status_code == 200
 
 
-def test_a_deleted_account_is_gone_with_all_that_it_wrote(
+def test_a_deleted_account_disappears_with_its_posts_and_votes(
     client: httpx.Client, ada: Account, account: Account, slash: str
 ) -> None:
     tokens = log_in(client, account.email).json()
@@ -176,7 +174,7 @@ def test_a_deleted_account_is_gone_with_all_that_it_wrote(
     assert client.post("/users", json={"email": account.email, "password": PASSWORD}).status_code == 201
 
 
-def test_wrong_current_passwords_change_nothing_and_are_slowed_down(
+def test_wrong_current_passwords_change_nothing_and_are_rate_limited(
     client: httpx.Client, account: Account
 ) -> None:
     def guess(index: int) -> httpx.Response:
@@ -195,7 +193,7 @@ def test_wrong_current_passwords_change_nothing_and_are_slowed_down(
     assert client.get("/users/me", headers=account.headers).json()["email"] == account.email
 
 
-def test_of_two_who_want_one_address_at_once_one_gets_it(client: httpx.Client) -> None:
+def test_of_two_concurrent_changes_to_one_e_mail_one_succeeds(client: httpx.Client) -> None:
     email = new_email()
     accounts = [new_account(client), new_account(client)]
 
@@ -208,7 +206,7 @@ def test_of_two_who_want_one_address_at_once_one_gets_it(client: httpx.Client) -
     assert statuses in ([200, 409, 409], [201, 409, 409])
 
 
-def test_of_phone_numbers_that_are_changed_at_once_one_stays(client: httpx.Client, account: Account) -> None:
+def test_of_concurrent_changes_of_a_phone_number_one_stays(client: httpx.Client, account: Account) -> None:
     responses = send_concurrently(10, lambda index: change(client, account, phone_number=str(index)))
     assert [response.json()["phone_number"] for response in responses] == [str(index) for index in range(10)]
     assert client.get("/users/me", headers=account.headers).json() in [
@@ -216,7 +214,7 @@ def test_of_phone_numbers_that_are_changed_at_once_one_stays(client: httpx.Clien
     ]
 
 
-def test_of_two_new_passwords_at_once_one_is_the_password(client: httpx.Client, account: Account) -> None:
+def test_of_two_concurrent_new_passwords_one_is_the_password(client: httpx.Client, account: Account) -> None:
     passwords = ["first-S3cret", "second-S3cret"]
     responses = send_concurrently(2, lambda index: change_password(client, account, passwords[index]))
     statuses = [response.status_code for response in responses]
@@ -225,7 +223,7 @@ def test_of_two_new_passwords_at_once_one_is_the_password(client: httpx.Client, 
         assert log_in(client, account.email, password).status_code == (200 if status == 204 else 403)
 
 
-def test_an_account_is_deleted_once_while_it_writes_and_votes(
+def test_an_account_is_deleted_once_during_its_own_writes_and_votes(
     client: httpx.Client, ada: Account, account: Account
 ) -> None:
     post = new_post(client, ada, title=new_email())

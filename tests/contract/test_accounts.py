@@ -26,12 +26,12 @@ def test_sign_up(client: httpx.Client, slash: str) -> None:
     assert_timestamp(response.json()["created_at"])
 
 
-def test_sign_up_with_an_address_that_is_taken(client: httpx.Client, ada: Account, slash: str) -> None:
+def test_sign_up_with_a_taken_address(client: httpx.Client, ada: Account, slash: str) -> None:
     for email in (ada.email, ada.email.upper()):
         assert_detail(client.post(f"/users{slash}", json={"email": email, "password": PASSWORD}), 409)
 
 
-def test_a_login_with_a_form_of_parts_in_any_script(client: httpx.Client) -> None:
+def test_a_multipart_login_in_any_script(client: httpx.Client) -> None:
     email, password = new_email(), "correct-лошадь-電池"
     assert client.post("/users", json={"email": email, "password": password}).status_code == 201
     form = {"username": (None, email), "password": (None, password)}
@@ -50,7 +50,7 @@ def test_a_login_with_a_form_of_parts_in_any_script(client: httpx.Client) -> Non
         ({"email": "nobody@example.com", "password": None}, ["password"]),
     ],
 )
-def test_sign_up_with_something_invalid(
+def test_an_invalid_sign_up(
     client: httpx.Client, body: dict[str, str], fields: list[str], slash: str
 ) -> None:
     response = client.post(f"/users{slash}", json=body)
@@ -58,19 +58,19 @@ def test_sign_up_with_something_invalid(
     assert body.get("password") is None or body["password"] not in response.text
 
 
-def test_read_an_account(client: httpx.Client, ada: Account, slash: str) -> None:
+def test_read_a_user(client: httpx.Client, ada: Account, slash: str) -> None:
     response = client.get(f"/users/{ada.id}{slash}")
     assert response.status_code == 200
     assert response.json().keys() == {"id", "email", "created_at"}
     assert (response.json()["id"], response.json()["email"]) == (ada.id, ada.email)
 
 
-def test_read_an_account_that_is_not_there(client: httpx.Client, slash: str) -> None:
+def test_read_a_missing_user(client: httpx.Client, slash: str) -> None:
     assert_detail(client.get(f"/users/2147483647{slash}"), 404)
 
 
 @pytest.mark.parametrize("user_id", ["ada", "2147483648", "1.5", "9" * 5_000, "%00", "%F0%9F%90%98"])
-def test_read_an_account_by_something_invalid(client: httpx.Client, user_id: str, slash: str) -> None:
+def test_read_a_user_with_an_invalid_id(client: httpx.Client, user_id: str, slash: str) -> None:
     assert_invalid(client.get(f"/users/{user_id}{slash}"), "path")
 
 
@@ -88,7 +88,7 @@ def test_log_in(client: httpx.Client, ada: Account, slash: str) -> None:
     assert response.headers["Cache-Control"] == "no-store"
 
 
-def test_log_in_with_a_form_of_a_browser(client: httpx.Client, ada: Account, slash: str) -> None:
+def test_log_in_with_a_multipart_form(client: httpx.Client, ada: Account, slash: str) -> None:
     fields = {"username": (None, ada.email.upper()), "password": (None, PASSWORD)}
     assert client.post(f"/login{slash}", files=fields).status_code == 200
 
@@ -104,7 +104,7 @@ def test_log_in_with_wrong_credentials(client: httpx.Client, ada: Account, slash
     ("form", "fields"),
     [({"username": "a"}, ["password"]), ({"password": "b"}, ["username"]), ({}, ["username", "password"])],
 )
-def test_log_in_with_a_field_missing(
+def test_log_in_with_a_missing_field(
     client: httpx.Client, form: dict[str, str], fields: list[str], slash: str
 ) -> None:
     headers = {"Content-Type": "application/x-www-form-urlencoded"}

@@ -33,7 +33,7 @@ BODY = {"title": "t", "content": "c", "post_id": 1, "dir": 1}
 
 
 @pytest.mark.parametrize(("method", "path"), PROTECTED)
-def test_nobody_gets_in_without_a_token(client: httpx.Client, method: str, path: str, slash: str) -> None:
+def test_protected_routes_require_a_token(client: httpx.Client, method: str, path: str, slash: str) -> None:
     assert_unauthorized(client.request(method, f"{path}{slash}", json=BODY))
 
 
@@ -49,19 +49,19 @@ def test_nobody_gets_in_without_a_token(client: httpx.Client, method: str, path:
     ],
 )
 @pytest.mark.parametrize(("method", "path"), PROTECTED[:2])
-def test_nobody_gets_in_without_a_good_token(
+def test_protected_routes_require_a_valid_token(
     client: httpx.Client, method: str, path: str, header: str
 ) -> None:
     assert_unauthorized(client.request(method, path, json=BODY, headers={"Authorization": header}))
 
 
-def test_a_token_that_was_tampered_with_lets_nobody_in(client: httpx.Client, ada: Account) -> None:
+def test_a_modified_token_is_refused(client: httpx.Client, ada: Account) -> None:
     head, payload, signature = ada.token.split(".")
     for token in (f"{head}.{payload}.{signature[::-1]}", f"{head}.{payload}.", f"{head}.{payload}"):
         assert_unauthorized(client.get("/posts", headers={"Authorization": f"Bearer {token}"}))
 
 
-def test_a_token_of_somebody_else_s_lets_nobody_in(client: httpx.Client, ada: Account) -> None:
+def test_a_token_signed_with_a_foreign_key_is_refused(client: httpx.Client, ada: Account) -> None:
     header = jwt.get_unverified_header(ada.token)
     claims = jwt.decode(ada.token, options={"verify_signature": False})
     for key, algorithm in (("x" * 64, "HS256"), ("x" * 64, "HS512"), ("", "none")):
@@ -69,7 +69,7 @@ def test_a_token_of_somebody_else_s_lets_nobody_in(client: httpx.Client, ada: Ac
         assert_unauthorized(client.get("/posts", headers={"Authorization": f"Bearer {token}"}))
 
 
-def test_an_expired_token_lets_nobody_in(client: httpx.Client, ada: Account, *, is_ours: bool) -> None:
+def test_an_expired_token_is_refused(client: httpx.Client, ada: Account, *, is_ours: bool) -> None:
     if not is_ours:
         pytest.skip("the keys are not known")
     kid, key = json.loads(os.environ["JWT_KEYS"]).popitem()
@@ -80,14 +80,12 @@ def test_an_expired_token_lets_nobody_in(client: httpx.Client, ada: Account, *, 
 
 
 @pytest.mark.parametrize("scheme", ["bearer", "BEARER", "Bearer"])
-def test_the_name_of_the_scheme_may_be_written_in_any_case(
-    client: httpx.Client, ada: Account, scheme: str
-) -> None:
+def test_the_scheme_is_case_insensitive(client: httpx.Client, ada: Account, scheme: str) -> None:
     response = client.get("/posts", headers={"Authorization": f"{scheme} {ada.token}"})
     assert response.status_code == 200
 
 
-def test_a_token_of_a_deleted_account_lets_nobody_in(
+def test_the_token_of_a_deleted_account_is_refused(
     client: httpx.Client, ada: Account, deleted: Account
 ) -> None:
     path = f"/posts/{new_post(client, ada)['id']}"
@@ -100,7 +98,7 @@ def test_a_token_of_a_deleted_account_lets_nobody_in(
 
 @pytest.mark.parametrize("path", ["/nothing", "/users/1/posts/2", "/posts/1/votes", "/login/now", "/vote/1"])
 @pytest.mark.parametrize("method", ["GET", "POST", "DELETE"])
-def test_a_path_that_is_not_there(client: httpx.Client, method: str, path: str, ada: Account) -> None:
+def test_an_unknown_path(client: httpx.Client, method: str, path: str, ada: Account) -> None:
     assert_detail(client.request(method, path, headers=ada.headers), 404)
 
 
@@ -116,9 +114,7 @@ def test_a_path_that_is_not_there(client: httpx.Client, method: str, path: str, 
         ("POST", "/"),
     ],
 )
-def test_a_method_that_a_path_does_not_have(
-    client: httpx.Client, method: str, path: str, ada: Account
-) -> None:
+def test_an_unknown_method(client: httpx.Client, method: str, path: str, ada: Account) -> None:
     response = client.request(method, path, headers=ada.headers)
     assert response.status_code in {404, 405}
     assert_detail(response, response.status_code)
@@ -164,7 +160,7 @@ def test_a_large_response_is_compressed(client: httpx.Client) -> None:
     assert "content-encoding" not in welcome.headers
 
 
-def test_a_large_body_is_welcome(client: httpx.Client, ada: Account) -> None:
+def test_a_large_body_is_accepted(client: httpx.Client, ada: Account) -> None:
     post = new_post(client, ada, title="Large", content="c" * 1_000_000)
     assert len(client.get(f"/posts/{post['id']}", headers=ada.headers).json()["content"]) == 1_000_000
 
@@ -174,7 +170,7 @@ def test_a_large_body_is_welcome(client: httpx.Client, ada: Account) -> None:
     [b"", b"{", b"[]", b"7", b"null", b'"text"', b"\0", b"[" * 100_000, b'{"title": ' + b"9" * 5_000 + b"}"],
 )
 @pytest.mark.parametrize(("method", "path"), WITH_BODY)
-def test_a_body_that_is_no_json_object(
+def test_a_body_other_than_a_json_object(
     client: httpx.Client, ada: Account, method: str, path: str, body: bytes
 ) -> None:
     headers = ada.headers | {"Content-Type": "application/json"}
@@ -182,7 +178,7 @@ def test_a_body_that_is_no_json_object(
 
 
 @pytest.mark.parametrize("text", [b'"\\ud800"', b'"\xff\xfe"'])
-def test_a_text_that_is_no_unicode_is_never_an_error_of_ours(
+def test_invalid_unicode_never_causes_an_internal_error(
     client: httpx.Client, ada: Account, text: bytes
 ) -> None:
     # The gateway, not we, decides what becomes of bytes that are not UTF-8.
@@ -192,7 +188,7 @@ def test_a_text_that_is_no_unicode_is_never_an_error_of_ours(
 
 
 @pytest.mark.parametrize("path", ["/users", "/login"])
-def test_a_body_of_another_type(client: httpx.Client, path: str) -> None:
+def test_a_body_with_an_unsupported_content_type(client: httpx.Client, path: str) -> None:
     response = client.post(path, content=PASSWORD.encode(), headers={"Content-Type": "text/plain"})
     assert_invalid(response, "body")
     assert PASSWORD not in response.text
@@ -215,7 +211,7 @@ def test_the_welcome_leads_to_the_documentation(client: httpx.Client, slash: str
     [("GET", "/"), ("GET", "/posts"), ("POST", "/users"), ("GET", "/users/0"), ("GET", "/nothing")],
 )
 @pytest.mark.parametrize("is_known", [True, False])
-def test_no_answer_is_cached_or_guessed_at(
+def test_every_response_has_security_headers(
     client: httpx.Client, ada: Account, method: str, path: str, *, is_known: bool
 ) -> None:
     response = client.request(method, path, headers=ada.headers if is_known else {})
@@ -225,7 +221,7 @@ def test_no_answer_is_cached_or_guessed_at(
 
 
 @pytest.mark.parametrize("path", ["/posts", "/posts/1", "/users", "/login", "/vote"])
-def test_a_browser_learns_which_origin_may_ask(client: httpx.Client, path: str) -> None:
+def test_a_preflight_response_names_the_allowed_origin(client: httpx.Client, path: str) -> None:
     headers = {"Origin": "https://app.example.com", "Access-Control-Request-Method": "POST"}
     response = client.options(path, headers=headers)
     assert response.status_code in {200, 204}

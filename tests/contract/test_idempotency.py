@@ -38,7 +38,7 @@ def key() -> str:
     return str(uuid.uuid4())
 
 
-def test_a_request_that_comes_again_gets_the_first_answer(
+def test_a_repeated_request_gets_the_first_response(
     client: httpx.Client, ada: Account, key: str, slash: str
 ) -> None:
     body = new_body(published=False)
@@ -48,7 +48,9 @@ def test_a_request_that_comes_again_gets_the_first_answer(
     assert written(client, ada, body) == [first.json()]
 
 
-def test_the_first_answer_outlives_the_post(client: httpx.Client, ada: Account, key: str) -> None:
+def test_a_repeated_request_gets_the_first_response_even_if_the_post_was_deleted(
+    client: httpx.Client, ada: Account, key: str
+) -> None:
     body = new_body()
     first = send(client, ada, body, key)
     path = f"/posts/{first.json()['id']}"
@@ -70,7 +72,7 @@ def test_a_key_with_another_body_is_refused(
     assert written(client, ada, body) == [first.json()]
 
 
-def test_another_key_and_another_user_write_another_post(
+def test_another_key_or_another_user_creates_another_post(
     client: httpx.Client, ada: Account, bob: Account, key: str
 ) -> None:
     body = new_body()
@@ -81,7 +83,7 @@ def test_another_key_and_another_user_write_another_post(
     assert written(client, ada, body) == posts[::-1]
 
 
-def test_a_key_has_bounds(client: httpx.Client, ada: Account, key: str) -> None:
+def test_a_key_has_length_limits(client: httpx.Client, ada: Account, key: str) -> None:
     body = new_body()
     for refused in ("", key.ljust(256, "x")):
         assert_invalid(send(client, ada, body, refused), "header", "idempotency-key")
@@ -89,14 +91,14 @@ def test_a_key_has_bounds(client: httpx.Client, ada: Account, key: str) -> None:
     assert send(client, ada, body, key.ljust(255, "x")).status_code == 201
 
 
-def test_a_key_is_kept_of_no_request_that_failed(client: httpx.Client, ada: Account, key: str) -> None:
+def test_a_failed_request_does_not_store_its_key(client: httpx.Client, ada: Account, key: str) -> None:
     body = new_body()
     assert_invalid(send(client, ada, body | {"content": None}, key), "body", "content")
     assert_unauthorized(client.post("/posts", json=body, headers={"Idempotency-Key": key}))
     assert send(client, ada, body, key).status_code == 201
 
 
-def test_of_requests_that_come_at_once_one_writes(client: httpx.Client, ada: Account, key: str) -> None:
+def test_of_concurrent_requests_one_creates_a_post(client: httpx.Client, ada: Account, key: str) -> None:
     body = new_body()
     responses = send_concurrently(10, lambda _: send(client, ada, body, key))
     assert {response.status_code for response in responses} == {201}
@@ -104,7 +106,7 @@ def test_of_requests_that_come_at_once_one_writes(client: httpx.Client, ada: Acc
     assert [response.json() for response in responses] == [post] * 10
 
 
-def test_of_two_bodies_that_come_at_once_one_is_written(client: httpx.Client, ada: Account, key: str) -> None:
+def test_of_two_concurrent_bodies_one_is_stored(client: httpx.Client, ada: Account, key: str) -> None:
     bodies = [new_body(), new_body()]
     responses = send_concurrently(10, lambda index: send(client, ada, bodies[index % 2], key))
     posts = [post for body in bodies for post in written(client, ada, body)]

@@ -8,7 +8,7 @@ from tests.contract.client import new_account
 from tests.support.schemathesis_run import run_schemathesis
 
 
-def test_every_answer_is_one_that_the_document_describes(
+def test_every_response_matches_the_openapi_document(
     base_url: str, client: httpx.Client, tmp_path: Path
 ) -> None:
     # An account of its own: wrong current passwords among the inputs throttle it, as they should.

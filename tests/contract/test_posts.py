@@ -27,7 +27,7 @@ def listed(client: httpx.Client, viewer: Account, **query: object) -> list[dict[
     return entries
 
 
-def test_write_a_post(client: httpx.Client, ada: Account, slash: str) -> None:
+def test_create_a_post(client: httpx.Client, ada: Account, slash: str) -> None:
     response = client.post(f"/posts{slash}", json=WRITING, headers=ada.headers)
     assert response.status_code == 201
     post = response.json()
@@ -51,16 +51,14 @@ def test_read_change_and_delete_a_post(client: httpx.Client, ada: Account, slash
     assert_detail(client.get(path, headers=ada.headers), 404)
 
 
-def test_fields_that_are_not_asked_for_change_nothing(
-    client: httpx.Client, ada: Account, bob: Account
-) -> None:
+def test_unknown_fields_change_nothing(client: httpx.Client, ada: Account, bob: Account) -> None:
     post = new_post(client, ada, id=1, owner_id=bob.id, created_at="1999-01-01T00:00:00Z", vote_count=9)
     assert post["owner"]["id"] == ada.id
     assert not post["created_at"].startswith("1999")
     assert listed(client, ada)[0] == {"Post": post, "vote": 0}
 
 
-def test_a_post_of_somebody_else(client: httpx.Client, ada: Account, bob: Account, slash: str) -> None:
+def test_the_post_of_another_user(client: httpx.Client, ada: Account, bob: Account, slash: str) -> None:
     post = new_post(client, ada)
     path = f"/posts/{post['id']}{slash}"
     assert client.get(path, headers=bob.headers).json() == post
@@ -69,7 +67,7 @@ def test_a_post_of_somebody_else(client: httpx.Client, ada: Account, bob: Accoun
     assert client.get(path, headers=bob.headers).json() == post
 
 
-def test_a_post_that_is_not_there(client: httpx.Client, ada: Account, slash: str) -> None:
+def test_a_missing_post(client: httpx.Client, ada: Account, slash: str) -> None:
     path = f"/posts/{NOT_THERE}{slash}"
     assert_detail(client.get(path, headers=ada.headers), 404)
     assert_detail(client.put(path, json=WRITING, headers=ada.headers), 404)
@@ -91,7 +89,7 @@ def test_a_draft(client: httpx.Client, ada: Account, bob: Account) -> None:
 
 
 @pytest.mark.parametrize("post_id", ["new", "2147483648", "-2147483649", "1.5", "%00"])
-def test_an_id_that_is_none(client: httpx.Client, ada: Account, post_id: str, slash: str) -> None:
+def test_an_invalid_id(client: httpx.Client, ada: Account, post_id: str, slash: str) -> None:
     path = f"/posts/{post_id}{slash}"
     assert_invalid(client.get(path, headers=ada.headers), "path")
     assert_invalid(client.put(path, json=WRITING, headers=ada.headers), "path")
@@ -108,7 +106,7 @@ def test_an_id_that_is_none(client: httpx.Client, ada: Account, post_id: str, sl
         ({"title": "t", "content": "c", "published": "perhaps"}, ["published"]),
     ],
 )
-def test_a_post_with_something_invalid(
+def test_an_invalid_post(
     client: httpx.Client, ada: Account, body: object, fields: list[str], slash: str
 ) -> None:
     path = f"/posts/{new_post(client, ada)['id']}{slash}"
@@ -145,7 +143,7 @@ def test_the_links_lead_through_all_pages(client: httpx.Client, ada: Account, ba
 @pytest.mark.parametrize(
     ("term", "title"), [("%", "50% off"), ("_", "a_b"), ("\\", "a\\b"), ("🐘", "an 🐘"), ("a&b=c", "a&b=c")]
 )
-def test_search_means_what_it_says(client: httpx.Client, ada: Account, term: str, title: str) -> None:
+def test_search_is_literal(client: httpx.Client, ada: Account, term: str, title: str) -> None:
     mark = uuid.uuid4().hex
     post = new_post(client, ada, title=f"{mark}{title}")
     new_post(client, ada, title=f"{mark}50 off, axb")
@@ -166,14 +164,14 @@ def test_search_means_what_it_says(client: httpx.Client, ada: Account, term: str
         ("search", "\0"),
     ],
 )
-def test_a_list_with_something_invalid(
+def test_an_invalid_list_parameter(
     client: httpx.Client, ada: Account, name: str, value: str, slash: str
 ) -> None:
     response = client.get(f"/posts{slash}", params={name: value}, headers=ada.headers)
     assert_invalid(response, "query", name)
 
 
-def test_vote_and_take_it_back(client: httpx.Client, ada: Account, bob: Account, slash: str) -> None:
+def test_vote_and_retract(client: httpx.Client, ada: Account, bob: Account, slash: str) -> None:
     post = new_post(client, ada, title=uuid.uuid4().hex)
 
     def send(direction: int) -> httpx.Response:
@@ -199,7 +197,7 @@ def test_vote_and_take_it_back(client: httpx.Client, ada: Account, bob: Account,
     assert_detail(send(0), 404)
 
 
-def test_vote_on_a_post_that_is_not_there(client: httpx.Client, ada: Account) -> None:
+def test_vote_on_a_missing_post(client: httpx.Client, ada: Account) -> None:
     assert_detail(vote(client, ada, NOT_THERE, 1), 404)
     assert_detail(vote(client, ada, NOT_THERE, 0), 404)
 
@@ -214,7 +212,7 @@ def test_vote_on_a_post_that_is_not_there(client: httpx.Client, ada: Account) ->
         (10**400, 1, ["post_id"]),
     ],
 )
-def test_vote_with_something_invalid(
+def test_an_invalid_vote(
     client: httpx.Client, ada: Account, post_id: object, direction: object, fields: list[str]
 ) -> None:
     assert_invalid(vote(client, ada, post_id, direction), "body", *fields)

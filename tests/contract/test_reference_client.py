@@ -118,7 +118,7 @@ def stranger(base_url: str) -> Iterator[httpx.Client]:
         yield client
 
 
-def test_a_user_has_no_password(reference: ReferenceClient, email: str) -> None:
+def test_a_user_has_no_password_field(reference: ReferenceClient, email: str) -> None:
     post = reference.create("first title", "first content")
     user = reference.user(post["owner"]["id"])
     assert user == post["owner"]
@@ -134,7 +134,7 @@ def test_a_user_has_no_password(reference: ReferenceClient, email: str) -> None:
         ("wrong@example.com", None, 422),
     ],
 )
-def test_a_login_that_fails(
+def test_a_failed_login(
     stranger: httpx.Client, username: str | None, password: str | None, status: int
 ) -> None:
     form = {"username": username, "password": password}
@@ -154,7 +154,7 @@ def test_create(reference: ReferenceClient, title: str, content: str, *, publish
     assert (post["title"], post["content"], post["published"]) == (title, content, published)
 
 
-def test_a_post_is_published_unless_stated(reference: ReferenceClient) -> None:
+def test_a_post_is_published_by_default(reference: ReferenceClient) -> None:
     assert reference.create("arbitrary title", "some content")["published"] is True
 
 
@@ -177,7 +177,7 @@ def test_read_update_and_delete(reference: ReferenceClient) -> None:
     reference.delete(post["id"], status=404)
 
 
-def test_posts_of_others_can_be_read_only(reference: ReferenceClient, other: ReferenceClient) -> None:
+def test_posts_of_other_users_are_read_only(reference: ReferenceClient, other: ReferenceClient) -> None:
     post = other.create("title", "content")
     assert reference.post(post["id"]) == post
     reference.update(post["id"], "updated title", "content", status=403)

@@ -50,7 +50,7 @@ def assert_tokens(response: httpx.Response) -> None:
     assert response.headers["Cache-Control"] == "no-store"
 
 
-def test_a_refresh_token_gets_new_tokens_again_and_again(
+def test_each_refresh_token_can_be_exchanged_in_turn(
     client: httpx.Client, account: Account, slash: str
 ) -> None:
     tokens = new_session(client, account)
@@ -64,7 +64,7 @@ def test_a_refresh_token_gets_new_tokens_again_and_again(
     assert len(seen) == 4
 
 
-def test_a_token_whose_answer_was_lost_is_good_again(client: httpx.Client, account: Account) -> None:
+def test_a_used_token_works_again_within_the_grace_period(client: httpx.Client, account: Account) -> None:
     lost = new_session(client, account)["refresh_token"]
     first, second = refresh(client, lost), refresh(client, lost)
     assert_tokens(second)
@@ -72,7 +72,7 @@ def test_a_token_whose_answer_was_lost_is_good_again(client: httpx.Client, accou
     assert_tokens(refresh(client, second.json()["refresh_token"]))
 
 
-def test_a_token_that_comes_back_late_ends_its_session_and_no_other(
+def test_reuse_after_the_grace_period_ends_only_its_session(
     client: httpx.Client, account: Account, served_database: str, *, is_ours: bool
 ) -> None:
     if not is_ours:
@@ -91,7 +91,7 @@ def test_a_token_that_comes_back_late_ends_its_session_and_no_other(
     assert_tokens(refresh(client, other["refresh_token"]))
 
 
-def test_what_is_no_refresh_token_is_refused(client: httpx.Client, ada: Account, slash: str) -> None:
+def test_anything_but_a_refresh_token_is_refused(client: httpx.Client, ada: Account, slash: str) -> None:
     for token in ("", "made up", "🐘", "a" * 100_000, ada.token):
         assert_unauthorized(client.post(f"/auth/refresh{slash}", json={"refresh_token": token}))
 
@@ -99,7 +99,7 @@ def test_what_is_no_refresh_token_is_refused(client: httpx.Client, ada: Account,
 @pytest.mark.parametrize(
     "body", [{}, {"refresh_token": None}, {"refresh_token": 7}, {"refresh_token": "nul\0"}]
 )
-def test_a_refresh_with_something_invalid(client: httpx.Client, body: dict[str, object], slash: str) -> None:
+def test_an_invalid_refresh(client: httpx.Client, body: dict[str, object], slash: str) -> None:
     assert_invalid(client.post(f"/auth/refresh{slash}", json=body), "body", "refresh_token")
 
 
@@ -130,14 +130,12 @@ def test_a_logout_everywhere_ends_all_sessions_of_the_user(
 
 
 @pytest.mark.parametrize("path", ["/auth/logout", "/auth/logout-all"])
-def test_nobody_can_end_a_session_without_an_account(
-    client: httpx.Client, deleted: Account, path: str, slash: str
-) -> None:
+def test_logout_requires_a_token(client: httpx.Client, deleted: Account, path: str, slash: str) -> None:
     assert_unauthorized(client.post(f"{path}{slash}"))
     assert_unauthorized(client.post(f"{path}{slash}", headers=deleted.headers))
 
 
-def test_of_simultaneous_uses_all_get_tokens_of_their_own(client: httpx.Client, account: Account) -> None:
+def test_concurrent_uses_of_a_token_get_different_tokens(client: httpx.Client, account: Account) -> None:
     token = new_session(client, account)["refresh_token"]
     responses = send_concurrently(10, lambda _: refresh(client, token))
     for response in responses:
@@ -147,7 +145,7 @@ def test_of_simultaneous_uses_all_get_tokens_of_their_own(client: httpx.Client, 
     assert concurrent_statuses(10, lambda index: refresh(client, given[index])) == [200] * 10
 
 
-def test_a_session_that_ends_while_it_is_renewed_has_ended(client: httpx.Client, account: Account) -> None:
+def test_a_session_that_ends_during_a_renewal_has_ended(client: httpx.Client, account: Account) -> None:
     for path in ("/auth/logout", "/auth/logout-all"):
         tokens = new_session(client, account)
 

@@ -83,7 +83,7 @@ def ids(client: httpx.Client, viewer: Account, path: str) -> list[int]:
 
 @pytest.mark.parametrize("sort", ["new", "old", "top"])
 @pytest.mark.parametrize("target", LISTS)
-def test_a_list_walks_through_all_posts_in_its_order(
+def test_the_links_of_a_list_lead_through_all_posts_in_order(
     client: httpx.Client, shelf: Shelf, target: str, sort: str
 ) -> None:
     expected = shelf.sorted(target, sort)
@@ -97,16 +97,14 @@ def test_a_list_walks_through_all_posts_in_its_order(
 
 
 @pytest.mark.parametrize("target", LISTS)
-def test_drafts_are_in_the_lists_of_their_owner_only(
+def test_only_the_owner_sees_drafts_in_lists(
     client: httpx.Client, shelf: Shelf, bob: Account, target: str
 ) -> None:
     expected = [] if "published=false" in target else shelf.sorted(target, "new", mine=False)
     assert ids(client, bob, shelf.path(target, limit=4)) == expected
 
 
-def test_a_list_of_an_author_can_be_searched_and_ends_with_a_slash_or_not(
-    client: httpx.Client, shelf: Shelf, slash: str
-) -> None:
+def test_the_list_of_an_author_can_be_searched(client: httpx.Client, shelf: Shelf, slash: str) -> None:
     path = f"/users/{shelf.author.id}/posts{slash}"
     response = client.get(path, params={"search": f"{shelf.mark} 7"}, headers=shelf.author.headers)
     assert [entry["Post"] for entry in response.json()] == [shelf.posts[7]]
@@ -120,13 +118,13 @@ def test_the_list_of_an_author_without_posts_is_empty(client: httpx.Client, ada:
     assert ids(client, nobody, "/posts?published=false") == []
 
 
-def test_there_is_no_list_of_nobody(client: httpx.Client, ada: Account, slash: str) -> None:
+def test_the_list_of_a_missing_author_is_not_found(client: httpx.Client, ada: Account, slash: str) -> None:
     assert_detail(client.get(f"/users/{NOT_THERE}/posts{slash}", headers=ada.headers), 404)
     for ident in ("ada", "2147483648", "1.5", "%00"):
         assert_invalid(client.get(f"/users/{ident}/posts{slash}", headers=ada.headers), "path")
 
 
-def test_nobody_lists_an_author_s_posts_without_an_account(
+def test_the_list_of_an_author_requires_a_token(
     client: httpx.Client, shelf: Shelf, deleted: Account, slash: str
 ) -> None:
     path = f"/users/{shelf.author.id}/posts{slash}"
@@ -150,14 +148,14 @@ def test_nobody_lists_an_author_s_posts_without_an_account(
         ("cursor", "a" * 5_000),
     ],
 )
-def test_a_list_with_something_invalid(
+def test_an_invalid_list_parameter(
     client: httpx.Client, shelf: Shelf, target: str, name: str, value: str
 ) -> None:
     response = client.get(shelf.path(target, **{name: value}), headers=shelf.author.headers)
     assert_invalid(response, "query", name)
 
 
-def test_whether_it_lists_drafts_is_yes_or_no(client: httpx.Client, ada: Account) -> None:
+def test_published_must_be_a_boolean(client: httpx.Client, ada: Account) -> None:
     assert_invalid(client.get("/posts?published=perhaps", headers=ada.headers), "query", "published")
 
 
@@ -193,7 +191,7 @@ def meanwhile(work: Callable[[], object]) -> Iterator[None]:
 
 @pytest.mark.parametrize("sort", ["new", "old"])
 @pytest.mark.parametrize("target", LISTS)
-def test_a_walk_meets_all_posts_once_while_others_come_and_go(
+def test_following_the_links_finds_each_post_once_despite_concurrent_writes(
     client: httpx.Client, target: str, sort: str
 ) -> None:
     author = new_account(client)
@@ -211,7 +209,7 @@ def test_a_walk_meets_all_posts_once_while_others_come_and_go(
             assert [ident for ident in met if ident in known] == known
 
 
-def test_a_walk_by_votes_meets_the_posts_that_get_none_once(client: httpx.Client, bob: Account) -> None:
+def test_following_the_links_by_votes_finds_unchanged_posts_once(client: httpx.Client, bob: Account) -> None:
     author = new_account(client)
     shelf = Shelf(client, author, [bob])
     wavering = new_post(client, author, title=shelf.mark)["id"]

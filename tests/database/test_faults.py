@@ -72,7 +72,7 @@ def assert_works(session: ManagedConnection) -> None:
 
 
 @pytest.mark.parametrize("fault", [LOST_QUERY, LOST_ANSWER])
-def test_a_read_that_breaks_is_done_again(
+def test_a_read_whose_connection_is_lost_is_retried(
     fault: Fault, session: ManagedConnection, proxy: PostgresProxy
 ) -> None:
     proxy.faults = [fault]
@@ -81,7 +81,7 @@ def test_a_read_that_breaks_is_done_again(
     assert proxy.connections == 2
 
 
-def test_a_read_that_breaks_twice_is_unavailable_and_the_next_one_works(
+def test_a_read_that_fails_twice_is_unavailable_and_the_next_one_works(
     session: ManagedConnection, proxy: PostgresProxy
 ) -> None:
     proxy.faults = [LOST_ANSWER, LOST_ANSWER]
@@ -92,7 +92,7 @@ def test_a_read_that_breaks_twice_is_unavailable_and_the_next_one_works(
 
 
 @pytest.mark.parametrize(("fault", "written"), [(LOST_QUERY, 0), (LOST_ANSWER, 1)])
-def test_a_write_that_breaks_is_never_sent_again(
+def test_a_write_whose_connection_is_lost_is_never_retried(
     fault: Fault,
     written: int,
     session: ManagedConnection,
@@ -109,7 +109,7 @@ def test_a_write_that_breaks_is_never_sent_again(
 
 
 @pytest.mark.usefixtures("session")
-def test_a_client_learns_that_its_write_may_have_been_done(
+def test_a_client_learns_that_the_outcome_of_a_write_is_unknown(
     proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
     proxy.faults = [LOST_ANSWER]
@@ -118,7 +118,7 @@ def test_a_client_learns_that_its_write_may_have_been_done(
     assert call("create_post", user=owner).status == 201
 
 
-def test_an_answer_that_stops_in_the_middle_is_a_broken_one(
+def test_a_response_that_stops_in_the_middle_is_a_lost_connection(
     session: ManagedConnection, proxy: PostgresProxy, owner: int
 ) -> None:
     proxy.faults = [Fault(response=lambda response: response[:-9])]
@@ -138,7 +138,7 @@ def test_a_connection_that_was_closed_while_idle_is_not_used(
     assert proxy.connections == 2
 
 
-def test_what_an_answer_nobody_could_read_leaves_behind_is_nobody_s_row(
+def test_the_rest_of_an_undecodable_response_is_discarded(
     session: ManagedConnection, proxy: PostgresProxy
 ) -> None:
     with pytest.raises(ValueError, match="seven"):
@@ -147,7 +147,7 @@ def test_what_an_answer_nobody_could_read_leaves_behind_is_nobody_s_row(
     assert proxy.connections == 2
 
 
-def test_a_backend_that_was_ended_while_idle_is_not_used(
+def test_a_backend_that_was_terminated_while_idle_is_not_used(
     session: ManagedConnection, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
     [[pid]] = run_sql(session, "SELECT pg_backend_pid()")
@@ -157,7 +157,7 @@ def test_a_backend_that_was_ended_while_idle_is_not_used(
     assert posts(database) == 1
 
 
-def test_a_connection_is_renewed_before_the_proxy_would_close_it(
+def test_a_connection_is_replaced_before_the_proxy_closes_it(
     session: ManagedConnection, proxy: PostgresProxy
 ) -> None:
     assert_works(session)
@@ -168,7 +168,9 @@ def test_a_connection_is_renewed_before_the_proxy_would_close_it(
     assert proxy.connections == 2
 
 
-def test_nobody_listens(session: ManagedConnection, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_refused_connection_is_unavailable(
+    session: ManagedConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
     monkeypatch.setattr(session, "settings", session.settings._replace(port=port))
@@ -176,7 +178,7 @@ def test_nobody_listens(session: ManagedConnection, monkeypatch: pytest.MonkeyPa
         run_sql(session, NEVER_MIND, writes=True)
 
 
-def test_a_server_that_is_back_in_a_moment_is_waited_for(
+def test_a_server_that_comes_back_shortly_is_retried(
     session: ManagedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses = []
@@ -195,7 +197,7 @@ def test_a_server_that_is_back_in_a_moment_is_waited_for(
     assert 0 < pauses[0] < 1
 
 
-def test_the_database_is_not_there(
+def test_a_missing_database_is_unavailable(
     session: ManagedConnection, proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(session, "settings", session.settings._replace(name="nowhere"))
@@ -206,7 +208,7 @@ def test_the_database_is_not_there(
 
 
 @pytest.mark.usefixtures("session")
-def test_a_client_is_told_to_come_back_when_nothing_was_done(
+def test_a_client_is_told_to_retry_when_nothing_was_changed(
     session: ManagedConnection, proxy: PostgresProxy, owner: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings = session.settings
@@ -219,7 +221,7 @@ def test_a_client_is_told_to_come_back_when_nothing_was_done(
     assert call("create_post", user=owner).status == 201
 
 
-def test_a_server_that_says_nothing_is_given_up(
+def test_a_silent_server_times_out(
     session: ManagedConnection, proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert_works(session)
@@ -231,9 +233,7 @@ def test_a_server_that_says_nothing_is_given_up(
     assert_works(session)
 
 
-def test_no_statement_is_waited_for_longer_than_there_is_time(
-    session: ManagedConnection, proxy: PostgresProxy
-) -> None:
+def test_no_statement_waits_beyond_the_deadline(session: ManagedConnection, proxy: PostgresProxy) -> None:
     assert_works(session)  # over a connection that was made with all the time there is
     proxy.faults = [SILENCE, SILENCE]
     deadline.start(Context(milliseconds=1_200))
@@ -244,7 +244,7 @@ def test_no_statement_is_waited_for_longer_than_there_is_time(
     assert len(proxy.statements) == 2
 
 
-def test_no_statement_begins_when_the_time_is_up(session: ManagedConnection, proxy: PostgresProxy) -> None:
+def test_no_statement_starts_after_the_deadline(session: ManagedConnection, proxy: PostgresProxy) -> None:
     deadline.start(Context(milliseconds=1_000))
     with pytest.raises(UnavailableError):
         run_sql(session, NEVER_MIND)
@@ -252,7 +252,7 @@ def test_no_statement_begins_when_the_time_is_up(session: ManagedConnection, pro
 
 
 @pytest.mark.parametrize("state", ["40P01", "40001", "23502", "23503", "23505"])
-def test_a_statement_that_lost_a_race_is_run_again_over_the_same_connection(
+def test_a_statement_with_a_conflict_is_retried_on_the_same_connection(
     state: str, session: ManagedConnection, proxy: PostgresProxy, attempts: Database
 ) -> None:
     assert run_sql(session, FAILING, state, 1, writes=True) == [[1]]
@@ -261,7 +261,7 @@ def test_a_statement_that_lost_a_race_is_run_again_over_the_same_connection(
 
 
 @pytest.mark.parametrize("state", ["25006", "53300", "57P01", "57P02", "57P03"])
-def test_a_statement_that_came_to_the_wrong_server_is_run_again_over_another_connection(
+def test_a_statement_on_an_unavailable_server_is_retried_on_another_connection(
     state: str, session: ManagedConnection, proxy: PostgresProxy, attempts: Database
 ) -> None:
     assert run_sql(session, FAILING, state, 1, writes=True) == [[1]]
@@ -270,9 +270,7 @@ def test_a_statement_that_came_to_the_wrong_server_is_run_again_over_another_con
 
 
 @pytest.mark.parametrize("state", ["40P01", "25006", "23503"])
-def test_a_statement_is_run_twice_and_no_more(
-    state: str, session: ManagedConnection, attempts: Database
-) -> None:
+def test_a_statement_is_run_at_most_twice(state: str, session: ManagedConnection, attempts: Database) -> None:
     with pytest.raises(UnavailableError):
         run_sql(session, FAILING, state, 9, writes=True)
     assert attempts.value("SELECT last_value FROM attempts") == 2
@@ -280,7 +278,7 @@ def test_a_statement_is_run_twice_and_no_more(
 
 
 @pytest.mark.parametrize("state", ["55P03", "57014"])
-def test_a_statement_that_takes_too_long_is_not_run_again(
+def test_a_statement_that_times_out_is_not_retried(
     state: str, session: ManagedConnection, proxy: PostgresProxy, attempts: Database
 ) -> None:
     with pytest.raises(UnavailableError):
@@ -291,7 +289,7 @@ def test_a_statement_that_takes_too_long_is_not_run_again(
 
 
 @pytest.mark.parametrize("state", ["08006", "08P01"])
-def test_a_pooler_that_lost_its_server_has_done_nobody_knows_what(
+def test_a_pooler_that_lost_its_server_has_an_unknown_outcome(
     state: str, session: ManagedConnection, attempts: Database
 ) -> None:
     with pytest.raises(UnknownOutcomeError):
@@ -302,7 +300,7 @@ def test_a_pooler_that_lost_its_server_has_done_nobody_knows_what(
 
 
 @pytest.mark.parametrize("state", ["42P01", "22003", "23514"])
-def test_a_mistake_of_ours_is_not_taken_for_a_fault(
+def test_a_bug_in_a_statement_is_not_unavailability(
     state: str, session: ManagedConnection, attempts: Database
 ) -> None:
     with pytest.raises(PostgresError) as refused:
@@ -312,7 +310,7 @@ def test_a_mistake_of_ours_is_not_taken_for_a_fault(
     assert_works(session)
 
 
-def test_a_server_that_goes_down_before_it_has_done_anything_is_left_for_another(
+def test_a_server_that_stops_before_the_statement_is_replaced(
     session: ManagedConnection, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
     proxy.faults = [Fault(reaches_server=False, response=lambda _: error_response("FATAL", "57P01"))]
@@ -321,7 +319,7 @@ def test_a_server_that_goes_down_before_it_has_done_anything_is_left_for_another
     assert proxy.connections == 2
 
 
-def test_a_server_that_goes_down_after_the_statement_has_perhaps_committed_it(
+def test_a_server_that_stops_after_the_statement_has_an_unknown_outcome(
     session: ManagedConnection, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
     proxy.faults = [
@@ -334,7 +332,7 @@ def test_a_server_that_goes_down_after_the_statement_has_perhaps_committed_it(
     assert_works(session)
 
 
-def test_a_server_that_fails_for_a_reason_of_its_own_is_left(
+def test_a_server_that_fails_with_another_fatal_error_is_disconnected(
     session: ManagedConnection, proxy: PostgresProxy
 ) -> None:
     proxy.faults = [Fault(reaches_server=False, response=lambda _: error_response("FATAL", "XX000"))]
@@ -344,7 +342,7 @@ def test_a_server_that_fails_for_a_reason_of_its_own_is_left(
     assert proxy.connections == 2
 
 
-def test_the_old_writer_of_a_failover_is_left_for_the_new_one(
+def test_the_former_writer_of_a_failover_is_replaced(
     session: ManagedConnection, owner: int, database: Database
 ) -> None:
     name = database.value("SELECT current_database()")
@@ -357,7 +355,7 @@ def test_the_old_writer_of_a_failover_is_left_for_the_new_one(
     assert posts(database) == 1
 
 
-def test_a_statement_that_runs_into_the_limit_of_the_server_is_unavailable(
+def test_a_statement_that_exceeds_the_server_s_time_limit_is_unavailable(
     session: ManagedConnection, database: Database
 ) -> None:
     name = database.value("SELECT current_database()")
@@ -370,7 +368,7 @@ def test_a_statement_that_runs_into_the_limit_of_the_server_is_unavailable(
         database.run(f"ALTER DATABASE {name} RESET statement_timeout")
 
 
-def test_the_victim_of_a_deadlock_is_run_again(
+def test_the_victim_of_a_deadlock_is_retried(
     session: ManagedConnection, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
     first, gate, second = (database.add_post(owner) for _ in range(3))
@@ -395,7 +393,7 @@ def test_the_victim_of_a_deadlock_is_run_again(
     assert proxy.statements == [NEVER_MIND, lock_all, lock_all]
 
 
-def test_a_vote_on_a_post_that_is_deleted_meanwhile_finds_no_post(
+def test_a_vote_on_a_post_that_is_deleted_concurrently_finds_no_post(
     session: ManagedConnection, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
     assert session.connection is None

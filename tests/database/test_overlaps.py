@@ -64,7 +64,7 @@ def uses(database: Database) -> int:
     return number
 
 
-def test_a_login_that_ends_after_its_password_was_changed_opens_nothing_that_lasts(
+def test_a_login_that_ends_after_a_password_change_opens_no_lasting_session(
     ada: int, here: UUID, database: Database
 ) -> None:
     login = {"user_id": ada, "verified_hash": PASSWORD_HASH, "token_hash": "late"}
@@ -75,7 +75,7 @@ def test_a_login_that_ends_after_its_password_was_changed_opens_nothing_that_las
     assert renews("here")
 
 
-def test_a_login_that_does_not_see_its_password_being_changed_opens_nothing_that_lasts(
+def test_a_login_that_does_not_see_a_password_change_opens_no_lasting_session(
     ada: int, here: UUID, database: Database
 ) -> None:
     change = {"user_id": ada, "verified_hash": PASSWORD_HASH, "password": NEW_HASH, "session_id": here}
@@ -87,7 +87,7 @@ def test_a_login_that_does_not_see_its_password_being_changed_opens_nothing_that
 
 
 @pytest.mark.parametrize("token", ["here", "elsewhere"])
-def test_a_refresh_that_waits_for_a_change_of_the_password_goes_on_where_it_was_changed(
+def test_a_refresh_that_waits_for_a_password_change_continues_in_the_changing_session(
     token: str, ada: int, here: UUID, database: Database
 ) -> None:
     log_in(ada, "elsewhere")
@@ -101,7 +101,7 @@ def test_a_refresh_that_waits_for_a_change_of_the_password_goes_on_where_it_was_
 
 
 @pytest.mark.parametrize("token", ["here", "elsewhere"])
-def test_a_change_of_the_password_that_waits_for_a_refresh_leaves_what_it_was_made_in(
+def test_a_password_change_that_waits_for_a_refresh_keeps_its_own_session(
     token: str, ada: int, here: UUID, database: Database
 ) -> None:
     log_in(ada, "elsewhere")
@@ -144,7 +144,7 @@ def _old_keys(ada: int, database: Database) -> None:
 
 
 @pytest.mark.usefixtures("_old_keys")
-def test_a_request_does_not_wait_for_the_keys_that_another_sweeps(ada: int, database: Database) -> None:
+def test_a_request_does_not_wait_for_keys_that_another_one_deletes(ada: int, database: Database) -> None:
     with under_way(posts.queries.create_once, **a_post(ada, "new")):
         assert free_keys(database) == []
         assert post(ada, "newer")
@@ -152,7 +152,7 @@ def test_a_request_does_not_wait_for_the_keys_that_another_sweeps(ada: int, data
 
 
 @pytest.mark.usefixtures("_old_keys")
-def test_an_expired_key_that_another_request_sweeps_is_free(ada: int, database: Database) -> None:
+def test_an_expired_key_that_another_request_deletes_is_free(ada: int, database: Database) -> None:
     with ThreadPoolExecutor(1) as pool:
         with under_way(posts.queries.create_once, **a_post(ada, "new")):
             posted = pool.submit(post, ada, "expired")

@@ -113,7 +113,7 @@ def send(event: str, changes: dict[str, Any], names: dict[str, int]) -> int:
     ("event", "changes", "status", "number"),
     [(*request, 1) for request in REQUESTS] + [(*request, 2) for request in WITH_PASSWORD],
 )
-def test_a_request_takes_one_round_trip_and_two_around_a_password(
+def test_a_request_takes_one_round_trip_or_two_with_a_password(
     event: str,
     changes: dict[str, Any],
     status: int,
@@ -135,7 +135,7 @@ def test_a_request_takes_one_round_trip_and_two_around_a_password(
 
 
 @pytest.mark.usefixtures("session")
-def test_nothing_that_is_sent_pins_a_session_of_rds_proxy(
+def test_no_statement_pins_a_session_of_rds_proxy(
     names: dict[str, int], proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(passwords, "BCRYPT_COST", 4)
@@ -170,7 +170,7 @@ def test_nothing_that_is_sent_pins_a_session_of_rds_proxy(
         "  begin",
     ],
 )
-def test_a_statement_that_pins_would_be_seen(statement: str) -> None:
+def test_a_statement_that_pins_is_detected(statement: str) -> None:
     assert PINS.search(statement)
 
 

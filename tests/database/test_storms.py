@@ -53,7 +53,7 @@ def assert_counters_are_exact(database: Database) -> None:
     assert wrong == []
 
 
-def test_of_twenty_who_sign_up_with_one_address_one_succeeds(database: Database) -> None:
+def test_of_twenty_concurrent_sign_ups_with_one_address_one_succeeds(database: Database) -> None:
     addresses = ["Ada@example.com", "ada@example.com"] * 10
 
     def sign_up(index: int) -> int:
@@ -63,7 +63,7 @@ def test_of_twenty_who_sign_up_with_one_address_one_succeeds(database: Database)
     assert database.value("SELECT count(*) FROM users") == 1
 
 
-def test_of_fifty_votes_of_one_user_one_counts(database: Database) -> None:
+def test_of_fifty_concurrent_votes_of_one_user_one_counts(database: Database) -> None:
     ada = database.add_user()
     post_id = database.add_post(ada)
     outcomes = at_once(50, lambda _: votes.queries.cast(voter=ada, post_id=post_id))
@@ -71,7 +71,7 @@ def test_of_fifty_votes_of_one_user_one_counts(database: Database) -> None:
     assert database.run("SELECT vote_count FROM posts") == [[1]]
 
 
-def test_of_fifty_who_take_one_vote_back_one_succeeds(database: Database) -> None:
+def test_of_fifty_concurrent_retractions_of_one_vote_one_succeeds(database: Database) -> None:
     ada = database.add_user()
     post_id = database.add_post(ada)
     database.add_vote(ada, post_id)
@@ -80,7 +80,7 @@ def test_of_fifty_who_take_one_vote_back_one_succeeds(database: Database) -> Non
     assert database.run("SELECT vote_count FROM posts") == [[0]]
 
 
-def test_every_vote_of_many_on_one_post_counts(database: Database) -> None:
+def test_concurrent_votes_of_many_users_on_one_post_all_count(database: Database) -> None:
     voters = [database.add_user(f"user{number}@example.com") for number in range(30)]
     post_id = database.add_post(voters[0])
     outcomes = at_once(30, lambda index: votes.queries.cast(voter=voters[index], post_id=post_id))
@@ -88,7 +88,7 @@ def test_every_vote_of_many_on_one_post_counts(database: Database) -> None:
     assert database.run("SELECT vote_count FROM posts") == [[30]]
 
 
-def test_the_counter_is_exact_after_a_storm_of_votes_retractions_edits_and_deletions(
+def test_the_counter_is_exact_after_concurrent_votes_retractions_edits_and_deletions(
     database: Database,
 ) -> None:
     everyone = [database.add_user(f"user{number}@example.com") for number in range(12)]
@@ -130,7 +130,7 @@ def leave(user: int) -> None:
     )
 
 
-def test_accounts_that_voted_on_the_same_posts_can_be_deleted_at_once(database: Database) -> None:
+def test_accounts_that_voted_on_the_same_posts_can_be_deleted_concurrently(database: Database) -> None:
     everyone = [database.add_user(f"user{number}@example.com") for number in range(10)]
     author = database.add_user("author@example.com")
     written = [database.add_post(author) for _ in range(20)]
@@ -141,7 +141,7 @@ def test_accounts_that_voted_on_the_same_posts_can_be_deleted_at_once(database: 
     assert database.run("SELECT DISTINCT vote_count FROM posts") == [[0]]
 
 
-def test_posts_whose_votes_go_are_locked_in_the_order_of_their_ids(database: Database) -> None:
+def test_posts_whose_votes_are_deleted_are_locked_in_order_of_their_ids(database: Database) -> None:
     # Those of two accounts that go at once would else wait for each other, each with what the other wants.
     ada = database.add_user()
     first, second = database.add_post(ada), database.add_post(ada)
@@ -167,7 +167,7 @@ def test_posts_whose_votes_go_are_locked_in_the_order_of_their_ids(database: Dat
     assert database.run("SELECT DISTINCT vote_count FROM posts") == [[0]]
 
 
-def test_of_two_who_change_and_delete_a_post_nobody_sees_an_error(database: Database) -> None:
+def test_a_concurrent_change_and_deletion_of_a_post_cause_no_error(database: Database) -> None:
     ada = database.add_user()
     written = [database.add_post(ada) for _ in range(20)]
 

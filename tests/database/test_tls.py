@@ -73,7 +73,7 @@ def test_statements_run_over_one_encrypted_connection(
 
 
 @pytest.mark.parametrize("host", ["localhost", "elsewhere"])
-def test_a_server_that_cannot_prove_its_name_gets_nothing(
+def test_a_server_without_a_valid_certificate_receives_nothing(
     host: str, authority: Authority, trusting: str, database: Database
 ) -> None:
     signer = authority if host == "elsewhere" else Authority()
@@ -84,7 +84,7 @@ def test_a_server_that_cannot_prove_its_name_gets_nothing(
     assert proxy.messages == []
 
 
-def test_a_server_without_tls_gets_nothing(trusting: str, database: Database) -> None:
+def test_a_server_without_tls_receives_nothing(trusting: str, database: Database) -> None:
     proxy = EncryptedProxy(database.url, None)
     with proxy.running():
         session = session_over(proxy, trusting)
@@ -93,7 +93,7 @@ def test_a_server_without_tls_gets_nothing(trusting: str, database: Database) ->
     assert proxy.plain == b""
 
 
-def test_the_password_may_be_a_token_of_aws(
+def test_the_password_can_be_an_iam_token(
     authority: Authority, trusting: str, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     signed = []

@@ -1,1 +1,1 @@
-"""Each route of each function, against PostgreSQL, with the events of API Gateway."""
+"""Each route of each function, invoked with events of API Gateway, on PostgreSQL."""

@@ -10,13 +10,13 @@ from tests.support.database import PASSWORD_HASH, Database
 
 @pytest.fixture(autouse=True)
 def _empty_database(database: Database) -> None:
-    """No test of a handler sees what another has written."""
+    """Empty the tables before each test."""
 
 
 @pytest.fixture
 def own_connection_per_thread() -> Iterator[None]:
-    """Let each thread, as if it were an execution environment, run its statements over its own connection."""
-    # It reads the environment, which is not there yet when pytest imports this file.
+    """Give each thread a connection of its own, as if it were an execution environment."""
+    # Imported here, because the import reads environment variables that are set after this file is imported.
     from tests.support.connections import connection_per_thread  # noqa: PLC0415
 
     with connection_per_thread():
@@ -37,7 +37,7 @@ def bob(database: Database) -> int:
 
 @pytest.fixture
 def deleted_user(database: Database) -> int:
-    """Return the id of a user who has a valid token still but no account."""
+    """Return the id of a user who was deleted but still has a valid token."""
     user_id = database.add_user("gone@example.com")
     database.run("DELETE FROM users WHERE id = :user_id", user_id=user_id)
     return user_id
@@ -45,6 +45,6 @@ def deleted_user(database: Database) -> int:
 
 @pytest.fixture
 def _cheap_hashes(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Hash new passwords at the least cost that bcrypt knows."""
+    """Hash new passwords with the lowest cost of bcrypt."""
     monkeypatch.setattr(passwords, "BCRYPT_COST", 4)
     monkeypatch.setattr(passwords, "DUMMY_HASH", PASSWORD_HASH)

@@ -1,4 +1,4 @@
-"""/users/me: what users see and do of their own account."""
+"""/users/me: users read, change and delete their own account."""
 
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -30,26 +30,26 @@ def can_refresh(response: Response) -> bool:
     return call("refresh", body={"refresh_token": response.json()["refresh_token"]}).status == 200
 
 
-def test_an_account_is_a_user_with_the_phone_number(ada: int) -> None:
+def test_an_account_is_a_user_with_a_phone_number(ada: int) -> None:
     response = call("read_account", user=ada)
     assert response.status == 200
     assert response.json().keys() == {"id", "email", "created_at", "phone_number"}
     assert (response.json()["id"], response.json()["phone_number"]) == (ada, None)
 
 
-def test_the_phone_number_is_for_its_owner_only(ada: int) -> None:
+def test_only_the_owner_sees_the_phone_number(ada: int) -> None:
     call("update_account", user=ada, body={"phone_number": "+49 30 1"})
     assert call("read_account", user=ada).json()["phone_number"] == "+49 30 1"
     assert "phone_number" not in call("read_user", item=ada).json()
 
 
-def test_a_phone_number_is_removed_with_null_and_kept_when_absent(ada: int) -> None:
+def test_null_removes_the_phone_number_and_absence_keeps_it(ada: int) -> None:
     call("update_account", user=ada, body={"phone_number": "+49 30 1"})
     assert call("update_account", user=ada, body={}).json()["phone_number"] == "+49 30 1"
     assert call("update_account", user=ada, body={"phone_number": None}).json()["phone_number"] is None
 
 
-def test_a_new_e_mail_with_the_current_password_is_the_one_to_log_in_with(ada: int) -> None:
+def test_after_a_change_of_the_e_mail_the_new_one_logs_in(ada: int) -> None:
     call("update_account", user=ada, body={"phone_number": "+49 30 1"})
     body = {"email": "lovelace@example.com", "current_password": PASSWORD}
     response = call("update_account", user=ada, body=body)
@@ -59,19 +59,19 @@ def test_a_new_e_mail_with_the_current_password_is_the_one_to_log_in_with(ada: i
     assert log_in().status == 403
 
 
-def test_e_mail_and_phone_number_change_together(ada: int) -> None:
+def test_e_mail_and_phone_number_can_change_together(ada: int) -> None:
     body = {"email": "l@example.com", "phone_number": "+49 30 1", "current_password": PASSWORD}
     response = call("update_account", user=ada, body=body)
     assert (response.json()["email"], response.json()["phone_number"]) == ("l@example.com", "+49 30 1")
 
 
-def test_one_s_own_e_mail_may_change_its_letter_case(ada: int) -> None:
+def test_the_letter_case_of_the_own_e_mail_can_change(ada: int) -> None:
     body = {"email": "Ada@example.com", "current_password": PASSWORD}
     assert call("update_account", user=ada, body=body).json()["email"] == "Ada@example.com"
 
 
 @pytest.mark.usefixtures("bob")
-def test_an_e_mail_of_somebody_else_is_taken_in_any_letter_case(ada: int) -> None:
+def test_the_e_mail_of_another_user_is_taken_in_any_letter_case(ada: int) -> None:
     body = {"email": "BOB@example.com", "current_password": PASSWORD}
     response = call("update_account", user=ada, body=body)
     assert response.status == 409
@@ -91,7 +91,7 @@ def test_an_e_mail_of_somebody_else_is_taken_in_any_letter_case(ada: int) -> Non
         "",
     ],
 )
-def test_a_change_that_makes_no_sense_is_invalid(body: object, ada: int, database: Database) -> None:
+def test_an_invalid_change_of_an_account_is_rejected(body: object, ada: int, database: Database) -> None:
     response = call("update_account", user=ada, body=body)
     assert response.status == 422
     assert all(error["loc"][0] == "body" for error in response.json()["detail"])
@@ -110,13 +110,13 @@ def test_a_new_password_ends_all_other_sessions(ada: int) -> None:
 
 
 @pytest.mark.parametrize("new", ["", "p" * 73, "é" * 37, "a\0", None, 1])
-def test_a_new_password_has_the_bounds_of_the_first(new: object, ada: int) -> None:
+def test_a_new_password_has_the_limits_of_a_sign_up(new: object, ada: int) -> None:
     response = call("update_password", user=ada, body={"current_password": PASSWORD, "new_password": new})
     assert response.status == 422
     assert "correct" not in response.body
 
 
-def test_deleting_the_account_takes_posts_votes_and_sessions_along(
+def test_deleting_an_account_deletes_its_posts_votes_and_sessions(
     ada: int, bob: int, database: Database
 ) -> None:
     log_in()
@@ -149,8 +149,8 @@ def test_a_deleted_user_is_unauthorized(name: str, body: object, deleted_user: i
 
 
 def do_meanwhile(monkeypatch: pytest.MonkeyPatch, database: Database, sql: str) -> None:
-    """Let somebody do something between the check of a password and what the check is for."""
-    from common import authentication  # noqa: PLC0415  # reads the environment
+    """Run a statement between the check of a password and the statement that follows it."""
+    from common import authentication  # noqa: PLC0415  # reads environment variables
 
     def verify(_password: str, _hashed: str | None) -> bool:
         database.run(sql)
@@ -171,7 +171,7 @@ CHANGE_PASSWORD = "UPDATE users SET password = 'another'"
     ],
 )
 @pytest.mark.parametrize(("meanwhile", "status"), [(CHANGE_PASSWORD, 403), ("DELETE FROM users", 401)])
-def test_a_password_that_was_changed_meanwhile_proves_nothing(
+def test_a_password_that_is_changed_during_its_check_is_wrong(
     name: str,
     body: object,
     meanwhile: str,
@@ -187,7 +187,7 @@ def test_a_password_that_was_changed_meanwhile_proves_nothing(
 
 
 @pytest.mark.usefixtures("ada")
-def test_a_login_with_a_password_that_was_changed_meanwhile_opens_no_session(
+def test_a_login_whose_password_is_changed_during_its_check_opens_no_session(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     do_meanwhile(monkeypatch, database, CHANGE_PASSWORD)
@@ -196,7 +196,7 @@ def test_a_login_with_a_password_that_was_changed_meanwhile_opens_no_session(
 
 
 @pytest.mark.usefixtures("own_connection_per_thread")
-def test_of_two_who_want_one_address_at_once_one_gets_it(database: Database) -> None:
+def test_of_two_concurrent_changes_to_one_e_mail_one_succeeds(database: Database) -> None:
     users = [database.add_user(f"user{number}@example.com") for number in range(8)]
     hashed = database.value("SELECT password FROM users LIMIT 1")
 
@@ -216,7 +216,7 @@ def test_of_two_who_want_one_address_at_once_one_gets_it(database: Database) -> 
 
 
 @pytest.mark.usefixtures("own_connection_per_thread")
-def test_of_two_changes_of_a_password_at_once_one_is_made(ada: int, database: Database) -> None:
+def test_of_two_concurrent_changes_of_a_password_one_succeeds(ada: int, database: Database) -> None:
     seen = database.value("SELECT password FROM users")
     session = database.value("INSERT INTO sessions (user_id) VALUES (:ada) RETURNING id", ada=ada)
 
@@ -231,7 +231,9 @@ def test_of_two_changes_of_a_password_at_once_one_is_made(ada: int, database: Da
 
 
 @pytest.mark.usefixtures("own_connection_per_thread")
-def test_an_account_is_deleted_once_beside_changes_and_votes(ada: int, bob: int, database: Database) -> None:
+def test_an_account_is_deleted_once_during_concurrent_changes_and_votes(
+    ada: int, bob: int, database: Database
+) -> None:
     seen = database.value("SELECT password FROM users WHERE id = :ada", ada=ada)
     post = database.add_post(bob)
 

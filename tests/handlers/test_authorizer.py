@@ -29,13 +29,13 @@ def assert_denied(policy: dict[str, Any]) -> None:
 
 @pytest.fixture
 def token() -> str:
-    """Return a good token of user 7."""
+    """Return a valid token of user 7."""
     return sign(BEARER, KeyRing().newest(), lifetime=60)
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
 @pytest.mark.parametrize("form", ["{} {}", " {}  {} "])
-def test_a_good_token_opens_every_method_of_the_stage(scheme: str, form: str, token: str) -> None:
+def test_a_valid_token_is_allowed_for_the_whole_stage(scheme: str, form: str, token: str) -> None:
     assert authorize(form.format(scheme, token)) == {
         "principalId": "7",
         "policyDocument": {
@@ -55,15 +55,15 @@ def test_a_token_of_another_scheme_is_denied(scheme: str, token: str) -> None:
     "header",
     ["", " ", "Bearer", "Bearer ", "Bearer a", "Bearer a.b.c", "Bearer ..", "Bearer \x80", "Bearer é"],
 )
-def test_what_is_no_token_is_denied(header: str) -> None:
+def test_anything_but_a_token_is_denied(header: str) -> None:
     assert_denied(authorize(header))
 
 
-def test_two_tokens_are_none(token: str) -> None:
+def test_two_tokens_in_one_header_are_denied(token: str) -> None:
     assert_denied(authorize(f"Bearer {token} {token}"))
 
 
-def test_a_token_signed_with_a_key_of_somebody_else_is_denied() -> None:
+def test_a_token_signed_with_a_foreign_key_is_denied() -> None:
     foreign = sign(BEARER, Key(KeyRing().newest().kid, "x" * 32), lifetime=60)
     assert_denied(authorize(f"Bearer {foreign}"))
 

@@ -1,4 +1,4 @@
-"""Whatever a client sends as a body, it is told so: 422, never 500, and nothing is written."""
+"""Invalid input is always 422, never 500, and nothing is written."""
 
 import base64
 import json
@@ -57,7 +57,7 @@ def assert_invalid(status: int, detail: object) -> None:
 
 @pytest.mark.parametrize("body", NOT_AN_OBJECT, ids=lambda body: repr(body[:20]))
 @pytest.mark.parametrize("event", WITH_JSON)
-def test_a_body_that_is_no_json_object_is_invalid(event: str, body: str, ada: int) -> None:
+def test_a_body_other_than_a_json_object_is_invalid(event: str, body: str, ada: int) -> None:
     user = ada if event != "sign_up" else None
     response = invoke(new_event(event, user=user, body=body))
     assert_invalid(response.status, response.json()["detail"])
@@ -74,9 +74,9 @@ def test_a_missing_body_is_invalid(event: str) -> None:
     ["text/plain", "application/xml", "application/octet-stream", "json", "multipart/form-data", "\x80"],
 )
 @pytest.mark.parametrize("event", WITH_BODY)
-# Powertools warns of a form that the gateway has not encoded, and then reads it all the same.
+# Powertools logs a warning about a form that the gateway has not encoded, and then reads it.
 @pytest.mark.filterwarnings("ignore:Received multipart/form-data without base64 encoding")
-def test_a_body_of_a_type_that_we_do_not_read_is_invalid(event: str, content_type: str) -> None:
+def test_a_body_with_an_unsupported_content_type_is_invalid(event: str, content_type: str) -> None:
     response = invoke(new_event(event, headers={"Content-Type": content_type}))
     assert_invalid(response.status, response.json()["detail"])
 
@@ -85,7 +85,7 @@ def test_a_body_of_a_type_that_we_do_not_read_is_invalid(event: str, content_typ
 @pytest.mark.parametrize(
     "content_type", ["application/x-www-form-urlencoded", "multipart/form-data; boundary=e"]
 )
-def test_a_form_is_no_json(event: str, content_type: str) -> None:
+def test_a_form_is_invalid_where_json_is_expected(event: str, content_type: str) -> None:
     body = base64.b64encode(b"title=t&content=c&post_id=1&dir=1&email=a%40example.com&password=p").decode()
     form = new_event(event, body=body, headers={"Content-Type": content_type}) | {"isBase64Encoded": True}
     response = invoke(form)
@@ -96,7 +96,7 @@ def test_a_form_is_no_json(event: str, content_type: str) -> None:
     "content_type",
     [None, "application/json; charset=utf-8", "application/json;charset=UTF-8"],
 )
-def test_json_may_be_declared_in_any_way_or_not_at_all(content_type: str | None, ada: int) -> None:
+def test_json_may_have_any_json_media_type_or_none(content_type: str | None, ada: int) -> None:
     headers = {"Content-Type": content_type}
     response = invoke(
         new_event("create_post", user=ada, body={"title": "é", "content": "c"}, headers=headers)
@@ -105,7 +105,7 @@ def test_json_may_be_declared_in_any_way_or_not_at_all(content_type: str | None,
     assert response.json()["title"] == "é"
 
 
-def test_a_body_that_the_gateway_has_encoded_is_read(ada: int) -> None:
+def test_a_base64_encoded_body_is_decoded(ada: int) -> None:
     encoded = base64.b64encode(b'{"title": "\xc3\xa9", "content": "c"}').decode()
     response = invoke(new_event("create_post", user=ada, body=encoded) | {"isBase64Encoded": True})
     assert response.status == 201
@@ -113,13 +113,13 @@ def test_a_body_that_the_gateway_has_encoded_is_read(ada: int) -> None:
 
 
 @pytest.mark.parametrize("depth", [10, 100, 400, 700, 900])
-def test_a_field_nested_as_deep_as_json_goes_is_invalid(depth: int, ada: int) -> None:
+def test_a_deeply_nested_field_is_invalid(depth: int, ada: int) -> None:
     body = '{"title": "t", "content": ' + "[" * depth + "]" * depth + "}"
     response = invoke(new_event("create_post", user=ada, body=body))
     assert_invalid(response.status, response.json()["detail"])
 
 
-def test_unknown_fields_are_ignored_whatever_they_hold(ada: int) -> None:
+def test_unknown_fields_are_ignored_with_any_value(ada: int) -> None:
     unknown = '"x": ' + "[" * 500 + "]" * 500 + ', "y": "\\ud800", "z": "\\u0000", "n": -1e400'
     response = invoke(
         new_event("create_post", user=ada, body='{"title": "t", "content": "c", ' + unknown + "}")
@@ -127,15 +127,15 @@ def test_unknown_fields_are_ignored_whatever_they_hold(ada: int) -> None:
     assert response.status == 201
 
 
-@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # whatever is there may be there
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # examples may share rows
 @given(body=st.dictionaries(st.sampled_from(["title", "content", "published", "post_id", "dir"]), JSON))
 @pytest.mark.parametrize("event", ["create_post", "change_post", "vote"])
-def test_no_json_leads_to_an_error_of_ours(event: str, ada: int, body: object) -> None:
+def test_no_json_causes_an_internal_error(event: str, ada: int, body: object) -> None:
     response = invoke(new_event(event, user=ada, body=json.dumps(body)))
     assert response.status in {201, 404, 422}
 
 
-# The fields of accounts and sessions; a password among them is looked at first, and after ten not any more.
+# The fields of accounts and sessions. After ten wrong passwords the rate limit skips the password check.
 OF_ACCOUNTS = [
     "email",
     "password",
@@ -147,7 +147,7 @@ OF_ACCOUNTS = [
 TEXTS = st.text(st.characters(codec=None), max_size=90)
 MADE_UP = settings(
     max_examples=50,
-    suppress_health_check=[HealthCheck.function_scoped_fixture],  # whatever is there may be there
+    suppress_health_check=[HealthCheck.function_scoped_fixture],  # examples may share rows
 )
 
 
@@ -157,7 +157,7 @@ MADE_UP = settings(
 @pytest.mark.parametrize(
     "event", ["sign_up", "update_account", "update_password", "delete_account", "refresh"]
 )
-def test_no_field_of_an_account_leads_to_an_error_of_ours(event: str, ada: int, body: object) -> None:
+def test_no_field_of_an_account_causes_an_internal_error(event: str, ada: int, body: object) -> None:
     user = None if event in {"sign_up", "refresh"} else ada
     response = invoke(new_event(event, user=user, body=json.dumps(body)))
     assert response.status in {200, 201, 401, 403, 409, 422, 429}
@@ -166,7 +166,7 @@ def test_no_field_of_an_account_leads_to_an_error_of_ours(event: str, ada: int, 
 @pytest.mark.usefixtures("_cheap_hashes")
 @MADE_UP
 @given(form=st.dictionaries(st.sampled_from(["username", "password"]), st.text(max_size=90)), raw=st.text())
-def test_no_form_leads_to_an_error_of_ours(form: dict[str, str], raw: str) -> None:
+def test_no_form_causes_an_internal_error(form: dict[str, str], raw: str) -> None:
     for body in (urlencode(form), raw):
         assert invoke(new_event("login", body=body)).status in {403, 422, 429}
 
@@ -177,7 +177,7 @@ PARAMETERS = st.sampled_from(["limit", "skip", "search", "sort", "published", "c
 @MADE_UP
 @given(query=st.lists(st.tuples(PARAMETERS, TEXTS | st.integers().map(str) | st.floats().map(str))))
 @pytest.mark.parametrize("event", ["list_posts", "list_user_posts"])
-def test_no_parameter_leads_to_an_error_of_ours(event: str, ada: int, query: list[tuple[str, str]]) -> None:
+def test_no_parameter_causes_an_internal_error(event: str, ada: int, query: list[tuple[str, str]]) -> None:
     response = call(event, user=ada, item=ada if event == "list_user_posts" else None, query=query)
     assert response.status in {200, 422}
 
@@ -185,19 +185,19 @@ def test_no_parameter_leads_to_an_error_of_ours(event: str, ada: int, query: lis
 @MADE_UP
 @given(item=TEXTS | st.integers().map(str))
 @pytest.mark.parametrize("event", ["read_post", "change_post", "delete_post", "read_user", "list_user_posts"])
-def test_no_id_in_a_path_leads_to_an_error_of_ours(event: str, ada: int, item: str) -> None:
+def test_no_id_in_a_path_causes_an_internal_error(event: str, ada: int, item: str) -> None:
     response = call(event, user=None if event == "read_user" else ada, item=item)
     assert response.status in {200, 404, 422}
 
 
 @MADE_UP
 @given(key=TEXTS | st.text(max_size=300))
-def test_no_idempotency_key_leads_to_an_error_of_ours(ada: int, key: str) -> None:
+def test_no_idempotency_key_causes_an_internal_error(ada: int, key: str) -> None:
     assert call("create_post", user=ada, headers={"Idempotency-Key": key}).status in {201, 422}
 
 
 @pytest.mark.parametrize("event", WITH_JSON)
-def test_nothing_is_written_of_what_is_invalid(event: str, ada: int, database: Database) -> None:
+def test_invalid_input_writes_nothing(event: str, ada: int, database: Database) -> None:
     database.add_post(ada)
     before = snapshot(database)
     invoke(new_event(event, body='{"title": "t", "content": 7, "email": "a@example.com", "post_id": 1}'))
@@ -211,5 +211,5 @@ def snapshot(database: Database) -> list[list[list[object]]]:
 @pytest.mark.parametrize(
     "media_type", ["Application/JSON", "application/json; charset=UTF-8", "APPLICATION/JSON"]
 )
-def test_a_media_type_may_come_in_any_letter_case(media_type: str, ada: int) -> None:
+def test_media_types_are_case_insensitive(media_type: str, ada: int) -> None:
     assert call("create_post", user=ada, headers={"Content-Type": media_type}).status == 201

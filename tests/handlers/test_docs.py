@@ -48,7 +48,7 @@ def test_the_document_describes_every_path_of_every_function() -> None:
     ("path", "server", "token_url"),
     [("/prod/openapi.json", "/prod", "/prod/login"), ("/openapi.json", "/", "/login")],
 )
-def test_the_document_says_below_which_stage_the_paths_are(path: str, server: str, token_url: str) -> None:
+def test_the_servers_of_the_document_include_the_stage(path: str, server: str, token_url: str) -> None:
     event = load_event("openapi")
     event["requestContext"]["path"] = path
     document = invoke(event).json()
@@ -60,7 +60,7 @@ def test_the_document_says_below_which_stage_the_paths_are(path: str, server: st
 
 
 class Loads(HTMLParser):
-    """Collects what a page makes a browser load."""
+    """Collects the URLs that a page makes a browser load."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -71,7 +71,7 @@ class Loads(HTMLParser):
             self.addresses += [value for name, value in attrs if name in {"src", "href"}]
 
 
-def test_the_page_holds_the_document_and_loads_nothing() -> None:
+def test_the_page_contains_the_document_and_loads_nothing() -> None:
     response = call("docs")
     assert response.status == 200
     assert response.headers["Content-Type"] == ["text/html; charset=utf-8"]
@@ -84,9 +84,7 @@ def test_the_page_holds_the_document_and_loads_nothing() -> None:
 @pytest.mark.parametrize(
     ("path", "server", "token_url"), [("/prod/docs", "/prod", "/prod/login"), ("/docs", "/", "/login")]
 )
-def test_the_page_sends_requests_below_the_stage_that_it_is_below(
-    path: str, server: str, token_url: str
-) -> None:
+def test_the_page_sends_requests_to_its_own_stage(path: str, server: str, token_url: str) -> None:
     event = load_event("docs")
     event["requestContext"]["path"] = path
     [spec] = re.findall(r"^ *spec: (.*),$", invoke(event).body, re.MULTILINE)
@@ -102,7 +100,7 @@ def test_the_link_in_the_page_leads_to_the_document() -> None:
 
 
 @pytest.mark.parametrize("event", ["openapi", "docs"])
-def test_what_is_the_same_for_all_may_be_kept_for_a_while(event: str) -> None:
+def test_the_document_and_the_page_may_be_cached(event: str) -> None:
     response = call(event)
     assert response.headers["Cache-Control"] == ["public, max-age=300"]
     assert response.headers["X-Content-Type-Options"] == ["nosniff"]

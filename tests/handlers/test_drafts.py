@@ -1,4 +1,4 @@
-"""A draft is for its owner; for anyone else it is not there."""
+"""Drafts: only their owner sees them."""
 
 import pytest
 
@@ -8,11 +8,11 @@ from tests.support.lambdas import call
 
 @pytest.fixture
 def draft(ada: int, database: Database) -> int:
-    """Return the id of a draft of Ada's."""
+    """Return the id of a draft of Ada."""
     return database.add_post(ada, "Draft", published=False)
 
 
-def test_its_owner_reads_lists_changes_votes_on_and_deletes_it(ada: int, draft: int) -> None:
+def test_the_owner_of_a_draft_reads_lists_changes_votes_on_and_deletes_it(ada: int, draft: int) -> None:
     assert call("read_post", user=ada, item=draft).json()["published"] is False
     assert [entry["Post"]["id"] for entry in call("list_posts", user=ada).json()] == [draft]
     assert call("vote", user=ada, body={"post_id": draft, "dir": 1}).status == 201
@@ -23,7 +23,7 @@ def test_its_owner_reads_lists_changes_votes_on_and_deletes_it(ada: int, draft: 
 
 
 @pytest.mark.parametrize("event", ["read_post", "change_post", "delete_post"])
-def test_anyone_else_does_not_find_it(event: str, bob: int, draft: int, database: Database) -> None:
+def test_nobody_else_can_read_a_draft(event: str, bob: int, draft: int, database: Database) -> None:
     response = call(event, user=bob, item=draft)
     assert response.status == 404
     assert response.json() == {"detail": "There is no such post"}
@@ -31,7 +31,7 @@ def test_anyone_else_does_not_find_it(event: str, bob: int, draft: int, database
 
 
 @pytest.mark.parametrize("direction", [1, 0])
-def test_anyone_else_cannot_vote_on_it(direction: int, bob: int, draft: int, database: Database) -> None:
+def test_nobody_else_can_vote_on_a_draft(direction: int, bob: int, draft: int, database: Database) -> None:
     response = call("vote", user=bob, body={"post_id": draft, "dir": direction})
     assert response.status == 404
     assert response.json() == {"detail": "There is no such post"}
@@ -40,12 +40,12 @@ def test_anyone_else_cannot_vote_on_it(direction: int, bob: int, draft: int, dat
 
 @pytest.mark.usefixtures("draft")
 @pytest.mark.parametrize("query", [[], [("search", "Draft")], [("limit", "100")]])
-def test_anyone_else_does_not_list_it(query: list[tuple[str, str]], bob: int) -> None:
+def test_nobody_else_lists_a_draft(query: list[tuple[str, str]], bob: int) -> None:
     response = call("list_posts", user=bob, query=query)
     assert (response.status, response.json()) == (200, [])
 
 
-def test_a_vote_cast_before_a_post_became_a_draft_cannot_be_taken_back_by_who_does_not_see_it(
+def test_a_vote_on_a_post_that_became_a_draft_cannot_be_retracted_by_others(
     ada: int, bob: int, database: Database
 ) -> None:
     post_id = database.add_post(ada)

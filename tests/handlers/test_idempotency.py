@@ -21,7 +21,7 @@ def count(database: Database) -> int:
     return number
 
 
-def test_the_same_request_gets_the_first_answer_and_writes_nothing(ada: int, database: Database) -> None:
+def test_a_repeated_request_gets_the_first_response_and_writes_nothing(ada: int, database: Database) -> None:
     first = write(ada)
     assert first.status == 201
     again = write(ada)
@@ -29,7 +29,9 @@ def test_the_same_request_gets_the_first_answer_and_writes_nothing(ada: int, dat
     assert count(database) == 1
 
 
-def test_the_first_answer_is_given_even_when_the_post_has_changed_since(ada: int, database: Database) -> None:
+def test_a_repeated_request_gets_the_first_response_even_if_the_post_has_changed(
+    ada: int, database: Database
+) -> None:
     first = write(ada)
     database.run("UPDATE posts SET title = 'Changed'")
     assert write(ada).json() == first.json()
@@ -53,12 +55,12 @@ def test_a_key_with_another_body_is_invalid(change: dict[str, object], ada: int,
     assert count(database) == 1
 
 
-def test_fields_that_are_ignored_make_no_other_body(ada: int, database: Database) -> None:
+def test_ignored_fields_do_not_make_a_different_body(ada: int, database: Database) -> None:
     assert write(ada).json() == write(ada, body={"owner_id": 7}).json()
     assert count(database) == 1
 
 
-def test_another_key_no_key_and_another_user_write_another_post(
+def test_another_key_no_key_or_another_user_creates_another_post(
     ada: int, bob: int, database: Database
 ) -> None:
     for response in (write(ada), write(ada, "another key"), write(ada, None), write(ada, None), write(bob)):
@@ -66,7 +68,7 @@ def test_another_key_no_key_and_another_user_write_another_post(
     assert count(database) == 5
 
 
-def test_a_day_later_the_key_is_free_again(ada: int, database: Database) -> None:
+def test_a_key_can_be_used_again_after_a_day(ada: int, database: Database) -> None:
     first = write(ada)
     database.run("UPDATE idempotency_keys SET created_at = created_at - interval '1 day'")
     second = write(ada, body={"title": "Other"})
@@ -77,7 +79,7 @@ def test_a_day_later_the_key_is_free_again(ada: int, database: Database) -> None
 
 
 def add_old_keys(database: Database, user: int, number: int) -> None:
-    """Let a user have used so many keys more than a day ago: `old 1` and so on."""
+    """Insert this many keys that a user used more than a day ago: `old 1`, `old 2` ..."""
     database.run(
         "INSERT INTO idempotency_keys (user_id, key, fingerprint, post_id, created_at)"
         " SELECT :user, 'old ' || number, 'x', number, now() - interval '25 hours'"
@@ -91,7 +93,7 @@ def keys(database: Database, user: int) -> set[str]:
     return {key for [key] in database.run("SELECT key FROM idempotency_keys WHERE user_id = :id", id=user)}
 
 
-def test_what_is_written_sweeps_old_keys_of_the_same_user_a_few_at_a_time(
+def test_each_new_post_deletes_a_few_expired_keys_of_its_owner(
     ada: int, bob: int, database: Database
 ) -> None:
     write(ada, "of today")
@@ -104,7 +106,7 @@ def test_what_is_written_sweeps_old_keys_of_the_same_user_a_few_at_a_time(
     assert keys(database, bob) == {"old 1"}
 
 
-def test_an_old_key_that_is_used_again_is_not_swept(ada: int, database: Database) -> None:
+def test_an_expired_key_that_is_used_again_is_not_deleted(ada: int, database: Database) -> None:
     add_old_keys(database, ada, 3)
     first = write(ada, "old 2")
     assert first.status == 201
@@ -120,21 +122,23 @@ def test_an_old_key_that_is_used_again_is_not_swept(ada: int, database: Database
         ("a\0", "string_nul", "String should not contain a NUL character"),
     ],
 )
-def test_a_key_has_bounds(key: str, kind: str, message: str, ada: int, database: Database) -> None:
+def test_a_key_has_length_limits(key: str, kind: str, message: str, ada: int, database: Database) -> None:
     response = write(ada, key)
     assert response.status == 422
     assert response.json()["detail"] == [{"type": kind, "loc": ["header", "idempotency-key"], "msg": message}]
     assert count(database) == 0
 
 
-def test_a_deleted_user_writes_nothing(deleted_user: int) -> None:
+def test_a_deleted_user_creates_no_post(deleted_user: int) -> None:
     assert write(deleted_user).status == 401
 
 
 @pytest.mark.usefixtures("own_connection_per_thread")
-def test_of_simultaneous_requests_one_writes_and_all_get_its_answer(ada: int, database: Database) -> None:
+def test_of_concurrent_requests_one_creates_a_post_and_all_get_its_response(
+    ada: int, database: Database
+) -> None:
     keys, threads = 25, 4
-    together = Barrier(threads, timeout=30)  # so that an error in one leaves none waiting for good
+    together = Barrier(threads, timeout=30)  # so that no thread waits forever if another one fails
 
     def create_all(_: int) -> list[int]:
         made = []
@@ -153,9 +157,7 @@ def test_of_simultaneous_requests_one_writes_and_all_get_its_answer(ada: int, da
 
 
 @pytest.mark.usefixtures("own_connection_per_thread")
-def test_requests_that_would_sweep_one_another_s_keys_do_not_get_in_their_way(
-    ada: int, database: Database
-) -> None:
+def test_requests_that_delete_each_other_s_expired_keys_do_not_deadlock(ada: int, database: Database) -> None:
     rounds, threads = 25, 4
     together = Barrier(threads, timeout=30)
     deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"

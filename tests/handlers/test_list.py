@@ -1,4 +1,4 @@
-"""GET /posts/: what is on a page, and in which order."""
+"""GET /posts/: the content and the order of a page."""
 
 from datetime import UTC, datetime, timedelta
 
@@ -15,7 +15,7 @@ def ids(response: Response) -> list[int]:
     return [entry["Post"]["id"] for entry in response.json()]
 
 
-def test_an_entry_is_a_post_beside_the_number_of_its_votes(ada: int, bob: int, database: Database) -> None:
+def test_an_entry_is_a_post_with_its_number_of_votes(ada: int, bob: int, database: Database) -> None:
     post_id = database.add_post(ada, "Hello")
     database.add_vote(ada, post_id)
     database.add_vote(bob, post_id)
@@ -24,13 +24,13 @@ def test_an_entry_is_a_post_beside_the_number_of_its_votes(ada: int, bob: int, d
     assert response.json() == [{"Post": call("read_post", user=bob, item=post_id).json(), "vote": 2}]
 
 
-def test_no_posts_are_an_empty_list(ada: int) -> None:
+def test_without_posts_the_list_is_empty(ada: int) -> None:
     response = call("list_posts", user=ada)
     assert (response.status, response.json()) == (200, [])
     assert "Link" not in response.headers
 
 
-def test_the_newest_come_first_and_of_one_moment_the_latest_written(ada: int, database: Database) -> None:
+def test_posts_are_sorted_by_time_and_then_by_id(ada: int, database: Database) -> None:
     oldest = database.add_post(ada, created_at=NOON - timedelta(days=1))
     twins = [database.add_post(ada, created_at=NOON) for _ in range(3)]
     newest = database.add_post(ada, created_at=NOON + timedelta(microseconds=1))
@@ -38,7 +38,7 @@ def test_the_newest_come_first_and_of_one_moment_the_latest_written(ada: int, da
     assert ids(call("list_posts", user=ada)) == [newest, *reversed(twins), oldest, late_entry]
 
 
-def test_a_page_has_ten_posts_unless_stated(ada: int, database: Database) -> None:
+def test_a_page_has_ten_posts_by_default(ada: int, database: Database) -> None:
     posts = [database.add_post(ada) for _ in range(12)]
     newest = posts[::-1]
     assert ids(call("list_posts", user=ada)) == newest[:10]
@@ -50,7 +50,7 @@ def test_a_page_has_ten_posts_unless_stated(ada: int, database: Database) -> Non
     assert ids(call("list_posts", user=ada, query=[("skip", str(2**31 - 1)), ("limit", "100")])) == []
 
 
-def test_drafts_of_one_s_own_stand_among_the_posts_of_all(ada: int, bob: int, database: Database) -> None:
+def test_own_drafts_are_listed_among_all_posts(ada: int, bob: int, database: Database) -> None:
     draft = database.add_post(ada, published=False)
     theirs = database.add_post(bob)
     mine = database.add_post(ada)
@@ -80,7 +80,7 @@ def test_drafts_of_one_s_own_stand_among_the_posts_of_all(ada: int, bob: int, da
         ("cursor", "\ud800"),
     ],
 )
-def test_a_parameter_out_of_bounds_is_named(name: str, value: str, ada: int) -> None:
+def test_an_out_of_range_parameter_is_named(name: str, value: str, ada: int) -> None:
     response = call("list_posts", user=ada, query=[(name, value)])
     assert response.status == 422
     [error] = response.json()["detail"]
@@ -88,12 +88,12 @@ def test_a_parameter_out_of_bounds_is_named(name: str, value: str, ada: int) -> 
     assert error["loc"] == ["query", name]
 
 
-def test_every_wrong_parameter_is_named(ada: int) -> None:
+def test_every_invalid_parameter_is_named(ada: int) -> None:
     response = call("list_posts", user=ada, query=[("limit", "0"), ("skip", "-1")])
     assert [error["loc"] for error in response.json()["detail"]] == [["query", "limit"], ["query", "skip"]]
 
 
-def test_a_parameter_that_comes_twice_is_invalid(ada: int) -> None:
+def test_a_repeated_parameter_is_invalid(ada: int) -> None:
     assert call("list_posts", user=ada, query=[("limit", "1"), ("limit", "2")]).status == 422
 
 

@@ -38,7 +38,7 @@ def test_the_token_names_the_user_as_in_the_reference_and_the_authorizer_lets_it
 
 
 @pytest.mark.usefixtures("ada")
-def test_the_token_lives_as_long_as_the_settings_say() -> None:
+def test_the_token_lifetime_is_that_of_the_settings() -> None:
     token = log_in("ada@example.com", PASSWORD).json()["access_token"]
     claims = jwt.decode(token, options={"verify_signature": False})
     assert claims["exp"] - claims["iat"] == 1800
@@ -53,7 +53,7 @@ def test_the_address_is_found_in_any_letter_case(username: str) -> None:
 @pytest.mark.parametrize(
     ("signed_up", "typed"),
     [
-        ("zo\u00eb@example.com", "zoe\u0308@example.com"),  # one character, or a letter and its dots
+        ("zo\u00eb@example.com", "zoe\u0308@example.com"),  # composed and decomposed
         ("zoe\u0308@example.com", "zo\u00eb@example.com"),
         ("zoe\u0308@example.com", "ZOE\u0308@example.com"),
         ("ada@b\u00fccher.example", "ada@xn--bcher-kva.example"),
@@ -63,7 +63,7 @@ def test_the_address_is_found_in_any_letter_case(username: str) -> None:
     ],
 )
 @pytest.mark.usefixtures("_cheap_hashes")
-def test_the_address_is_found_however_it_was_and_is_spelled(signed_up: str, typed: str) -> None:
+def test_the_address_is_found_in_any_of_its_forms(signed_up: str, typed: str) -> None:
     assert call("sign_up", body={"email": signed_up, "password": PASSWORD}).status == 201
     assert call("sign_up", body={"email": typed, "password": PASSWORD}).status == 409
     assert log_in(typed, PASSWORD).status == 200
@@ -84,13 +84,13 @@ def test_the_address_is_found_however_it_was_and_is_spelled(signed_up: str, type
         ("%", PASSWORD),
     ],
 )
-def test_an_unknown_address_is_answered_as_a_wrong_password_is(username: str, password: str) -> None:
+def test_an_unknown_address_gets_the_response_of_a_wrong_password(username: str, password: str) -> None:
     response = log_in(username, password)
     assert response.status == 403
     assert response.json() == {"detail": "Invalid Credentials"}
 
 
-def test_an_unknown_address_takes_as_many_rounds_of_bcrypt_as_a_known_one(
+def test_an_unknown_address_costs_as_many_bcrypt_rounds_as_a_known_one(
     ada: int, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database.run(
@@ -110,7 +110,7 @@ def test_an_unknown_address_takes_as_many_rounds_of_bcrypt_as_a_known_one(
     assert costs == [(b"wrong", b"$2b$12$")] * 2
 
 
-def test_a_longer_password_than_bcrypt_reads_does_not_pass_for_its_beginning(database: Database) -> None:
+def test_a_password_longer_than_72_bytes_does_not_match_its_beginning(database: Database) -> None:
     ada = database.add_user()
     hashed = bcrypt.hashpw(b"p" * 72, bcrypt.gensalt(4)).decode()
     database.run("UPDATE users SET password = :hashed WHERE id = :ada", hashed=hashed, ada=ada)
@@ -140,18 +140,18 @@ def test_a_nul_character_is_invalid(body: str) -> None:
 
 
 @pytest.mark.usefixtures("ada")
-def test_what_is_not_utf_8_is_no_credential() -> None:
+def test_credentials_that_are_not_utf_8_are_rejected() -> None:
     assert call("login", body="username=ada%40example.com&password=%FF%FE").status == 403
 
 
 @pytest.mark.usefixtures("ada")
 def test_a_browser_may_send_its_form_as_multipart() -> None:
-    # Declared binary in template.yaml, and so encoded by the gateway.
+    # template.yaml declares multipart forms as binary, so the gateway sends them as base64.
     body = part("username", "ada@example.com") + part("password", PASSWORD) + "--edge--\r\n"
     assert send_multipart(body.encode()).status == 200
 
 
-def test_a_form_of_parts_may_come_as_text(database: Database) -> None:
+def test_a_multipart_form_may_come_as_text(database: Database) -> None:
     hashed = bcrypt.hashpw("лошадь 電池".encode(), bcrypt.gensalt(4)).decode()
     database.run(
         "UPDATE users SET password = :hashed WHERE id = :user_id",
@@ -188,7 +188,7 @@ def test_a_multipart_form_without_a_boundary_is_invalid() -> None:
     }
 
 
-def test_nothing_is_written_while_there_is_no_key_to_sign_with(
+def test_without_a_signing_key_nothing_is_written(
     ada: int, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert ada

@@ -41,7 +41,7 @@ def output(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) 
     return Output(stream, capsys)
 
 
-def test_an_error_of_ours_is_logged_by_type_and_place_without_its_message(
+def test_an_internal_error_is_logged_with_type_and_place_without_its_message(
     ada: int, output: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api, "is_local", lambda: False)
@@ -62,7 +62,7 @@ def test_an_error_of_ours_is_logged_by_type_and_place_without_its_message(
     assert "Traceback" not in json.dumps(line)
 
 
-def test_a_statement_that_is_refused_is_logged_by_its_sqlstate_and_who_sent_it(
+def test_a_failed_statement_is_logged_with_its_sqlstate_and_place(
     ada: int, output: Output, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(api, "is_local", lambda: False)
@@ -136,7 +136,7 @@ def test_the_notation_of_the_template_is_rejected_in_a_handler() -> None:
         app.get("/posts/{id}")
 
 
-def test_a_fault_of_the_database_is_logged_and_counted(
+def test_a_failure_of_the_database_is_logged_and_counted(
     ada: int, output: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(
@@ -157,7 +157,7 @@ def test_a_failed_login_is_counted(output: Output) -> None:
 
 
 @pytest.mark.usefixtures("_cheap_hashes")
-def test_no_password_token_hash_or_statement_is_ever_written(output: Output) -> None:
+def test_no_password_token_hash_or_statement_is_logged(output: Output) -> None:
     signed_up = call("sign_up", body={"email": "eve@example.com", "password": "S3cret-pass"})
     taken = call("sign_up", body={"email": "eve@example.com", "password": "S3cret-pass"})
     too_long = call("sign_up", body={"email": "eve@example.com", "password": "S3cret-pass" * 9})

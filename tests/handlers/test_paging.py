@@ -26,7 +26,7 @@ def next_link(response: Response) -> str:
 
 
 def walk(user: int, query: Query, *, between: Callable[[], object] = lambda: None) -> list[int]:
-    """Return the ids on all pages, as a client finds them that follows the links."""
+    """Follow the links from page to page; return the ids of all posts."""
     seen = []
     while True:
         response = call("list_posts", user=user, query=query)
@@ -47,7 +47,7 @@ def test_a_request_without_a_host_gets_a_link_too(ada: int, database: Database) 
     assert urlsplit(next_link(response)).netloc == domain
 
 
-def test_the_link_is_the_address_that_was_asked_for_with_a_cursor(ada: int, database: Database) -> None:
+def test_the_link_is_the_requested_url_with_a_cursor(ada: int, database: Database) -> None:
     for _ in range(5):
         database.add_post(ada, "50% & more")
     response = call("list_posts", user=ada, query=[("limit", "2"), ("search", "% & m"), ("skip", "1")])
@@ -75,10 +75,10 @@ def test_the_last_page_has_no_link_and_no_page_is_empty(
 
 
 @pytest.mark.parametrize("limit", [1, 2, 3, 7, 100])
-def test_a_walk_meets_every_post_once_while_others_are_written_and_deleted(
+def test_following_the_links_finds_each_post_once_despite_concurrent_writes(
     limit: int, ada: int, bob: int, database: Database
 ) -> None:
-    # Twins of one moment, drafts among them, and more than one page of each.
+    # Posts with the same time, some of them drafts, on more than one page.
     moments = [NOON - timedelta(minutes=number // 3) for number in range(12)]
     written = [
         database.add_post(ada if number % 2 else bob, published=number % 4 != 3, created_at=moment)
@@ -97,12 +97,12 @@ def test_a_walk_meets_every_post_once_while_others_are_written_and_deleted(
     assert len(seen) == len(set(seen))
 
 
-def test_a_walk_may_begin_in_the_middle(ada: int, database: Database) -> None:
+def test_links_work_from_a_page_in_the_middle(ada: int, database: Database) -> None:
     posts = [database.add_post(ada) for _ in range(7)]
     assert walk(ada, [("limit", "2"), ("skip", "3")]) == posts[::-1][3:]
 
 
-def test_a_walk_goes_through_the_results_of_a_search(ada: int, database: Database) -> None:
+def test_links_lead_through_the_results_of_a_search(ada: int, database: Database) -> None:
     found = [database.add_post(ada, f"{number} tea") for number in range(5)]
     for number in range(5):
         database.add_post(ada, f"{number} coffee")
@@ -121,7 +121,7 @@ def test_a_walk_goes_through_the_results_of_a_search(ada: int, database: Databas
     after=st.datetimes(timezones=st.sampled_from([UTC, None])) | st.integers(),
     post_id=st.integers(),
 )
-def test_any_cursor_that_a_client_may_make_up_is_a_page_or_invalid(
+def test_an_invented_cursor_is_a_page_or_invalid(
     ada: int, sort: str, after: datetime | int, post_id: int
 ) -> None:
     position = after.isoformat() if isinstance(after, datetime) else after
@@ -133,7 +133,7 @@ def test_any_cursor_that_a_client_may_make_up_is_a_page_or_invalid(
 @pytest.mark.parametrize(
     ("sort", "after"), [("new", NOON.isoformat()), ("old", NOON.isoformat()), ("top", 7)]
 )
-def test_a_cursor_made_up_as_ours_are_is_a_page(sort: str, after: object, ada: int) -> None:
-    # What makes the test above tell something: it is the values that are refused, not the form.
+def test_an_invented_cursor_in_our_format_is_a_page(sort: str, after: object, ada: int) -> None:
+    # This shows that the test above rejects the values, not the format.
     cursor = base64.urlsafe_b64encode(f"{sort} {after} 1".encode()).decode().rstrip("=")
     assert call("list_posts", user=ada, query=[("cursor", cursor), ("sort", sort)]).status == 200

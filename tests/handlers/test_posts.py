@@ -8,7 +8,7 @@ from tests.support.database import Database
 from tests.support.lambdas import call
 
 
-def test_a_new_post_is_answered_with_its_owner(ada: int, database: Database) -> None:
+def test_the_response_to_a_new_post_contains_its_owner(ada: int, database: Database) -> None:
     response = call("create_post", user=ada, body={"title": "Hello", "content": "World"})
     assert response.status == 201
     [[post_id, created_at]] = database.run("SELECT id, created_at FROM posts")
@@ -37,13 +37,13 @@ def test_a_new_post_may_be_a_draft(ada: int, database: Database) -> None:
 @pytest.mark.parametrize(
     "text", ["", " ", "'; DROP TABLE posts; --", "🐘" * 300, "\r\n\t", "$1", "%s", "\\", "null"]
 )
-def test_a_text_comes_back_as_it_was_written(text: str, ada: int) -> None:
+def test_a_text_is_stored_unchanged(text: str, ada: int) -> None:
     post = call("create_post", user=ada, body={"title": text, "content": text}).json()
     assert (post["title"], post["content"]) == (text, text)
     assert call("read_post", user=ada, item=post["id"]).json() == post
 
 
-def test_a_title_ends_at_a_thousand_characters_and_a_content_does_not(ada: int) -> None:
+def test_a_title_has_a_maximum_length_of_a_thousand_characters(ada: int) -> None:
     assert call("create_post", user=ada, body={"title": "ä" * 1_000, "content": "c" * 100_000}).status == 201
     response = call("create_post", user=ada, body={"title": "t" * 1_001, "content": "c"})
     assert response.status == 422
@@ -51,9 +51,7 @@ def test_a_title_ends_at_a_thousand_characters_and_a_content_does_not(ada: int) 
 
 
 @pytest.mark.parametrize("event", ["create_post", "change_post"])
-def test_fields_that_are_not_asked_for_change_nothing(
-    event: str, ada: int, bob: int, database: Database
-) -> None:
+def test_unknown_fields_change_nothing(event: str, ada: int, bob: int, database: Database) -> None:
     before = database.add_post(ada)
     body = {
         "title": "t",
@@ -75,7 +73,7 @@ def test_fields_that_are_not_asked_for_change_nothing(
     assert votes == 0
 
 
-def test_a_post_of_somebody_else_can_be_read(ada: int, bob: int, database: Database) -> None:
+def test_a_post_of_another_user_can_be_read(ada: int, bob: int, database: Database) -> None:
     post_id = database.add_post(ada, "Hello")
     response = call("read_post", user=bob, item=post_id)
     assert response.status == 200
@@ -83,7 +81,7 @@ def test_a_post_of_somebody_else_can_be_read(ada: int, bob: int, database: Datab
     assert response.json()["owner"]["id"] == ada
 
 
-def test_the_owner_changes_every_part_of_a_post(ada: int, database: Database) -> None:
+def test_the_owner_can_change_every_field_of_a_post(ada: int, database: Database) -> None:
     post_id = database.add_post(ada, "Old")
     other = database.add_post(ada, "Other")
     response = call(
@@ -95,13 +93,13 @@ def test_the_owner_changes_every_part_of_a_post(ada: int, database: Database) ->
     assert rows == [[post_id, "New", "Text", False], [other, "Other", "Content", True]]
 
 
-def test_a_change_that_does_not_say_publishes_as_the_reference_does(ada: int, database: Database) -> None:
+def test_a_replacement_without_published_publishes_the_post(ada: int, database: Database) -> None:
     post_id = database.add_post(ada, published=False)
     assert call("change_post", user=ada, item=post_id, body={"title": "t", "content": "c"}).status == 200
     assert database.value("SELECT published FROM posts") is True
 
 
-def test_the_owner_deletes_a_post_and_gets_no_body(ada: int, database: Database) -> None:
+def test_deleting_a_post_returns_no_body(ada: int, database: Database) -> None:
     post_id = database.add_post(ada)
     other = database.add_post(ada)
     response = call("delete_post", user=ada, item=post_id)
@@ -112,7 +110,7 @@ def test_the_owner_deletes_a_post_and_gets_no_body(ada: int, database: Database)
 
 
 @pytest.mark.parametrize("event", ["change_post", "delete_post"])
-def test_a_post_of_somebody_else_stays_as_it_is(event: str, ada: int, bob: int, database: Database) -> None:
+def test_a_post_of_another_user_cannot_be_changed(event: str, ada: int, bob: int, database: Database) -> None:
     post_id = database.add_post(ada, "Mine")
     response = call(event, user=bob, item=post_id)
     assert response.status == 403
@@ -122,7 +120,7 @@ def test_a_post_of_somebody_else_stays_as_it_is(event: str, ada: int, bob: int, 
 
 @pytest.mark.parametrize("event", ["read_post", "change_post", "delete_post"])
 @pytest.mark.parametrize("post_id", [0, -1, 2**31 - 1, -(2**31)])
-def test_a_post_that_is_not_there_is_not_found(event: str, post_id: int, ada: int) -> None:
+def test_a_missing_post_is_not_found(event: str, post_id: int, ada: int) -> None:
     response = call(event, user=ada, item=post_id)
     assert response.status == 404
     assert response.json() == {"detail": "There is no such post"}
@@ -130,7 +128,7 @@ def test_a_post_that_is_not_there_is_not_found(event: str, post_id: int, ada: in
 
 @pytest.mark.parametrize("event", ["read_post", "change_post", "delete_post"])
 @pytest.mark.parametrize("post_id", [2**31, -(2**31) - 1, "9" * 5_000, "new", "1.5", "%00", "\0", "①", "🐘"])
-def test_what_is_not_an_integer_of_postgresql_is_invalid(event: str, post_id: object, ada: int) -> None:
+def test_an_id_outside_postgresql_s_integer_is_invalid(event: str, post_id: object, ada: int) -> None:
     response = call(event, user=ada, item=post_id)
     assert response.status == 422
     assert response.json()["detail"][0]["loc"][0] == "path"
@@ -152,7 +150,7 @@ def test_what_is_not_an_integer_of_postgresql_is_invalid(event: str, post_id: ob
     ],
 )
 @pytest.mark.parametrize("event", ["create_post", "change_post"])
-def test_every_wrong_field_is_named(
+def test_every_invalid_field_is_named(
     event: str, body: object, wrong: list[str], ada: int, database: Database
 ) -> None:
     item = {"item": database.add_post(ada)} if event == "change_post" else {}

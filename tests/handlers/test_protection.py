@@ -1,4 +1,4 @@
-"""Nobody gets in whom the authorizer did not name, or whose account is gone."""
+"""Functions refuse requests without a user in the authorizer context, and those of deleted users."""
 
 import pytest
 
@@ -16,7 +16,7 @@ def assert_turned_away(response: Response) -> None:
 
 @pytest.fixture
 def post_id(ada: int, database: Database) -> int:
-    """Return the id of a post of Ada's."""
+    """Return the id of a post of Ada."""
     return database.add_post(ada)
 
 
@@ -36,7 +36,7 @@ def post_id(ada: int, database: Database) -> int:
     ],
 )
 @pytest.mark.parametrize("event", PROTECTED)
-def test_a_function_fails_closed_when_the_gateway_names_nobody(
+def test_a_function_fails_closed_without_a_user(
     event: str, context: object, post_id: int, database: Database
 ) -> None:
     lowered = new_event(event, item=post_id if event.endswith("_post") and event != "create_post" else None)
@@ -54,14 +54,14 @@ def test_a_function_fails_closed_without_an_authorizer(event: str) -> None:
 
 @pytest.mark.parametrize("event", ["read_post", "change_post", "delete_post"])
 @pytest.mark.parametrize("present", [True, False])
-def test_a_deleted_user_gets_at_no_post(
+def test_a_deleted_user_cannot_access_a_post(
     event: str, *, present: bool, post_id: int, deleted_user: int, database: Database
 ) -> None:
     assert_turned_away(call(event, user=deleted_user, item=post_id if present else post_id + 1))
     assert database.run("SELECT title FROM posts") == [["Title"]]
 
 
-def test_a_deleted_user_writes_and_lists_no_post(deleted_user: int, database: Database) -> None:
+def test_a_deleted_user_cannot_create_or_list_posts(deleted_user: int, database: Database) -> None:
     assert_turned_away(call("create_post", user=deleted_user))
     assert_turned_away(call("list_posts", user=deleted_user))
     assert database.value("SELECT count(*) FROM posts") == 0
@@ -69,7 +69,7 @@ def test_a_deleted_user_writes_and_lists_no_post(deleted_user: int, database: Da
 
 @pytest.mark.parametrize("direction", [1, 0])
 @pytest.mark.parametrize("present", [True, False])
-def test_a_deleted_user_does_not_vote(
+def test_a_deleted_user_cannot_vote(
     direction: int, *, present: bool, post_id: int, deleted_user: int, database: Database
 ) -> None:
     body = {"post_id": post_id if present else post_id + 1, "dir": direction}

@@ -1,4 +1,4 @@
-"""What all responses have in common: headers, and the shape and the silence of errors."""
+"""What all responses have in common: headers, and errors that reveal nothing."""
 
 from collections.abc import Callable
 from typing import NoReturn
@@ -28,7 +28,7 @@ def assert_private(response: Response) -> None:
     assert response.headers["Strict-Transport-Security"] == ["max-age=63072000; includeSubDomains"]
 
 
-def test_every_answer_has_the_headers_that_an_api_should_have(
+def test_every_response_has_security_headers(
     ada: int, bob: int, deleted_user: int, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     post_id = database.add_post(ada)
@@ -52,7 +52,7 @@ def test_every_answer_has_the_headers_that_an_api_should_have(
 
 
 @pytest.mark.parametrize("event", ["list_posts", "create_post", "read_post"])
-def test_a_page_of_our_origin_may_read_every_answer(event: str, ada: int) -> None:
+def test_a_page_of_our_origin_may_read_every_response(event: str, ada: int) -> None:
     response = call(event, user=ada, headers={"Origin": ORIGIN})
     assert response.headers["Access-Control-Allow-Origin"] == [ORIGIN]
     assert response.headers["Access-Control-Expose-Headers"] == ["Link,Retry-After"]
@@ -67,9 +67,7 @@ def test_a_page_of_another_origin_may_not(origin: str | None, ada: int) -> None:
     assert "Access-Control-Allow-Origin" not in response.headers
 
 
-def test_an_origin_that_may_be_any_comes_without_credentials(
-    ada: int, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_wildcard_origin_comes_without_credentials(ada: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CORS_ORIGIN", "*")
     nothing = api.handler(api.resolver())
     response = nothing(new_event("list_posts", user=ada, headers={"Origin": ORIGIN}), Context())
@@ -78,7 +76,7 @@ def test_an_origin_that_may_be_any_comes_without_credentials(
 
 
 @pytest.mark.parametrize("path", ["/posts/7/likes", "/nothing"])
-def test_a_path_that_no_function_has_is_not_found(path: str, ada: int) -> None:
+def test_an_unknown_path_is_not_found(path: str, ada: int) -> None:
     lost = new_event("read_post", user=ada) | {"path": path}
     response = invoke(lost)
     assert response.status == 404
@@ -101,14 +99,16 @@ def test_a_path_that_no_function_has_is_not_found(path: str, ada: int) -> None:
         ("login", "/login", 200),
     ],
 )
-def test_a_slash_at_the_end_changes_nothing(event: str, path: str, slash: str, status: int, ada: int) -> None:
+def test_a_trailing_slash_makes_no_difference(
+    event: str, path: str, slash: str, status: int, ada: int
+) -> None:
     user = ada if event not in {"sign_up", "read_user", "login"} else None
     response = invoke(new_event(event, user=user) | {"path": path + slash})
     assert response.status == status
     assert "Location" not in response.headers
 
 
-def test_a_read_that_cannot_be_done_is_unavailable(ada: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_read_is_unavailable(ada: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(posts.queries, "read", raising(UnavailableError("refused", retryable=True)))
     response = call("read_post", user=ada)
     assert response.status == 503
@@ -117,7 +117,7 @@ def test_a_read_that_cannot_be_done_is_unavailable(ada: int, monkeypatch: pytest
     assert_private(response)
 
 
-def test_a_write_that_may_have_been_done_says_so(ada: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_write_with_an_unknown_outcome_says_so(ada: int, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(posts.queries, "create", raising(UnknownOutcomeError("broken")))
     response = call("create_post", user=ada)
     assert response.status == 504
@@ -126,13 +126,13 @@ def test_a_write_that_may_have_been_done_says_so(ada: int, monkeypatch: pytest.M
     assert_private(response)
 
 
-def test_an_invocation_without_time_left_does_not_begin_a_statement(ada: int, database: Database) -> None:
+def test_an_invocation_without_time_left_sends_no_statement(ada: int, database: Database) -> None:
     response = invoke(new_event("create_post", user=ada), Context(milliseconds=900))
     assert response.status == 503
     assert database.value("SELECT count(*) FROM posts") == 0
 
 
-def test_a_context_that_no_gateway_makes_is_an_error_of_ours_and_lets_nobody_in(ada: int) -> None:
+def test_a_malformed_authorizer_context_is_an_internal_error(ada: int) -> None:
     broken = new_event("list_posts", user=ada)
     broken["requestContext"]["authorizer"]["user_id"] = ada
     response = invoke(broken)

@@ -1,4 +1,4 @@
-"""GET /posts/?search=: a literal part of the title."""
+"""GET /posts/?search=: titles that contain the term literally."""
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -7,8 +7,8 @@ from hypothesis import strategies as st
 from tests.support.database import Database
 from tests.support.lambdas import call
 
-# What means something to LIKE, to a regular expression, to SQL or to a URL; letters with and without a
-# case, of one to four bytes, composed and decomposed.
+# Characters with a meaning in LIKE, regular expressions, SQL or URLs; letters with and without case, of one
+# to four bytes, composed and decomposed.
 CHARACTERS = "%_\\*.?^$[]()|'\"&=+; aAbBßİ\u0131éΣ\u03c3ςжЖ日本🐘🔑\u0301\u200d\ufeff\n\t"
 TEXTS = st.text(CHARACTERS, max_size=8)
 
@@ -34,7 +34,7 @@ def found(user: int, term: str) -> set[int]:
         ("a very long term that is a title", "a very long term that is a title"),
     ],
 )
-def test_a_part_of_a_title_is_found_whatever_it_means_elsewhere(
+def test_a_part_of_a_title_is_found_even_if_it_has_a_special_meaning(
     term: str, title: str, ada: int, database: Database
 ) -> None:
     post_id = database.add_post(ada, title)
@@ -43,7 +43,7 @@ def test_a_part_of_a_title_is_found_whatever_it_means_elsewhere(
 
 
 @pytest.mark.parametrize("term", ["hello", "HELLO", "Hello ", "Hllo", "Content", "H%o", "H_llo", "ell\\o"])
-def test_what_is_no_part_of_a_title_is_not_found(term: str, ada: int, database: Database) -> None:
+def test_a_text_that_no_title_contains_is_not_found(term: str, ada: int, database: Database) -> None:
     database.add_post(ada, "Hello")
     assert found(ada, term) == set()
 

@@ -1,4 +1,4 @@
-"""Sessions: what a login opens, refresh tokens renew and a logout ends."""
+"""Sessions: a login opens them, refresh tokens renew them, a logout ends them."""
 
 from concurrent.futures import ThreadPoolExecutor
 from hashlib import sha256
@@ -18,7 +18,7 @@ UNAUTHORIZED = {"detail": "Could not validate credentials"}
 
 @pytest.fixture(autouse=True)
 def tokens(ada: int) -> dict[str, Any]:
-    """Return what Ada's login answered."""
+    """Return the tokens of Ada's login."""
     assert ada
     return log_in()
 
@@ -35,18 +35,20 @@ def refresh(token: str) -> Response:
 
 
 def age_uses(database: Database, seconds: int) -> None:
-    """Let the uses of all refresh tokens lie so much longer ago."""
+    """Move the first use of all refresh tokens back in time."""
     database.run(
         "UPDATE refresh_tokens SET used_at = used_at - make_interval(secs => :seconds)", seconds=seconds
     )
 
 
-def test_a_login_answers_what_a_session_needs(tokens: dict[str, Any]) -> None:
+def test_a_login_returns_the_tokens_of_a_session(tokens: dict[str, Any]) -> None:
     assert tokens.keys() == {"access_token", "token_type", "expires_in", "refresh_token"}
     assert tokens["expires_in"] == 1800
 
 
-def test_a_refresh_token_gets_new_tokens_of_the_same_session(tokens: dict[str, Any], ada: int) -> None:
+def test_a_refresh_token_is_exchanged_for_tokens_of_the_same_session(
+    tokens: dict[str, Any], ada: int
+) -> None:
     response = refresh(tokens["refresh_token"])
     assert response.status == 200
     renewed = response.json()
@@ -64,17 +66,13 @@ def test_only_a_hash_of_a_refresh_token_is_stored(tokens: dict[str, Any], databa
     assert tokens["refresh_token"] not in stored
 
 
-def test_a_token_whose_answer_was_lost_is_good_again_for_half_a_minute(
-    tokens: dict[str, Any], database: Database
-) -> None:
+def test_a_used_token_works_again_within_the_grace_period(tokens: dict[str, Any], database: Database) -> None:
     assert refresh(tokens["refresh_token"]).status == 200
     age_uses(database, 29)
     assert refresh(tokens["refresh_token"]).status == 200
 
 
-def test_a_token_used_again_later_ends_the_session_with_all_its_tokens(
-    tokens: dict[str, Any], database: Database
-) -> None:
+def test_reuse_after_the_grace_period_ends_the_session(tokens: dict[str, Any], database: Database) -> None:
     newer = refresh(tokens["refresh_token"]).json()["refresh_token"]
     other_session = log_in()["refresh_token"]
     age_uses(database, 31)
@@ -83,7 +81,7 @@ def test_a_token_used_again_later_ends_the_session_with_all_its_tokens(
     assert refresh(other_session).status == 200
 
 
-def test_a_token_of_long_ago_is_found_out_as_well(tokens: dict[str, Any], database: Database) -> None:
+def test_reuse_of_a_very_old_token_ends_the_session(tokens: dict[str, Any], database: Database) -> None:
     token = tokens["refresh_token"]
     for _ in range(3):
         token = refresh(token).json()["refresh_token"]
@@ -92,7 +90,7 @@ def test_a_token_of_long_ago_is_found_out_as_well(tokens: dict[str, Any], databa
     assert refresh(token).status == 401
 
 
-def test_a_session_that_is_good_for_another_password_is_not_renewed(
+def test_a_session_opened_with_another_password_is_not_renewed(
     tokens: dict[str, Any], database: Database
 ) -> None:
     database.run("UPDATE sessions SET password_digest = sha256('another hash')")
@@ -101,12 +99,12 @@ def test_a_session_that_is_good_for_another_password_is_not_renewed(
     assert database.run("SELECT used_at FROM refresh_tokens") == [[None]]
 
 
-def test_a_session_from_before_there_were_digests_goes_on(tokens: dict[str, Any], database: Database) -> None:
+def test_a_session_without_a_password_digest_is_renewed(tokens: dict[str, Any], database: Database) -> None:
     database.run("UPDATE sessions SET password_digest = NULL")
     assert refresh(tokens["refresh_token"]).status == 200
 
 
-def test_a_session_keeps_no_copy_of_the_hash_of_the_password(database: Database) -> None:
+def test_a_session_does_not_store_the_password_hash(database: Database) -> None:
     assert (
         bytes(database.value("SELECT password_digest FROM sessions"))
         == sha256(PASSWORD_HASH.encode()).digest()
@@ -114,7 +112,7 @@ def test_a_session_keeps_no_copy_of_the_hash_of_the_password(database: Database)
 
 
 @pytest.mark.parametrize("token", ["", "nonsense", "x" * 10_000, "é"])
-def test_what_is_no_refresh_token_is_refused(token: str) -> None:
+def test_anything_but_a_refresh_token_is_refused(token: str) -> None:
     response = refresh(token)
     assert response.status == 401
     assert response.json() == UNAUTHORIZED
@@ -128,19 +126,19 @@ def test_a_refresh_without_a_token_is_invalid(body: object) -> None:
     assert call("refresh", body=body).status == 422
 
 
-def test_a_token_ends_a_month_after_it_was_given_out(tokens: dict[str, Any], database: Database) -> None:
+def test_a_token_expires_after_a_month(tokens: dict[str, Any], database: Database) -> None:
     database.run("UPDATE refresh_tokens SET created_at = now() - interval '30 days'")
     assert refresh(tokens["refresh_token"]).status == 401
 
 
-def test_a_login_sweeps_the_sessions_that_the_user_abandoned(database: Database) -> None:
+def test_a_login_deletes_abandoned_sessions_of_the_user(database: Database) -> None:
     database.run("UPDATE sessions SET renewed_at = now() - interval '31 days'")
     log_in()
     assert database.value("SELECT count(*) FROM sessions") == 1
 
 
 def add_old_tokens(database: Database, number: int) -> None:
-    """Let each session have used so many tokens more than a month ago."""
+    """Insert this many tokens per session that were used more than a month ago."""
     database.run(
         "INSERT INTO refresh_tokens (hash, session_id, created_at, used_at)"
         " SELECT id || ' ' || number, id, now() - interval '32 days', now() - interval '31 days'"
@@ -149,7 +147,7 @@ def add_old_tokens(database: Database, number: int) -> None:
     )
 
 
-def test_a_refresh_sweeps_old_tokens_of_the_session_a_few_at_a_time(
+def test_a_refresh_deletes_a_few_old_tokens_of_the_session(
     tokens: dict[str, Any], database: Database
 ) -> None:
     other = log_in()
@@ -164,14 +162,14 @@ def test_a_refresh_sweeps_old_tokens_of_the_session_a_few_at_a_time(
     assert database.value(number, session=session_of(other)) == 6
 
 
-def test_a_refresh_that_is_refused_sweeps_nothing(tokens: dict[str, Any], database: Database) -> None:
+def test_a_refused_refresh_deletes_nothing(tokens: dict[str, Any], database: Database) -> None:
     add_old_tokens(database, 2)
     database.run("UPDATE sessions SET password_digest = ''")
     assert refresh(tokens["refresh_token"]).status == 401
     assert database.value("SELECT count(*) FROM refresh_tokens") == 3
 
 
-def test_a_token_is_known_for_a_month_from_its_use(tokens: dict[str, Any], database: Database) -> None:
+def test_a_used_token_is_kept_for_a_month(tokens: dict[str, Any], database: Database) -> None:
     newer = refresh(tokens["refresh_token"]).json()["refresh_token"]
     database.run(
         "UPDATE refresh_tokens SET created_at = now() - interval '40 days',"
@@ -195,12 +193,12 @@ def test_a_logout_ends_this_session_and_no_other(tokens: dict[str, Any], ada: in
     assert refresh(other["refresh_token"]).status == 200
 
 
-def test_a_second_logout_is_one_too(tokens: dict[str, Any], ada: int) -> None:
+def test_a_second_logout_succeeds_too(tokens: dict[str, Any], ada: int) -> None:
     for _ in range(2):
         assert call("log_out", user=ada, session=session_of(tokens)).status == 204
 
 
-def test_nobody_ends_a_session_of_somebody_else(tokens: dict[str, Any], bob: int) -> None:
+def test_the_session_of_another_user_cannot_be_ended(tokens: dict[str, Any], bob: int) -> None:
     assert call("log_out", user=bob, session=session_of(tokens)).status == 204
     assert refresh(tokens["refresh_token"]).status == 200
 
@@ -228,9 +226,7 @@ def test_a_token_without_a_session_cannot_log_out(ada: int) -> None:
 
 
 @pytest.mark.usefixtures("own_connection_per_thread")
-def test_of_simultaneous_uses_all_go_on_and_none_ends_the_session(
-    tokens: dict[str, Any], database: Database
-) -> None:
+def test_concurrent_uses_of_a_token_all_succeed(tokens: dict[str, Any], database: Database) -> None:
     used = digest(tokens["refresh_token"])
 
     def use(number: int) -> int:
@@ -242,7 +238,7 @@ def test_of_simultaneous_uses_all_go_on_and_none_ends_the_session(
 
 
 @pytest.mark.usefixtures("own_connection_per_thread")
-def test_simultaneous_uses_sweep_old_tokens_together(tokens: dict[str, Any], database: Database) -> None:
+def test_concurrent_uses_delete_old_tokens_together(tokens: dict[str, Any], database: Database) -> None:
     used = digest(tokens["refresh_token"])
     deadlocks = "SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()"
     before = database.value(deadlocks)
@@ -258,7 +254,7 @@ def test_simultaneous_uses_sweep_old_tokens_together(tokens: dict[str, Any], dat
 
 
 @pytest.mark.usefixtures("own_connection_per_thread")
-def test_a_refresh_beside_a_logout_leaves_no_session(
+def test_a_refresh_concurrent_with_a_logout_leaves_no_session(
     tokens: dict[str, Any], ada: int, database: Database
 ) -> None:
     used = digest(tokens["refresh_token"])

@@ -11,7 +11,7 @@ from tests.support.lambdas import call
 pytestmark = pytest.mark.usefixtures("_cheap_hashes")
 
 
-def test_a_new_account_is_answered_without_its_password() -> None:
+def test_the_response_to_a_sign_up_has_no_password() -> None:
     response = call("sign_up", body={"email": "ada@example.com", "password": "correct horse"})
     assert response.status == 201
     assert response.json().keys() == {"id", "email", "created_at"}
@@ -19,7 +19,7 @@ def test_a_new_account_is_answered_without_its_password() -> None:
     assert datetime.fromisoformat(response.json()["created_at"]).utcoffset() is not None
 
 
-def test_the_password_is_stored_as_a_bcrypt_hash_of_it(database: Database) -> None:
+def test_the_password_is_stored_as_a_bcrypt_hash(database: Database) -> None:
     call("sign_up", body={"email": "ada@example.com", "password": "correct horse"})
     hashed = database.value("SELECT password FROM users")
     assert bcrypt.checkpw(b"correct horse", hashed.encode())
@@ -34,7 +34,7 @@ def test_an_address_is_taken_in_any_letter_case(email: str, database: Database) 
     assert database.value("SELECT count(*) FROM users") == 1
 
 
-def test_fields_that_are_not_asked_for_change_nothing(database: Database) -> None:
+def test_unknown_fields_change_nothing(database: Database) -> None:
     body = {
         "email": "ada@example.com",
         "password": "correct horse",
@@ -69,19 +69,19 @@ def test_fields_that_are_not_asked_for_change_nothing(database: Database) -> Non
         ["ada@example.com"],
     ],
 )
-def test_what_is_not_an_address_is_invalid(email: object) -> None:
+def test_anything_but_an_address_is_invalid(email: object) -> None:
     response = call("sign_up", body={"email": email, "password": "correct horse"})
     assert response.status == 422
     assert [error["loc"] for error in response.json()["detail"]] == [["body", "email"]]
 
 
 @pytest.mark.parametrize("password", ["p" * 72, "ä" * 36, "🔑" * 18])
-def test_a_password_of_72_bytes_is_good(password: str) -> None:
+def test_a_password_of_72_bytes_is_valid(password: str) -> None:
     assert call("sign_up", body={"email": "ada@example.com", "password": password}).status == 201
 
 
 @pytest.mark.parametrize("password", ["", "p" * 73, "ä" * 36 + "p", "🔑" * 18 + "p", "nul\0", None, 7])
-def test_a_password_that_bcrypt_would_cut_or_that_is_none_is_invalid_and_not_echoed(password: object) -> None:
+def test_an_empty_or_too_long_password_is_invalid_and_not_echoed(password: object) -> None:
     response = call("sign_up", body={"email": "ada@example.com", "password": password})
     assert response.status == 422
     [error] = response.json()["detail"]

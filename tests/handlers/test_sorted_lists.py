@@ -1,4 +1,4 @@
-"""Lists by age and votes, of all, of one author, and of one's own drafts."""
+"""Lists sorted by age and by votes: of all posts, of one author, and of the viewer's drafts."""
 
 import random
 from datetime import UTC, datetime, timedelta
@@ -14,8 +14,8 @@ MOMENT = datetime(2026, 1, 1, tzinfo=UTC)
 
 @pytest.fixture
 def others(ada: int, bob: int, database: Database) -> list[int]:
-    """Return the ids of posts of Bob's: every third a draft, some of the same moment, some voted on."""
-    dice = random.Random(7)  # for data
+    """Return the ids of posts of Bob: every third is a draft, some have the same time, some have votes."""
+    dice = random.Random(7)  # for test data
     voters = [database.add_user(f"voter{number}@example.com") for number in range(4)]
     posts = []
     for number in range(24):
@@ -34,7 +34,7 @@ def ids(response: Response) -> list[int]:
 
 
 def walk(name: str, user: int, query: list[tuple[str, str]], item: int | None = None) -> list[int]:
-    """Return the ids of a list, page after page of three."""
+    """Return the ids of all posts in a list with pages of three."""
     query = [("limit", "3"), *query]
     found: list[int] = []
     while True:
@@ -51,14 +51,14 @@ ORDERS = {"new": "created_at DESC, id DESC", "old": "created_at, id", "top": "vo
 
 @pytest.mark.usefixtures("others")
 @pytest.mark.parametrize("sort", ORDERS)
-def test_a_list_walks_all_posts_in_its_order(sort: str, ada: int, database: Database) -> None:
+def test_the_links_of_a_list_lead_through_all_posts_in_order(sort: str, ada: int, database: Database) -> None:
     expected = database.run(f"SELECT id FROM posts WHERE published ORDER BY {ORDERS[sort]}")
     assert walk("list_posts", user=ada, query=[("sort", sort)]) == [row[0] for row in expected]
 
 
 @pytest.mark.usefixtures("others")
 @pytest.mark.parametrize("sort", ORDERS)
-def test_an_author_s_list_has_the_drafts_for_the_author_only(
+def test_only_the_author_sees_drafts_in_the_author_s_list(
     sort: str, ada: int, bob: int, database: Database
 ) -> None:
     every = database.run(f"SELECT id, published FROM posts WHERE owner_id = {bob} ORDER BY {ORDERS[sort]}")
@@ -70,7 +70,7 @@ def test_an_author_s_list_has_the_drafts_for_the_author_only(
 
 @pytest.mark.usefixtures("others")
 @pytest.mark.parametrize("sort", ORDERS)
-def test_one_s_own_drafts_are_a_list_of_their_own(sort: str, ada: int, bob: int, database: Database) -> None:
+def test_own_drafts_can_be_listed(sort: str, ada: int, bob: int, database: Database) -> None:
     expected = database.run(f"SELECT id FROM posts WHERE NOT published ORDER BY {ORDERS[sort]}")
     query = [("sort", sort), ("published", "false")]
     assert walk("list_posts", user=bob, query=query) == [row[0] for row in expected]
@@ -81,20 +81,20 @@ def test_the_list_of_an_author_without_posts_is_empty(ada: int, bob: int) -> Non
     assert ids(call("list_user_posts", user=ada, item=bob)) == []
 
 
-def test_there_is_no_list_of_an_unknown_author(ada: int) -> None:
+def test_the_list_of_an_unknown_author_is_not_found(ada: int) -> None:
     response = call("list_user_posts", user=ada, item=2_000_000_000)
     assert response.status == 404
     assert response.json() == {"detail": "There is no such user"}
 
 
-def test_a_deleted_user_lists_nothing(deleted_user: int, bob: int) -> None:
+def test_a_deleted_user_cannot_list_posts(deleted_user: int, bob: int) -> None:
     assert call("list_user_posts", user=deleted_user, item=bob).status == 401
 
 
 @pytest.mark.parametrize(
     "query", [("sort", "best"), ("sort", ""), ("published", "perhaps"), ("limit", "101")]
 )
-def test_another_order_is_invalid(query: tuple[str, str], ada: int) -> None:
+def test_an_unknown_order_is_invalid(query: tuple[str, str], ada: int) -> None:
     assert call("list_posts", user=ada, query=[query]).status == 422
 
 

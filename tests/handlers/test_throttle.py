@@ -1,4 +1,4 @@
-"""Failed logins are counted for each account, and throttled."""
+"""The rate limit of login attempts, per account."""
 
 import hashlib
 import time
@@ -26,14 +26,14 @@ def fail(times: int, email: str = "ada@example.com") -> None:
 
 
 def wait(database: Database, seconds: int) -> None:
-    """Let all failures lie so much longer ago, or with less than nothing, so much later."""
+    """Move all failures back in time by this many seconds, or forward if the number is negative."""
     database.run("UPDATE login_failures SET last_at = last_at - make_interval(secs => :s)", s=seconds)
 
 
 @pytest.mark.usefixtures("ada")
-def test_after_ten_failures_even_the_right_password_has_to_wait(database: Database) -> None:
+def test_after_ten_failures_even_the_correct_password_is_delayed(database: Database) -> None:
     fail(FREE)
-    wait(database, -60)  # so that a slow machine does not wait of itself
+    wait(database, -60)  # so that the delay does not end on a slow machine
     response = log_in(PASSWORD)
     assert response.status == 429
     seconds = int(response.headers["Retry-After"][0])
@@ -46,7 +46,7 @@ def test_after_ten_failures_even_the_right_password_has_to_wait(database: Databa
 @pytest.mark.parametrize(
     ("failures", "pause"), [(13, 8), (14, 16), (15, 32), (16, 64), (17, 64), (10_000, 64)]
 )
-def test_each_further_failure_doubles_the_pause_up_to_about_a_minute(
+def test_each_further_failure_doubles_the_delay_up_to_64_seconds(
     failures: int, pause: int, database: Database
 ) -> None:
     fail(1)
@@ -59,7 +59,7 @@ def test_each_further_failure_doubles_the_pause_up_to_about_a_minute(
 
 
 @pytest.mark.usefixtures("ada")
-def test_an_attempt_within_the_pause_does_not_prolong_it(database: Database) -> None:
+def test_an_attempt_during_the_delay_does_not_extend_it(database: Database) -> None:
     fail(FREE)
     wait(database, -60)
     for _ in range(5):
@@ -69,7 +69,7 @@ def test_an_attempt_within_the_pause_does_not_prolong_it(database: Database) -> 
 
 
 @pytest.mark.usefixtures("ada")
-def test_a_success_forgives_all_failures(database: Database) -> None:
+def test_a_success_clears_all_failures(database: Database) -> None:
     fail(FREE - 1)
     assert log_in(PASSWORD).status == 200
     assert database.value("SELECT count(*) FROM login_failures") == 0
@@ -77,7 +77,7 @@ def test_a_success_forgives_all_failures(database: Database) -> None:
 
 
 @pytest.mark.usefixtures("ada")
-def test_a_quarter_of_an_hour_forgets_all_failures(database: Database) -> None:
+def test_failures_expire_after_15_minutes(database: Database) -> None:
     fail(FREE)
     wait(database, 15 * 60)
     fail(1)
@@ -85,7 +85,7 @@ def test_a_quarter_of_an_hour_forgets_all_failures(database: Database) -> None:
 
 
 @pytest.mark.usefixtures("ada")
-def test_accounts_that_do_not_exist_are_throttled_alike(database: Database) -> None:
+def test_missing_accounts_have_the_same_rate_limit(database: Database) -> None:
     fail(FREE, "nobody@example.com")
     wait(database, -60)
     assert log_in("wrong", "NOBODY@example.com").status == 429
@@ -93,15 +93,15 @@ def test_accounts_that_do_not_exist_are_throttled_alike(database: Database) -> N
 
 
 @pytest.mark.usefixtures("ada")
-def test_what_was_typed_as_an_address_is_not_stored(database: Database) -> None:
+def test_the_address_that_was_typed_is_not_stored(database: Database) -> None:
     fail(1, "my secret, typed into the wrong field")
-    # As text, bytes are in hexadecimal, in which nothing would be found.
+    # Compare as bytes: the text form of a bytea is hexadecimal and would never contain the address.
     account = bytes(database.value("SELECT account FROM login_failures"))
     assert b"secret" not in account
     assert len(account) == hashlib.sha256().digest_size
 
 
-def test_attempts_sweep_old_failures_of_others(database: Database) -> None:
+def test_attempts_delete_expired_failures_of_others(database: Database) -> None:
     for number in range(6):
         fail(1, f"{number}@example.com")
     wait(database, 16 * 60)
@@ -110,12 +110,12 @@ def test_attempts_sweep_old_failures_of_others(database: Database) -> None:
 
 
 @pytest.mark.usefixtures("ada", "own_connection_per_thread")
-def test_attempts_side_by_side_do_not_slip_past_the_limit_together(database: Database) -> None:
+def test_concurrent_attempts_do_not_exceed_the_limit(database: Database) -> None:
     begin = time.monotonic()
     with ThreadPoolExecutor(8) as pool:
         rows = list(pool.map(lambda _: queries.attempt_by_email(email="ada@example.com")[0], range(40)))
     admitted = sum(row.allowed for row in rows)
-    # One more may have passed for every second that a slow machine took.
+    # One more attempt is allowed for every second that the test took.
     assert FREE <= admitted <= FREE + time.monotonic() - begin
     assert database.value("SELECT failures FROM login_failures") == admitted
 

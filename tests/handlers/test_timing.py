@@ -1,4 +1,4 @@
-"""How long a login takes says nothing about who has an account."""
+"""The duration of a login does not reveal whether an account exists."""
 
 import random
 import time
@@ -14,15 +14,15 @@ from tests.support.database import PASSWORD, Database
 from tests.support.lambdas import call
 
 PAIRS = 30
-# A sign test: were both alike, one of the two would take longer in more pairs than this, or the other would,
-# in less than one run of a million: 2 * (1 + 30 + 435) / 2**30.
+# A sign test. If both take equally long, one of them is the slower one in more pairs than this in less than
+# one of a million runs: 2 * (1 + 30 + 435) / 2**30.
 MOST_PAIRS = 27
-# bcrypt is nearly all of a login at this cost, too, which is a sixteenth of that in production.
+# With this cost, bcrypt takes a sixteenth of its time in production but still dominates a login.
 COST = 8
 
 
 def cpu_seconds(work: Callable[[], object]) -> float:
-    """Return the CPU time of this thread: what others do on the machine does not count."""
+    """Return the CPU time of this thread, so that other load on the machine does not count."""
     begin = time.thread_time()
     work()
     return time.thread_time() - begin
@@ -33,7 +33,7 @@ def log_in(email: str) -> int:
 
 
 @pytest.mark.usefixtures("ada")
-def test_a_login_works_as_much_for_nobody_as_for_somebody(
+def test_a_login_takes_as_long_for_a_missing_account(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(passwords, "BCRYPT_COST", COST)
@@ -43,7 +43,7 @@ def test_a_login_works_as_much_for_nobody_as_for_somebody(
     slower: Counter[str] = Counter()
     for _ in range(PAIRS):
         database.run("TRUNCATE login_failures")
-        # Which comes first is left to chance: whatever the first of a pair finds slower, both do as often.
+        # In random order, so that neither benefits from being the first or the second of a pair.
         pair = random.sample([known, unknown], 2)
         seconds = {email: cpu_seconds(lambda email=email: log_in(email)) for email in pair}  # type: ignore[misc]  # one argument, bound
         slower[max(pair, key=lambda email: seconds[email])] += 1
@@ -52,7 +52,7 @@ def test_a_login_works_as_much_for_nobody_as_for_somebody(
 
 @pytest.mark.usefixtures("ada", "_cheap_hashes")
 @pytest.mark.parametrize("email", ["ada@example.com", "nobody@example.com", "no address"])
-def test_a_login_checks_one_password_whoever_it_is(email: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_login_checks_exactly_one_password(email: str, monkeypatch: pytest.MonkeyPatch) -> None:
     checks = []
     check = bcrypt.checkpw
 

@@ -28,7 +28,7 @@ def test_a_vote_is_cast_once(ada: int, bob: int, database: Database) -> None:
 
 
 @pytest.mark.parametrize("direction", [0, -1, -(10**30)])
-def test_any_lower_direction_takes_a_vote_back_once(
+def test_any_lower_direction_retracts_a_vote_once(
     direction: int, ada: int, bob: int, database: Database
 ) -> None:
     post_id = database.add_post(ada)
@@ -43,9 +43,7 @@ def test_any_lower_direction_takes_a_vote_back_once(
     assert counted(database) == [[1, 1]]
 
 
-def test_one_may_vote_on_a_post_of_one_s_own_and_again_after_taking_it_back(
-    ada: int, database: Database
-) -> None:
+def test_owners_can_vote_on_their_posts_and_again_after_retracting(ada: int, database: Database) -> None:
     post_id = database.add_post(ada)
     assert [vote(ada, post_id, direction).status for direction in (1, 0, 1)] == [201, 201, 201]
     assert counted(database) == [[1, 1]]
@@ -53,13 +51,13 @@ def test_one_may_vote_on_a_post_of_one_s_own_and_again_after_taking_it_back(
 
 @pytest.mark.parametrize("direction", [1, 0])
 @pytest.mark.parametrize("post_id", [0, -1, 2**31 - 1, -(2**31)])
-def test_there_is_no_voting_on_a_post_that_is_not_there(post_id: int, direction: int, ada: int) -> None:
+def test_a_vote_on_a_missing_post_is_not_found(post_id: int, direction: int, ada: int) -> None:
     response = vote(ada, post_id, direction)
     assert response.status == 404
     assert response.json() == {"detail": "There is no such post"}
 
 
-def test_votes_go_with_the_account_that_cast_them(ada: int, bob: int, database: Database) -> None:
+def test_votes_are_deleted_with_the_account(ada: int, bob: int, database: Database) -> None:
     post_id = database.add_post(ada)
     vote(ada, post_id)
     vote(bob, post_id)
@@ -84,7 +82,7 @@ def test_votes_go_with_the_account_that_cast_them(ada: int, bob: int, database: 
         ({"post_id": float("nan"), "dir": float("inf")}, ["post_id", "dir"]),
     ],
 )
-def test_every_wrong_field_is_named(body: object, wrong: list[str], ada: int) -> None:
+def test_every_invalid_field_is_named(body: object, wrong: list[str], ada: int) -> None:
     response = call("vote", user=ada, body=body)
     assert response.status == 422
     assert [error["loc"] for error in response.json()["detail"]] == [["body", field] for field in wrong]

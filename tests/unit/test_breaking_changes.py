@@ -259,7 +259,7 @@ def test_an_optional_addition_breaks_no_client() -> None:
     assert changes(grow) == []
 
 
-def test_authentication_that_is_no_longer_necessary_breaks_no_client() -> None:
+def test_removed_authentication_breaks_no_client() -> None:
     assert changes(lambda document: operation(document).pop("security")) == []
 
 

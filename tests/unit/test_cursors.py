@@ -31,22 +31,22 @@ def text(content: str) -> str:
 
 
 @given(CURSORS)
-def test_a_cursor_comes_back_as_it_was(made: tuple[Cursor, Sort]) -> None:
+def test_a_cursor_survives_encoding_and_decoding(made: tuple[Cursor, Sort]) -> None:
     cursor, sort = made
     assert decode(encode(cursor, sort), sort) == cursor
 
 
 @given(CURSORS)
-def test_its_text_needs_no_escape_in_a_url(made: tuple[Cursor, Sort]) -> None:
+def test_an_encoded_cursor_is_url_safe(made: tuple[Cursor, Sort]) -> None:
     assert set(encode(*made)) <= set("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
 @given(CURSORS, st.sampled_from(["new", "old", "top"]))
-def test_a_cursor_of_a_list_is_none_of_another(made: tuple[Cursor, Sort], other: Sort) -> None:
+def test_a_cursor_is_only_valid_for_its_order(made: tuple[Cursor, Sort], other: Sort) -> None:
     assert is_refused(encode(*made), other) == (other != made[1])
 
 
-def test_a_moment_of_another_zone_is_the_same_moment() -> None:
+def test_a_time_in_another_time_zone_is_the_same_position() -> None:
     moment = datetime(2026, 11, 22, 12, tzinfo=timezone(timedelta(hours=9)))
     row = PostRow(7, "t", "c", True, moment, 3, 1, "ada@example.com", moment)  # noqa: FBT003  # a row
     assert cursor_after(row, "old") == Cursor(moment.astimezone(UTC).isoformat(), 7)
@@ -84,17 +84,17 @@ def test_any_other_text_is_a_value_error(garbage: str) -> None:
         "new tomorrow 1",
     ],
 )
-def test_what_nearly_is_a_cursor_is_a_value_error(content: str) -> None:
+def test_an_almost_valid_cursor_is_a_value_error(content: str) -> None:
     assert is_refused(text(content))
 
 
 @pytest.mark.parametrize("change", ["{}=", "{}==", " {}", "{}\n", "{}A"])
-def test_a_cursor_with_something_added_is_a_value_error(change: str) -> None:
+def test_a_cursor_with_an_addition_is_a_value_error(change: str) -> None:
     assert is_refused(change.format(encode(FIRST_PAGE["new"], "new")))
 
 
 @pytest.mark.parametrize(
     "content", ["top -1 1", "top 2147483648 1", "top +1 1", "top a 1", "top 1", "top 1 1 1"]
 )
-def test_what_nearly_is_a_cursor_of_votes_is_a_value_error(content: str) -> None:
+def test_an_almost_valid_cursor_by_votes_is_a_value_error(content: str) -> None:
     assert is_refused(text(content), "top")

@@ -24,7 +24,7 @@ class Clock:
 
 
 @pytest.mark.parametrize("seed", range(3))
-def test_key_rotation_under_load_loses_nobody(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_key_rotation_under_load_rejects_no_valid_token(seed: int, monkeypatch: pytest.MonkeyPatch) -> None:
     chance = random.Random(seed)
     secret = [FIRST]
     monkeypatch.setenv("JWT_KEYS", ARN)

@@ -29,13 +29,13 @@ def test_a_value_that_is_unset_or_empty_is_named(monkeypatch: pytest.MonkeyPatch
 
 
 @pytest.mark.parametrize("value", ["60", "61", "600", "0061"])
-def test_a_number_within_its_bounds_is_returned(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_number_in_range_is_returned(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN_LIFETIME", value)
     assert env_int("TOKEN_LIFETIME", minimum=60, maximum=600) == int(value)
 
 
 @pytest.mark.parametrize("value", ["59", "601", "-60", "60.0", "1e2", "an hour", " 60", "0x60", "²"])
-def test_what_is_no_number_within_its_bounds_is_named(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_anything_but_a_number_in_range_is_named(value: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN_LIFETIME", value)
     with pytest.raises(SettingsError, match=r"^TOKEN_LIFETIME is not a whole number from 60 to 600$"):
         env_int("TOKEN_LIFETIME", minimum=60, maximum=600)

@@ -77,9 +77,7 @@ def test_an_api_that_works() -> None:
         ),
     ],
 )
-def test_everything_that_went_wrong_is_said_in_the_order_of_time(
-    responses: dict[str, tuple[int, str]], said: list[str]
-) -> None:
+def test_failures_are_reported_in_order(responses: dict[str, tuple[int, str]], said: list[str]) -> None:
     code, line = smoke(**responses)
     assert code == 1
     assert line.startswith(f"error: {said[0]}")

@@ -61,12 +61,12 @@ def test_a_parameter_that_is_used_twice_is_sent_once() -> None:
         (select(select(User.id).cte("found").c.id), False),
     ],
 )
-def test_a_statement_that_changes_a_row_anywhere_writes(built: ReturnsRows, *, writes: bool) -> None:
+def test_a_statement_with_any_insert_update_or_delete_writes(built: ReturnsRows, *, writes: bool) -> None:
     assert statement(IdRow)(lambda: built).writes is writes
 
 
 @pytest.mark.parametrize("row", [NamesRow, TextRow])
-def test_columns_other_than_the_row_s_are_refused(row: type[NamedTuple]) -> None:
+def test_columns_that_differ_from_the_row_type_are_refused(row: type[NamedTuple]) -> None:
     def find() -> Select[int]:
         return select(User.id)
 
@@ -74,7 +74,7 @@ def test_columns_other_than_the_row_s_are_refused(row: type[NamedTuple]) -> None
         statement(row)(find)
 
 
-def test_a_constant_that_would_travel_is_refused() -> None:
+def test_a_constant_that_would_be_sent_is_refused() -> None:
     def find(*, email: str) -> Select[int]:
         return select(User.id).where(User.email == email, User.id == 7)
 
@@ -82,7 +82,7 @@ def test_a_constant_that_would_travel_is_refused() -> None:
         statement(IdRow)(find)
 
 
-def test_a_parameter_of_a_type_that_has_no_column_is_refused() -> None:
+def test_a_parameter_of_an_unsupported_type_is_refused() -> None:
     def find(*, number: float) -> Select[int]:
         return select(User.id).where(User.id == number)
 
@@ -106,7 +106,7 @@ def test_the_fields_of_a_parameter_object_are_parameters() -> None:
     assert find.parameters == ("limit",)
 
 
-def test_a_keyword_that_the_statement_does_not_use_is_refused() -> None:
+def test_an_unused_parameter_is_refused() -> None:
     def find(*, number: int, email: str) -> Select[int]:  # noqa: ARG001  # that is the mistake
         return select(User.id).where(User.id == number)
 
