@@ -148,7 +148,7 @@ def test_a_deleted_user_is_unauthorized(name: str, body: object, deleted_user: i
     assert call(name, user=deleted_user, body=body).status == 401
 
 
-def do_meanwhile(monkeypatch: pytest.MonkeyPatch, database: Database, sql: str) -> None:
+def run_during_password_check(monkeypatch: pytest.MonkeyPatch, database: Database, sql: str) -> None:
     """Run a statement between the check of a password and the statement that follows it."""
     from common import authentication  # noqa: PLC0415  # reads environment variables
 
@@ -180,7 +180,7 @@ def test_a_password_that_is_changed_during_its_check_is_wrong(
     database: Database,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    do_meanwhile(monkeypatch, database, meanwhile)
+    run_during_password_check(monkeypatch, database, meanwhile)
     assert call(name, user=ada, body=body).status == status
     left = [] if status == 401 else [["ada@example.com", "another"]]
     assert database.run("SELECT email, password FROM users") == left
@@ -190,7 +190,7 @@ def test_a_password_that_is_changed_during_its_check_is_wrong(
 def test_a_login_whose_password_is_changed_during_its_check_opens_no_session(
     database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    do_meanwhile(monkeypatch, database, CHANGE_PASSWORD)
+    run_during_password_check(monkeypatch, database, CHANGE_PASSWORD)
     assert log_in().status == 403
     assert database.value("SELECT count(*) FROM sessions") == 0
 

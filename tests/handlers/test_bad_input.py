@@ -145,14 +145,14 @@ OF_ACCOUNTS = [
     "refresh_token",
 ]
 TEXTS = st.text(st.characters(codec=None), max_size=90)
-MADE_UP = settings(
+INVENTED = settings(
     max_examples=50,
     suppress_health_check=[HealthCheck.function_scoped_fixture],  # examples may share rows
 )
 
 
 @pytest.mark.usefixtures("_cheap_hashes")
-@MADE_UP
+@INVENTED
 @given(body=st.dictionaries(st.sampled_from(OF_ACCOUNTS), JSON | TEXTS | st.emails()))
 @pytest.mark.parametrize(
     "event", ["sign_up", "update_account", "update_password", "delete_account", "refresh"]
@@ -164,7 +164,7 @@ def test_no_field_of_an_account_causes_an_internal_error(event: str, ada: int, b
 
 
 @pytest.mark.usefixtures("_cheap_hashes")
-@MADE_UP
+@INVENTED
 @given(form=st.dictionaries(st.sampled_from(["username", "password"]), st.text(max_size=90)), raw=st.text())
 def test_no_form_causes_an_internal_error(form: dict[str, str], raw: str) -> None:
     for body in (urlencode(form), raw):
@@ -174,7 +174,7 @@ def test_no_form_causes_an_internal_error(form: dict[str, str], raw: str) -> Non
 PARAMETERS = st.sampled_from(["limit", "skip", "search", "sort", "published", "cursor"])
 
 
-@MADE_UP
+@INVENTED
 @given(query=st.lists(st.tuples(PARAMETERS, TEXTS | st.integers().map(str) | st.floats().map(str))))
 @pytest.mark.parametrize("event", ["list_posts", "list_user_posts"])
 def test_no_parameter_causes_an_internal_error(event: str, ada: int, query: list[tuple[str, str]]) -> None:
@@ -182,7 +182,7 @@ def test_no_parameter_causes_an_internal_error(event: str, ada: int, query: list
     assert response.status in {200, 422}
 
 
-@MADE_UP
+@INVENTED
 @given(item=TEXTS | st.integers().map(str))
 @pytest.mark.parametrize("event", ["read_post", "change_post", "delete_post", "read_user", "list_user_posts"])
 def test_no_id_in_a_path_causes_an_internal_error(event: str, ada: int, item: str) -> None:
@@ -190,7 +190,7 @@ def test_no_id_in_a_path_causes_an_internal_error(event: str, ada: int, item: st
     assert response.status in {200, 404, 422}
 
 
-@MADE_UP
+@INVENTED
 @given(key=TEXTS | st.text(max_size=300))
 def test_no_idempotency_key_causes_an_internal_error(ada: int, key: str) -> None:
     assert call("create_post", user=ada, headers={"Idempotency-Key": key}).status in {201, 422}

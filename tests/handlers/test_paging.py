@@ -25,7 +25,7 @@ def next_link(response: Response) -> str:
     return matched[1]
 
 
-def walk(user: int, query: Query, *, between: Callable[[], object] = lambda: None) -> list[int]:
+def follow_links(user: int, query: Query, *, between: Callable[[], object] = lambda: None) -> list[int]:
     """Follow the links from page to page; return the ids of all posts."""
     seen = []
     while True:
@@ -92,21 +92,21 @@ def test_following_the_links_finds_each_post_once_despite_concurrent_writes(
         passing.append(database.add_post(bob, created_at=NOON - timedelta(seconds=90)))
         database.run("DELETE FROM posts WHERE id = :post_id", post_id=passing[0])
 
-    seen = walk(ada, [("limit", str(limit))], between=write_and_delete)
+    seen = follow_links(ada, [("limit", str(limit))], between=write_and_delete)
     assert sorted(set(seen) - set(passing)) == sorted(written)
     assert len(seen) == len(set(seen))
 
 
 def test_links_work_from_a_page_in_the_middle(ada: int, database: Database) -> None:
     posts = [database.add_post(ada) for _ in range(7)]
-    assert walk(ada, [("limit", "2"), ("skip", "3")]) == posts[::-1][3:]
+    assert follow_links(ada, [("limit", "2"), ("skip", "3")]) == posts[::-1][3:]
 
 
 def test_links_lead_through_the_results_of_a_search(ada: int, database: Database) -> None:
     found = [database.add_post(ada, f"{number} tea") for number in range(5)]
     for number in range(5):
         database.add_post(ada, f"{number} coffee")
-    assert walk(ada, [("limit", "2"), ("search", "tea")]) == found[::-1]
+    assert follow_links(ada, [("limit", "2"), ("search", "tea")]) == found[::-1]
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # no example changes a row

@@ -8,7 +8,7 @@ from tests.support.lambdas import Response, call, invoke, new_event
 PROTECTED = ["list_posts", "create_post", "read_post", "change_post", "delete_post", "vote"]
 
 
-def assert_turned_away(response: Response) -> None:
+def assert_unauthorized(response: Response) -> None:
     assert response.status == 401
     assert response.json() == {"detail": "Could not validate credentials"}
     assert response.headers["WWW-Authenticate"] == ["Bearer"]
@@ -41,7 +41,7 @@ def test_a_function_fails_closed_without_a_user(
 ) -> None:
     lowered = new_event(event, item=post_id if event.endswith("_post") and event != "create_post" else None)
     lowered["requestContext"]["authorizer"] = context
-    assert_turned_away(invoke(lowered))
+    assert_unauthorized(invoke(lowered))
     assert database.value("SELECT count(*) FROM posts WHERE title = 'Title'") == 1
 
 
@@ -49,7 +49,7 @@ def test_a_function_fails_closed_without_a_user(
 def test_a_function_fails_closed_without_an_authorizer(event: str) -> None:
     open_door = new_event(event)
     del open_door["requestContext"]["authorizer"]
-    assert_turned_away(invoke(open_door))
+    assert_unauthorized(invoke(open_door))
 
 
 @pytest.mark.parametrize("event", ["read_post", "change_post", "delete_post"])
@@ -57,13 +57,13 @@ def test_a_function_fails_closed_without_an_authorizer(event: str) -> None:
 def test_a_deleted_user_cannot_access_a_post(
     event: str, *, present: bool, post_id: int, deleted_user: int, database: Database
 ) -> None:
-    assert_turned_away(call(event, user=deleted_user, item=post_id if present else post_id + 1))
+    assert_unauthorized(call(event, user=deleted_user, item=post_id if present else post_id + 1))
     assert database.run("SELECT title FROM posts") == [["Title"]]
 
 
 def test_a_deleted_user_cannot_create_or_list_posts(deleted_user: int, database: Database) -> None:
-    assert_turned_away(call("create_post", user=deleted_user))
-    assert_turned_away(call("list_posts", user=deleted_user))
+    assert_unauthorized(call("create_post", user=deleted_user))
+    assert_unauthorized(call("list_posts", user=deleted_user))
     assert database.value("SELECT count(*) FROM posts") == 0
 
 
@@ -73,5 +73,5 @@ def test_a_deleted_user_cannot_vote(
     direction: int, *, present: bool, post_id: int, deleted_user: int, database: Database
 ) -> None:
     body = {"post_id": post_id if present else post_id + 1, "dir": direction}
-    assert_turned_away(call("vote", user=deleted_user, body=body))
+    assert_unauthorized(call("vote", user=deleted_user, body=body))
     assert database.value("SELECT count(*) FROM votes") == 0

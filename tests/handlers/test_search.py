@@ -60,7 +60,7 @@ def test_a_term_longer_than_any_title_finds_nothing(ada: int, database: Database
 
 
 @st.composite
-def a_few_titles_and_a_term(draw: st.DrawFn) -> tuple[list[str], str]:
+def titles_and_a_term(draw: st.DrawFn) -> tuple[list[str], str]:
     titles = draw(st.lists(TEXTS, min_size=1, max_size=6))
     title = draw(st.sampled_from(titles))
     start = draw(st.integers(0, len(title)))
@@ -69,7 +69,7 @@ def a_few_titles_and_a_term(draw: st.DrawFn) -> tuple[list[str], str]:
 
 
 @settings(suppress_health_check=[HealthCheck.function_scoped_fixture])  # an example begins by deleting
-@given(titles_and_term=a_few_titles_and_a_term())
+@given(titles_and_term=titles_and_a_term())
 def test_search_finds_exactly_the_titles_that_contain_the_term(
     ada: int, database: Database, titles_and_term: tuple[list[str], str]
 ) -> None:

@@ -34,7 +34,7 @@ def refresh(token: str) -> Response:
     return call("refresh", body={"refresh_token": token})
 
 
-def age_uses(database: Database, seconds: int) -> None:
+def move_uses_back(database: Database, seconds: int) -> None:
     """Move the first use of all refresh tokens back in time."""
     database.run(
         "UPDATE refresh_tokens SET used_at = used_at - make_interval(secs => :seconds)", seconds=seconds
@@ -68,14 +68,14 @@ def test_only_a_hash_of_a_refresh_token_is_stored(tokens: dict[str, Any], databa
 
 def test_a_used_token_works_again_within_the_grace_period(tokens: dict[str, Any], database: Database) -> None:
     assert refresh(tokens["refresh_token"]).status == 200
-    age_uses(database, 29)
+    move_uses_back(database, 29)
     assert refresh(tokens["refresh_token"]).status == 200
 
 
 def test_reuse_after_the_grace_period_ends_the_session(tokens: dict[str, Any], database: Database) -> None:
     newer = refresh(tokens["refresh_token"]).json()["refresh_token"]
     other_session = log_in()["refresh_token"]
-    age_uses(database, 31)
+    move_uses_back(database, 31)
     assert refresh(tokens["refresh_token"]).status == 401
     assert refresh(newer).status == 401
     assert refresh(other_session).status == 200
@@ -85,7 +85,7 @@ def test_reuse_of_a_very_old_token_ends_the_session(tokens: dict[str, Any], data
     token = tokens["refresh_token"]
     for _ in range(3):
         token = refresh(token).json()["refresh_token"]
-    age_uses(database, 31)
+    move_uses_back(database, 31)
     assert refresh(tokens["refresh_token"]).status == 401
     assert refresh(token).status == 401
 

@@ -33,7 +33,7 @@ def ids(response: Response) -> list[int]:
     return [entry["Post"]["id"] for entry in response.json()]
 
 
-def walk(name: str, user: int, query: list[tuple[str, str]], item: int | None = None) -> list[int]:
+def follow_links(name: str, user: int, query: list[tuple[str, str]], item: int | None = None) -> list[int]:
     """Return the ids of all posts in a list with pages of three."""
     query = [("limit", "3"), *query]
     found: list[int] = []
@@ -53,7 +53,7 @@ ORDERS = {"new": "created_at DESC, id DESC", "old": "created_at, id", "top": "vo
 @pytest.mark.parametrize("sort", ORDERS)
 def test_the_links_of_a_list_lead_through_all_posts_in_order(sort: str, ada: int, database: Database) -> None:
     expected = database.run(f"SELECT id FROM posts WHERE published ORDER BY {ORDERS[sort]}")
-    assert walk("list_posts", user=ada, query=[("sort", sort)]) == [row[0] for row in expected]
+    assert follow_links("list_posts", user=ada, query=[("sort", sort)]) == [row[0] for row in expected]
 
 
 @pytest.mark.usefixtures("others")
@@ -63,9 +63,9 @@ def test_only_the_author_sees_drafts_in_the_author_s_list(
 ) -> None:
     every = database.run(f"SELECT id, published FROM posts WHERE owner_id = {bob} ORDER BY {ORDERS[sort]}")
     query = [("sort", sort)]
-    assert walk("list_user_posts", user=bob, item=bob, query=query) == [row[0] for row in every]
+    assert follow_links("list_user_posts", user=bob, item=bob, query=query) == [row[0] for row in every]
     published = [row[0] for row in every if row[1]]
-    assert walk("list_user_posts", user=ada, item=bob, query=query) == published
+    assert follow_links("list_user_posts", user=ada, item=bob, query=query) == published
 
 
 @pytest.mark.usefixtures("others")
@@ -73,8 +73,8 @@ def test_only_the_author_sees_drafts_in_the_author_s_list(
 def test_own_drafts_can_be_listed(sort: str, ada: int, bob: int, database: Database) -> None:
     expected = database.run(f"SELECT id FROM posts WHERE NOT published ORDER BY {ORDERS[sort]}")
     query = [("sort", sort), ("published", "false")]
-    assert walk("list_posts", user=bob, query=query) == [row[0] for row in expected]
-    assert walk("list_posts", user=ada, query=query) == []
+    assert follow_links("list_posts", user=bob, query=query) == [row[0] for row in expected]
+    assert follow_links("list_posts", user=ada, query=query) == []
 
 
 def test_the_list_of_an_author_without_posts_is_empty(ada: int, bob: int) -> None:

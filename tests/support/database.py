@@ -1,4 +1,4 @@
-"""The database that the functions under test use, seen from beside them."""
+"""Access of tests to the database that the functions use."""
 
 from datetime import datetime
 from types import TracebackType
@@ -7,13 +7,13 @@ from urllib.parse import urlsplit
 
 import pg8000.native
 
-# bcrypt at the least cost, so that a test which only needs an account does not wait for one.
+# Hashed with the lowest cost of bcrypt, so that tests which need an account are fast.
 PASSWORD = "correct horse"
 PASSWORD_HASH = "$2b$04$r3LvJ73t.OyJxojt0lrizunUHDZ4ZWAerOgK8pIcQuxaa0rJ5UHEu"
 
 
 def connect(url: str) -> pg8000.native.Connection:
-    """Return a connection to the database at a URL that names no password."""
+    """Return a connection to the database at a URL without a password."""
     parts = urlsplit(url)
     return pg8000.native.Connection(
         parts.username,
@@ -25,7 +25,7 @@ def connect(url: str) -> pg8000.native.Connection:
 
 
 class Database:
-    """Fills the tables without the functions, and looks into them."""
+    """Inserts test data and reads the tables, without the functions."""
 
     def __init__(self, url: str) -> None:
         self.url = url
@@ -45,7 +45,7 @@ class Database:
         self._connection.close()
 
     def run(self, sql: str, **values: object) -> list[list[Any]]:
-        """Run a statement; `:name` in it stands for the value of that name."""
+        """Run a statement; `:name` in it is replaced by the value with that name."""
         rows: list[list[Any]] | None = self._connection.run(sql, **values)
         return rows or []
 
@@ -55,7 +55,7 @@ class Database:
         return value
 
     def wait_for_locks(self, number: int) -> None:
-        """Return when this many connections to the database wait for a lock."""
+        """Return when at least this many connections wait for a lock."""
         waiting = (
             "SELECT count(*) >= :number FROM pg_stat_activity"
             " WHERE datname = current_database() AND wait_event_type = 'Lock'"
@@ -67,7 +67,7 @@ class Database:
         self.run(self._truncate)
 
     def add_user(self, email: str = "ada@example.com") -> int:
-        """Add a user who has `PASSWORD` and return the id."""
+        """Insert a user whose password is `PASSWORD` and return the id."""
         sql = "INSERT INTO users (email, password) VALUES (:email, :password) RETURNING id"
         user_id: int = self.value(sql, email=email, password=PASSWORD_HASH)
         return user_id
@@ -80,7 +80,7 @@ class Database:
         published: bool = True,
         created_at: datetime | None = None,
     ) -> int:
-        """Add a post, as of now unless stated, and return its id."""
+        """Insert a post, by default with the current time, and return its id."""
         sql = (
             "INSERT INTO posts (owner_id, title, content, published, created_at) VALUES"
             " (:owner, :title, 'Content', :published, coalesce(CAST(:created_at AS timestamptz), now()))"
@@ -90,7 +90,7 @@ class Database:
         return post_id
 
     def add_vote(self, user_id: int, post_id: int) -> None:
-        """Add a vote."""
+        """Insert a vote."""
         self.run(
             "INSERT INTO votes (user_id, post_id) VALUES (:user_id, :post_id)",
             user_id=user_id,

@@ -1,4 +1,4 @@
-"""Calls the functions as API Gateway does: with a recorded event, changed where a test says so."""
+"""Invokes the functions like API Gateway does, with recorded events that a test can change."""
 
 import json
 from collections.abc import Callable, Mapping, Sequence
@@ -35,7 +35,7 @@ def handlers() -> dict[str, Callable[..., Any]]:
 
 
 class Context:
-    """What Lambda hands to a function beside the event."""
+    """The Lambda context object."""
 
     function_name = "social"
     function_version = "$LATEST"
@@ -49,24 +49,24 @@ class Context:
         self._milliseconds = milliseconds
 
     def get_remaining_time_in_millis(self) -> int:
-        """Return how long the invocation may still take."""
+        """Return the remaining time in milliseconds."""
         return self._milliseconds
 
 
 class Response(NamedTuple):
-    """What a function responses."""
+    """The response of a function."""
 
     status: int
     headers: Mapping[str, list[str]]
     body: str
 
-    def json(self) -> Any:  # noqa: ANN401  # whatever JSON holds
-        """Return the body, parsed."""
+    def json(self) -> Any:  # noqa: ANN401  # any JSON value
+        """Return the parsed body."""
         return json.loads(self.body)
 
 
 def load_event(name: str) -> Event:
-    """Return the recorded event of this name."""
+    """Return the recorded event with this name."""
     event: Event = json.loads((EVENTS / f"{name}.json").read_text())
     return event
 
@@ -81,9 +81,17 @@ def new_event(
     query: Sequence[tuple[str, str]] = (),
     headers: Mapping[str, str | None] | None = None,
 ) -> Event:
-    """Return a recorded event as of this user and session, about this item, with body, query and headers.
+    """Return a recorded event with changes.
 
-    A body that is not a text is sent as JSON, and a header that is None not at all.
+    Args:
+        name: The name of the recorded event.
+        user: The id of the user in the authorizer context.
+        session: The id of the session in the authorizer context.
+        item: The id in the path.
+        body: The body; any value but a string is sent as JSON.
+        query: The query parameters.
+        headers: Headers to change; a header that is None is removed.
+
     """
     event = load_event(name)
     context = event["requestContext"]
@@ -107,16 +115,16 @@ def new_event(
 
 
 def invoke(event: Event, context: Context | None = None) -> Response:
-    """Let the function that serves the resource of an event response it."""
+    """Invoke the function that serves the resource of an event."""
     handler = handlers()[event["resource"]]
-    # Through JSON, as Lambda does it, so that nothing but JSON passes either way.
+    # Convert to JSON and back like Lambda does, so that only JSON values pass.
     response = json.loads(json.dumps(handler(json.loads(json.dumps(event)), context or Context())))
     assert response["isBase64Encoded"] is False
     return Response(response["statusCode"], response["multiValueHeaders"], response["body"])
 
 
-def call(name: str, **changes: Any) -> Response:  # noqa: ANN401  # those of `new_event`
-    """Send a recorded event with changes, those of `new_event`."""
+def call(name: str, **changes: Any) -> Response:  # noqa: ANN401  # as of `new_event`
+    """Invoke a function with a recorded event; the changes are the arguments of `new_event`."""
     return invoke(new_event(name, **changes))
 
 

@@ -1,4 +1,4 @@
-"""The local gateway as a process of its own, as its clients see it: `python -m local serve`."""
+"""The local gateway in a process of its own: `python -m local serve`."""
 
 import os
 import shutil
@@ -12,29 +12,29 @@ from typing import NamedTuple
 from tests.support.database import PASSWORD
 
 ROOT = Path(__file__).parents[2]
-# What the gateway reads, and where the layer's packages are when `make dev` has installed them.
-SERVED = ("functions", "layers", "local", "migrations", "template.yaml")
+# The files that the gateway reads.
+PROJECT_FILES = ("functions", "layers", "local", "migrations", "template.yaml")
+# The packages of the layer, if `make dev` has installed them.
 INSTALLED = Path(".local", "layer")
 PROC = Path("/proc")
-# What is never printed, under whatever faults and inputs: a password, the beginning of a hash, that of an
-# access token, and what only a whole event has.
+# Must never be logged: a password, the beginning of a hash or of an access token, and parts of an event.
 SECRETS = (PASSWORD, "$2b$", "eyJ", "requestContext", "multiValueHeaders")
 
 
 class LocalGateway(NamedTuple):
-    """A gateway that serves: where, in which process, and the file that everything it prints goes to."""
+    """A running gateway: its URL, its process, and the file with its output."""
 
     url: str
     pid: int
     log: Path
 
     def workers(self) -> set[int]:
-        """Return the processes of the functions that run now."""
+        """Return the running processes of functions."""
         children = (PROC / f"{self.pid}/task/{self.pid}/children").read_text().split()
         return {int(pid) for pid in children if b"worker.py" in _command(int(pid))}
 
     def resident_kilobytes(self) -> dict[int, int]:
-        """Return the memory that each process of a function holds."""
+        """Return the memory of each process of a function."""
         return {pid: _resident(pid) for pid in self.workers()}
 
 
@@ -42,7 +42,7 @@ class LocalGateway(NamedTuple):
 def local_gateway(database_url: str, log: Path) -> Iterator[LocalGateway]:
     """Serve the API on a database, which is migrated first, until the end of the block.
 
-    What is served is the project as it is now: who edits it meanwhile would have every process replaced.
+    It serves a copy of the project, because an edit during a test would make it replace its processes.
     """
     project = log.parent / "project"
     _copy(project)
@@ -68,7 +68,7 @@ def local_gateway(database_url: str, log: Path) -> Iterator[LocalGateway]:
 
 
 def _copy(project: Path) -> None:
-    for name in SERVED:
+    for name in PROJECT_FILES:
         source = ROOT / name
         if source.is_dir():
             shutil.copytree(source, project / name, ignore=shutil.ignore_patterns("__pycache__"))

@@ -1,7 +1,7 @@
-"""What the API is, said once more and far simpler, to compare the functions with: dictionaries and lists.
+"""A simple model of the API, in dictionaries and lists, to compare the functions with.
 
-Hypothesis invents sequences of requests; each is answered by a handler on PostgreSQL and by the model, and
-the two have to agree.
+Hypothesis generates sequences of requests. Each is sent to a handler and to the model, and the responses must
+agree.
 """
 
 from dataclasses import dataclass, field
@@ -26,21 +26,21 @@ choices = st.integers(0, 10**9)
 
 @dataclass(eq=False)
 class User:
-    """An account; `sessions` maps those that are open to the refresh tokens that were never used."""
+    """An account; `sessions` maps open sessions to their unused refresh tokens."""
 
     id: int
     email: str
     password: str
     phone_number: str | None = None
     failures: int = 0
-    is_gone: bool = False
+    is_deleted: bool = False
     sessions: dict[str, list[str]] = field(default_factory=dict)
     keys: dict[str, tuple[dict[str, object], int]] = field(default_factory=dict)
 
 
 @dataclass(eq=False)
 class Post:
-    """A post and who voted on it."""
+    """A post and the ids of its voters."""
 
     id: int
     owner: User
@@ -52,7 +52,7 @@ class Post:
 
 
 class Api(RuleBasedStateMachine):
-    """The functions beside the model."""
+    """The functions and the model."""
 
     def __init__(self, database: Database) -> None:
         super().__init__()
@@ -63,11 +63,11 @@ class Api(RuleBasedStateMachine):
 
     @initialize()
     def begin(self) -> None:
-        """Begin with nothing but one user: most requests need one."""
+        """Start with one user, because most requests need one."""
         self.database.empty()
         self.sign_up(EMAILS[0], PASSWORDS[0])
 
-    # Who and what a request is about; those who are gone are among them.
+    # The users and posts of requests, deleted ones included.
 
     def someone(self, choice: int) -> User:
         return self.users[choice % len(self.users)]
@@ -77,7 +77,7 @@ class Api(RuleBasedStateMachine):
         return known[choice % len(known)]
 
     def present(self) -> list[User]:
-        return [user for user in self.users if not user.is_gone]
+        return [user for user in self.users if not user.is_deleted]
 
     def holder(self, email: str) -> User | None:
         return next((user for user in self.present() if user.email.lower() == email.lower()), None)
@@ -86,8 +86,8 @@ class Api(RuleBasedStateMachine):
         return next((post for post in self.posts if post.id == post_id and post.is_visible_to(viewer)), None)
 
     def check(self, response: Response, user: User, status: int) -> bool:
-        """Compare the status, for a user who may be gone; tell whether it is a success."""
-        expected = 401 if user.is_gone else status
+        """Check the status, for a user who may be deleted; return whether it is a success."""
+        expected = 401 if user.is_deleted else status
         assert response.status == expected, (response, expected)
         return expected < 300
 
@@ -114,8 +114,8 @@ class Api(RuleBasedStateMachine):
     def read_user(self, who: int) -> None:
         user = self.someone(who)
         response = call("read_user", item=user.id)
-        assert response.status == (404 if user.is_gone else 200)
-        if not user.is_gone:
+        assert response.status == (404 if user.is_deleted else 200)
+        if not user.is_deleted:
             assert response.json().keys() == {"id", "email", "created_at"}
             assert response.json()["email"] == user.email
 
@@ -128,39 +128,39 @@ class Api(RuleBasedStateMachine):
     @rule(who=choices, email=st.sampled_from(EMAILS), password=st.sampled_from(PASSWORDS))
     def change_email(self, who: int, email: str, password: str) -> None:
         user = self.someone(who)
-        if not self.may_try(user, password):
+        if not self.within_limit(user, password):
             return
         body = {"email": email, "current_password": password}
         response = call("update_account", user=user.id, body=body)
         holder = self.holder(email)
         success = 409 if holder not in {None, user} else 200
-        if self.check(response, user, self.proven(user, password, success)):
+        if self.check(response, user, self.status_with_password(user, password, success)):
             user.email = response.json()["email"]
             assert user.email.lower() == email.lower()
-            # The failures are counted for an address, and this one may have its own.
+            # Failures are counted per address, and the new one may have some.
             user.failures = FREE_FAILURES
 
     @rule(who=choices, password=st.sampled_from(PASSWORDS), new=st.sampled_from(PASSWORDS), which=choices)
     def change_password(self, who: int, password: str, new: str, which: int) -> None:
         user = self.someone(who)
-        if not self.may_try(user, password) or not user.sessions:
+        if not self.within_limit(user, password) or not user.sessions:
             return
         kept = sorted(user.sessions)[which % len(user.sessions)]
         body = {"current_password": password, "new_password": new}
         response = call("update_password", user=user.id, session=kept, body=body)
-        if self.check(response, user, self.proven(user, password, 204)):
+        if self.check(response, user, self.status_with_password(user, password, 204)):
             user.password = new
             user.sessions = {kept: user.sessions[kept]}
 
     @precondition(lambda self: len(self.present()) > 1)
     @rule(who=choices, password=st.sampled_from(PASSWORDS))
-    def leave(self, who: int, password: str) -> None:
+    def delete_account(self, who: int, password: str) -> None:
         user = self.someone(who)
-        if not self.may_try(user, password):
+        if not self.within_limit(user, password):
             return
         response = call("delete_account", user=user.id, body={"current_password": password})
-        if self.check(response, user, self.proven(user, password, 204)):
-            user.is_gone = True
+        if self.check(response, user, self.status_with_password(user, password, 204)):
+            user.is_deleted = True
             user.sessions.clear()
             self.deleted_posts += [post.id for post in self.posts if post.owner is user]
             self.posts = [post for post in self.posts if post.owner is not user]
@@ -169,29 +169,29 @@ class Api(RuleBasedStateMachine):
 
     # Sessions.
 
-    def may_try(self, user: User, password: str) -> bool:
-        """Tell whether an attempt stays below the limit, beyond which the clock decides."""
-        return user.is_gone or password == user.password or user.failures < FREE_FAILURES
+    def within_limit(self, user: User, password: str) -> bool:
+        """Return whether an attempt is within the rate limit; beyond it, the result depends on the time."""
+        return user.is_deleted or password == user.password or user.failures < FREE_FAILURES
 
-    def proven(self, user: User, password: str, success: int) -> int:
-        """Return the status of a request that wants the password, and count a failure."""
-        if user.is_gone:
+    def status_with_password(self, user: User, password: str, success: int) -> int:
+        """Return the status of a request with a password, and count a failure."""
+        if user.is_deleted:
             return 401
         if password != user.password:
             user.failures += 1
             return 403
-        # A right password that led to nothing counts, too.
+        # A correct password in a request that fails counts, too.
         user.failures = user.failures + 1 if success >= 400 else 0
         return success
 
     @rule(who=choices, password=st.sampled_from(PASSWORDS), shout=st.booleans())
     def log_in(self, who: int, password: str, *, shout: bool) -> None:
         user = self.someone(who)
-        if user.is_gone or not self.may_try(user, password):
+        if user.is_deleted or not self.within_limit(user, password):
             return
         email = user.email.upper() if shout and user.email.isascii() else user.email
         response = call("login", body=urlencode({"username": email, "password": password}))
-        assert response.status == self.proven(user, password, 200), response
+        assert response.status == self.status_with_password(user, password, 200), response
         if response.status == 200:
             self.remember(user, response.json())
 
@@ -211,7 +211,7 @@ class Api(RuleBasedStateMachine):
         session, token = tokens[which % len(tokens)]
         response = call("refresh", body={"refresh_token": token})
         assert response.status == 200
-        # The one that was used is still good, for a moment: its response might have been lost.
+        # The used token still works, within the grace period.
         assert self.remember(user, response.json()) == session
 
     @rule(who=choices, which=choices)
@@ -342,7 +342,7 @@ class Api(RuleBasedStateMachine):
         user, by = self.someone(who), self.someone(author)
         query = [("sort", sort), ("limit", str(limit))]
         response = call("list_user_posts", user=user.id, item=by.id, query=query)
-        if self.check(response, user, 404 if by.is_gone else 200):
+        if self.check(response, user, 404 if by.is_deleted else 200):
             listed = [post for post in self.posts if post.owner is by and post.is_visible_to(user)]
             self.compare_page(response, listed, "", sort, limit, 0)
 

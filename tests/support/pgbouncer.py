@@ -1,4 +1,4 @@
-"""A real PgBouncer in transaction mode before a PostgreSQL: the stand-in for RDS Proxy."""
+"""PgBouncer in transaction mode in front of PostgreSQL, as a substitute for RDS Proxy."""
 
 import os
 import shutil
@@ -21,8 +21,8 @@ HOW_TO_GET_IT = (
 START_SECONDS = 10.0
 STOP_SECONDS = 10.0
 
-# A client waits for a server as long as RDS Proxy lets it (ConnectionBorrowTimeout in template.yaml); a lost
-# server is tried again at once, for the proxy knows of a failover sooner than by trying.
+# A client waits for a server connection as long as with RDS Proxy (ConnectionBorrowTimeout in template.yaml).
+# A lost server is retried at once, because RDS Proxy notices a failover quickly, too.
 CONFIGURATION = """
 [databases]
 * = host={host} port={port} user={user}
@@ -42,12 +42,12 @@ log_disconnections = 0
 
 
 def program() -> str | None:
-    """Return the path of PgBouncer, which Debian keeps off the PATH of users; None when there is none."""
+    """Return the path of PgBouncer, or None. On Debian it is not in the PATH of users."""
     return shutil.which("pgbouncer", path=f"{os.environ.get('PATH', os.defpath)}:/usr/sbin:/usr/local/sbin")
 
 
 class PgBouncer:
-    """The pooler, with `size` connections to the server at `url`; it keeps its port over a restart."""
+    """PgBouncer with `size` connections to the server at `url`. It keeps its port after a restart."""
 
     def __init__(self, url: str, directory: Path, *, size: int) -> None:
         self._account = server_account()
@@ -68,13 +68,13 @@ class PgBouncer:
         )
 
     def url(self, database: str | None = None) -> str:
-        """Return the URL of a database through the pooler; by default of that of the server's URL."""
+        """Return the URL of a database through the pooler, by default that of the server's URL."""
         netloc = f"{self._parts.username}@{HOST}:{self._port}"
         path = self._parts.path if database is None else f"/{database}"
         return self._parts._replace(netloc=netloc, path=path).geturl()
 
     def start(self) -> None:
-        """Start it and return when it takes connections."""
+        """Start it; return when it accepts connections."""
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [program() or "pgbouncer", self._configuration],
@@ -93,7 +93,7 @@ class PgBouncer:
             time.sleep(0.02)
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """End it at once, whatever its clients are doing."""
+        """Stop it immediately, without waiting for clients."""
         if self._process is not None:
             self._process.send_signal(number)
             self._process.wait(STOP_SECONDS)
@@ -102,9 +102,9 @@ class PgBouncer:
 
 @contextmanager
 def pooler(url: str, *, size: int) -> Iterator[PgBouncer]:
-    """Run PgBouncer before the server of `url` until the end of the block."""
+    """Run PgBouncer in front of the server at `url` until the end of the block."""
     directory = temporary_directory()
-    # PgBouncer refuses to run as root, and another account has to read its configuration.
+    # PgBouncer refuses to run as root, so another account must be able to read its configuration.
     directory.chmod(0o755)
     pgbouncer = PgBouncer(url, directory, size=size)
     try:

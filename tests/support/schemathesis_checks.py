@@ -1,4 +1,4 @@
-"""Checks beside those of schemathesis, where its own say too much or too little."""
+"""Checks in addition to those of schemathesis, where its own are too strict or too lax."""
 
 import json
 import re
@@ -11,11 +11,11 @@ import schemathesis
 from schemathesis import Case, CheckContext, HookContext, Response
 
 DOCUMENT = json.loads((Path(__file__).parents[2] / "docs/openapi.json").read_text())
-# What pydantic reads as a boolean or a whole number beside JSON's own, and FastAPI with it.
+# Values that pydantic, and thus FastAPI, converts to a boolean or an integer.
 # https://docs.pydantic.dev/latest/concepts/conversion_table/
 WORDS = {"1", "t", "true", "y", "yes", "on", "0", "f", "false", "n", "no", "off"}
 NUMBER = re.compile(r"\s*[+-]?\d+(_\d+)*(\.0*)?\s*")
-# Which responses say that the body was accepted, whatever came of it then.
+# The statuses that mean that the body was valid.
 BODIES = {
     "POST /posts": ("PostCreate", {201}),
     "PUT /posts/{post_id}": ("PostCreate", {200, 403}),
@@ -25,16 +25,16 @@ BODIES = {
 
 @schemathesis.hook
 def before_call(_: HookContext, case: Case[Any], __: dict[str, Any]) -> None:
-    """Send each post with a key of its own: another body with the same key would be refused for that."""
+    """Send each post with a unique idempotency key: a repeated key with another body would be refused."""
     if 0 < len(case.headers.get("Idempotency-Key") or "") < 256:
         case.headers["Idempotency-Key"] = uuid.uuid4().hex
 
 
 @schemathesis.check
 def what_is_accepted_is_valid_but_for_lax_types(_: CheckContext, response: Response, case: Case[Any]) -> None:
-    """Refuse an accepted body that is still not what its schema says when lax values are made strict."""
+    """Fail if a body was accepted that does not match its schema even after conversion of lax values."""
     schema, accepted = BODIES.get(case.operation.label, ("", set()))
-    # A method that is not there is tried, too.
+    # Schemathesis also tries methods that are not in the document.
     if response.status_code not in accepted or case.method != case.operation.method.upper():
         return
     sent = response.request.body
@@ -49,7 +49,7 @@ def what_is_accepted_is_valid_but_for_lax_types(_: CheckContext, response: Respo
     assert jsonschema_rs.is_valid(reference, body), f"accepted: {sent!r}"
 
 
-def _strict(value: Any, kind: str | None) -> object:  # noqa: ANN401  # whatever JSON holds
+def _strict(value: Any, kind: str | None) -> object:  # noqa: ANN401  # any JSON value
     if kind == "boolean" and (value in (0, 1) or (isinstance(value, str) and value.lower() in WORDS)):
         return True
     if kind == "integer" and isinstance(value, str) and NUMBER.fullmatch(value):
@@ -61,6 +61,6 @@ def _strict(value: Any, kind: str | None) -> object:  # noqa: ANN401  # whatever
 
 @schemathesis.check
 def an_error_is_a_detail(_: CheckContext, response: Response, case: Case[Any]) -> None:
-    """Refuse an error of another shape, also where the document names none: a method that is not there."""
+    """Fail if an error response does not have our shape, even for a method that is not in the document."""
     if response.status_code >= 400 and case.method != "HEAD":
         assert response.json().keys() == {"detail"}, response.text
