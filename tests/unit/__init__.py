@@ -1,1 +1,1 @@
-"""Pure logic: no database, no event."""
+"""Logic without a database and without events."""

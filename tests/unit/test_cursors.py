@@ -1,4 +1,4 @@
-"""posts.paging: a cursor comes back as it was, and nothing else is one."""
+"""posts.paging: encoding and decoding of cursors."""
 
 import base64
 from datetime import UTC, datetime, timedelta, timezone
@@ -48,7 +48,7 @@ def test_a_cursor_is_only_valid_for_its_order(made: tuple[Cursor, Sort], other: 
 
 def test_a_time_in_another_time_zone_is_the_same_position() -> None:
     moment = datetime(2026, 11, 22, 12, tzinfo=timezone(timedelta(hours=9)))
-    row = PostRow(7, "t", "c", True, moment, 3, 1, "ada@example.com", moment)  # noqa: FBT003  # a row
+    row = PostRow(7, "t", "c", True, moment, 3, 1, "ada@example.com", moment)  # noqa: FBT003  # fields of a row
     assert cursor_after(row, "old") == Cursor(moment.astimezone(UTC).isoformat(), 7)
     assert cursor_after(row, "top") == Cursor("3", 7)
 
@@ -71,7 +71,7 @@ def test_any_other_text_is_a_value_error(garbage: str) -> None:
         "new 2026-11-22T12:00:00+00:00  1",
         "new 2026-11-22T12:00:00+00:00 +1",
         "new 2026-11-22T12:00:00+00:00 1_0",
-        "new 2026-11-22T12:00:00+00:00 \u0661",  # a digit to int(), though not to us
+        "new 2026-11-22T12:00:00+00:00 \u0661",  # int() accepts this digit, we do not
         "new 2026-11-22T12:00:00+00:00 -1",
         "new 2026-11-22T12:00:00+00:00 2147483648",
         "new 2026-11-22T12:00:00+00:00 " + "9" * 5_000,

@@ -1,4 +1,4 @@
-"""common.keys: what a key ring may look like."""
+"""common.keys: parsing of key rings."""
 
 import json
 

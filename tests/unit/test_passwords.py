@@ -27,7 +27,7 @@ def test_a_hash_verifies_only_its_password(password: str, monkeypatch: pytest.Mo
 
 def test_no_password_matches_a_missing_hash(monkeypatch: pytest.MonkeyPatch) -> None:
     assert not verify_password(PASSWORD, None)
-    # Not even the one that matches the hash which stands in for theirs.
+    # Not even the password of the dummy hash.
     monkeypatch.setattr(passwords, "DUMMY_HASH", PASSWORD_HASH)
     assert not verify_password(PASSWORD, None)
 

@@ -1,4 +1,4 @@
-"""Keys are rotated while many environments sign and verify: no token is refused before it expires."""
+"""Rotation of keys while many environments sign and verify: no valid token is refused."""
 
 import random
 
@@ -11,14 +11,14 @@ from common.keys import Key, KeyRing
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:keys"
 LIFETIME = 1_800
 STEP = 20
-# More often than tokens expire: several keys have to be kept.
+# Rotate more often than tokens expire, so that the ring keeps several keys.
 ROTATION_SECONDS = 900
 ROTATIONS = 16
 FIRST = Key("20261122T000000Z", "1" * keys.MIN_KEY_BYTES)
 
 
 class Clock:
-    """The time that the rings see."""
+    """The clock of the key rings."""
 
     now = 1_795_305_600.0
 
@@ -38,7 +38,7 @@ def test_key_rotation_under_load_rejects_no_valid_token(seed: int, monkeypatch: 
         Clock.now += STEP
         if step % (ROTATION_SECONDS // STEP) == 0:
             secret = rotation.renewed_ring(secret, now=Clock.now, lifetime=LIFETIME)
-        # Some environments are asked seldom, and so look for a new ring late.
+        # Environments with few requests notice a new ring late.
         signer = environments[min(chance.randrange(20), chance.randrange(20))]
         alive = [(kid, expiry) for kid, expiry in alive if expiry > Clock.now]
         alive.append((signer.newest().kid, Clock.now + LIFETIME))

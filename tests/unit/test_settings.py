@@ -1,4 +1,4 @@
-"""common.settings: every way in which the environment can be wrong, and what the message says."""
+"""common.settings: each error in the environment variables, and its message."""
 
 import pytest
 

@@ -1,4 +1,4 @@
-"""common.statement: what a statement may look like, and what it becomes."""
+"""common.statement: what a statement compiles to, and which statements are refused."""
 
 from typing import NamedTuple
 from uuid import UUID
@@ -12,19 +12,19 @@ from common.statement import statement
 
 
 class IdRow(NamedTuple):
-    """A row of one id."""
+    """A row with an id."""
 
     id: int
 
 
 class NamesRow(NamedTuple):
-    """A row of other names."""
+    """A row with another field name."""
 
     number: int
 
 
 class TextRow(NamedTuple):
-    """A row of another type."""
+    """A row with another type."""
 
     id: str
 
@@ -107,7 +107,7 @@ def test_the_fields_of_a_parameter_object_are_parameters() -> None:
 
 
 def test_an_unused_parameter_is_refused() -> None:
-    def find(*, number: int, email: str) -> Select[int]:  # noqa: ARG001  # that is the mistake
+    def find(*, number: int, email: str) -> Select[int]:  # noqa: ARG001  # the error under test
         return select(User.id).where(User.id == number)
 
     with pytest.raises(TypeError, match=r"find does not use its parameters: \['email'\]$"):
@@ -120,6 +120,6 @@ def test_a_call_with_unknown_or_missing_keywords_is_refused() -> None:
         return select(User.id).where(User.id == number)
 
     with pytest.raises(TypeError, match=r"unknown \['limit', 'skip'\], missing \[\]$"):
-        find(number=1, skip=0, limit=1)  # type: ignore[call-arg]  # what mypy finds, and Python must
+        find(number=1, skip=0, limit=1)  # type: ignore[call-arg]  # mypy finds it, too
     with pytest.raises(TypeError, match=r"unknown \[\], missing \['number'\]$"):
-        find()  # type: ignore[call-arg]  # what mypy finds, and Python must
+        find()  # type: ignore[call-arg]  # mypy finds it, too

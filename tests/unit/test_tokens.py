@@ -1,4 +1,4 @@
-"""common.tokens: what proves who somebody is, and all that does not."""
+"""common.tokens: valid tokens, and every kind of invalid one."""
 
 import base64
 import json
@@ -25,12 +25,12 @@ def ring_of(monkeypatch: pytest.MonkeyPatch, *keys: Key) -> KeyRing:
 
 @pytest.fixture
 def ring(monkeypatch: pytest.MonkeyPatch) -> KeyRing:
-    """Return a ring of an old and a new key."""
+    """Return a ring with an old and a new key."""
     return ring_of(monkeypatch, OLD, NEW)
 
 
 def claims(**changes: object) -> dict[str, Any]:
-    """Return good claims with changes; what is changed to None is left out."""
+    """Return valid claims with changes; a claim that is changed to None is omitted."""
     now = int(time.time())
     good: dict[str, object] = {
         "iss": "social",
@@ -45,7 +45,7 @@ def claims(**changes: object) -> dict[str, Any]:
 
 
 def forge(payload: object, header: dict[str, object] | None = None, *, secret: str = NEW.secret) -> str:
-    """Return a token with any payload and anything in its header, signed as HS256 says."""
+    """Return a token with any payload and header, signed with HS256."""
     fields = {"alg": "HS256", "typ": "JWT", "kid": NEW.kid, **(header or {})}
     signed = f"{encoded(json.dumps(fields))}.{encoded(json.dumps(payload))}"
     algorithm = jwt.get_algorithm_by_name("HS256")
@@ -69,7 +69,7 @@ def test_a_token_names_its_principal(ring: KeyRing) -> None:
 
 
 def test_the_forgery_helper_can_make_a_valid_token(ring: KeyRing) -> None:
-    # What makes the tests below tell something: it is the change that is refused, not the forgery.
+    # This shows that the tests below fail because of their change, not because of the forgery.
     assert verify(forge(claims()), ring) == BEARER
 
 
@@ -100,7 +100,7 @@ def test_another_algorithm_is_refused(algorithm: object, ring: KeyRing) -> None:
 
 @pytest.mark.parametrize("algorithm", ["HS384", "HS512"])
 def test_another_algorithm_is_refused_even_if_the_signature_is_valid(algorithm: str, ring: KeyRing) -> None:
-    # A longer key, so that PyJWT does not warn of a short one.
+    # A longer key, because PyJWT warns about a short one.
     token = jwt.encode(claims(), NEW.secret * 2, algorithm=algorithm, headers={"kid": NEW.kid})
     assert_invalid(token, ring)
 
@@ -218,7 +218,7 @@ def test_a_huge_claim_with_a_valid_signature_does_no_harm(ring: KeyRing) -> None
 @example("..")
 @example("a.b.c")
 @example("\0")
-@example("\ud800.e30.e30")  # half a character, which cannot be encoded
+@example("\ud800.e30.e30")  # a lone surrogate
 @given(st.text() | st.from_regex(r"[\w-]*\.[\w-]*\.[\w-]*", fullmatch=True))
 def test_no_text_causes_another_error(token: str) -> None:
     assert_invalid(token, KeyRing())
