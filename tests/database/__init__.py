@@ -1,1 +1,1 @@
-"""What the functions send to PostgreSQL, and what happens when something breaks."""
+"""What the functions send to PostgreSQL, and how they handle failures and concurrency."""

@@ -21,12 +21,12 @@ def proxy(database: Database) -> Iterator[PostgresProxy]:
 
 
 @pytest.fixture
-def session(proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch) -> Iterator["ManagedConnection"]:
-    """Return the session that the functions use. It leads through the proxy and has no connection yet."""
-    # Its logger reads the environment, which is not complete yet when pytest imports this file.
+def connection(proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch) -> Iterator["ManagedConnection"]:
+    """Return the connection that the functions use. It leads through the proxy and is not open yet."""
+    # Imported here, because its logger reads environment variables that are set after this file is imported.
     from common import database  # noqa: PLC0415
 
-    session = database.ManagedConnection(parse_database_url(proxy.url, local=True))
-    monkeypatch.setattr(database, "managed_connection", lambda: session)
-    yield session
-    session.disconnect()
+    connection = database.ManagedConnection(parse_database_url(proxy.url, local=True))
+    monkeypatch.setattr(database, "managed_connection", lambda: connection)
+    yield connection
+    connection.disconnect()

@@ -1,4 +1,4 @@
-"""What becomes of a request when the database, or the way to it, breaks."""
+"""What becomes of a request when the database or the connection fails."""
 
 import socket
 import time
@@ -20,13 +20,14 @@ from tests.support.database import Database, connect
 from tests.support.lambdas import Context, call
 from tests.support.postgres_proxy import READY, Fault, PostgresProxy, error_response
 
-LOST_QUERY = Fault(reaches_server=False, response=lambda _: b"")
-LOST_ANSWER = Fault(response=lambda _: b"")
-CLOSED_AFTERWARDS = Fault()
+LOST_REQUEST = Fault(reaches_server=False, response=lambda _: b"")
+LOST_RESPONSE = Fault(response=lambda _: b"")
+CLOSES_AFTERWARDS = Fault()
 SILENCE = Fault(reaches_server=False, response=lambda _: b"", closes=False)
-NEVER_MIND = "SELECT 1"
+SELECT_ONE = "SELECT 1"
 
-# Whatever the state that a statement fails with, the test says how often: a sequence outlives a rollback.
+# A function that fails with a given SQLSTATE the first few times. It counts in a sequence, because a rollback
+# does not reset a sequence.
 FAIL = """
 CREATE FUNCTION fail(state text, times integer) RETURNS integer LANGUAGE plpgsql AS $$
 BEGIN
@@ -42,7 +43,7 @@ FAILING = "SELECT fail($1::text, $2::integer)"
 
 @pytest.fixture
 def attempts(database: Database) -> Iterator[Database]:
-    """Return the database, where the statement `FAILING` counts its attempts."""
+    """Return the database, with the function and the sequence of the statement `FAILING`."""
     database.run("CREATE SEQUENCE attempts")
     database.run(FAIL)
     yield database
@@ -56,9 +57,9 @@ def owner(database: Database) -> int:
     return database.add_user()
 
 
-def write(session: ManagedConnection, owner: int) -> list[list[int]]:
+def write(connection: ManagedConnection, owner: int) -> list[list[int]]:
     sql = "INSERT INTO posts (title, content, owner_id) VALUES ('t', 'c', $1::integer) RETURNING 1"
-    return run_sql(session, sql, owner, writes=True)
+    return run_sql(connection, sql, owner, writes=True)
 
 
 def posts(database: Database) -> int:
@@ -66,323 +67,325 @@ def posts(database: Database) -> int:
     return number
 
 
-def assert_works(session: ManagedConnection) -> None:
-    """Make sure that the next request finds a working session, in the same process."""
-    assert run_sql(session, NEVER_MIND) == [[1]]
+def assert_works(connection: ManagedConnection) -> None:
+    """Check that the next statement succeeds."""
+    assert run_sql(connection, SELECT_ONE) == [[1]]
 
 
-@pytest.mark.parametrize("fault", [LOST_QUERY, LOST_ANSWER])
+@pytest.mark.parametrize("fault", [LOST_REQUEST, LOST_RESPONSE])
 def test_a_read_whose_connection_is_lost_is_retried(
-    fault: Fault, session: ManagedConnection, proxy: PostgresProxy
+    fault: Fault, connection: ManagedConnection, proxy: PostgresProxy
 ) -> None:
     proxy.faults = [fault]
-    assert_works(session)
-    assert proxy.statements == [NEVER_MIND, NEVER_MIND]
+    assert_works(connection)
+    assert proxy.statements == [SELECT_ONE, SELECT_ONE]
     assert proxy.connections == 2
 
 
 def test_a_read_that_fails_twice_is_unavailable_and_the_next_one_works(
-    session: ManagedConnection, proxy: PostgresProxy
+    connection: ManagedConnection, proxy: PostgresProxy
 ) -> None:
-    proxy.faults = [LOST_ANSWER, LOST_ANSWER]
+    proxy.faults = [LOST_RESPONSE, LOST_RESPONSE]
     with pytest.raises(UnavailableError):
-        run_sql(session, NEVER_MIND)
+        run_sql(connection, SELECT_ONE)
     assert len(proxy.statements) == 2
-    assert_works(session)
+    assert_works(connection)
 
 
-@pytest.mark.parametrize(("fault", "written"), [(LOST_QUERY, 0), (LOST_ANSWER, 1)])
+@pytest.mark.parametrize(("fault", "written"), [(LOST_REQUEST, 0), (LOST_RESPONSE, 1)])
 def test_a_write_whose_connection_is_lost_is_never_retried(
     fault: Fault,
     written: int,
-    session: ManagedConnection,
+    connection: ManagedConnection,
     proxy: PostgresProxy,
     owner: int,
     database: Database,
 ) -> None:
     proxy.faults = [fault]
     with pytest.raises(UnknownOutcomeError):
-        write(session, owner)
+        write(connection, owner)
     assert len(proxy.statements) == 1
     assert posts(database) == written
-    assert_works(session)
+    assert_works(connection)
 
 
-@pytest.mark.usefixtures("session")
+@pytest.mark.usefixtures("connection")
 def test_a_client_learns_that_the_outcome_of_a_write_is_unknown(
     proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
-    proxy.faults = [LOST_ANSWER]
+    proxy.faults = [LOST_RESPONSE]
     assert call("create_post", user=owner).status == 504
     assert posts(database) == 1
     assert call("create_post", user=owner).status == 201
 
 
 def test_a_response_that_stops_in_the_middle_is_a_lost_connection(
-    session: ManagedConnection, proxy: PostgresProxy, owner: int
+    connection: ManagedConnection, proxy: PostgresProxy, owner: int
 ) -> None:
     proxy.faults = [Fault(response=lambda response: response[:-9])]
     with pytest.raises(UnknownOutcomeError):
-        write(session, owner)
-    assert_works(session)
+        write(connection, owner)
+    assert_works(connection)
 
 
 def test_a_connection_that_was_closed_while_idle_is_not_used(
-    session: ManagedConnection, proxy: PostgresProxy, owner: int, database: Database
+    connection: ManagedConnection, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
-    proxy.faults = [CLOSED_AFTERWARDS]
-    assert_works(session)
+    proxy.faults = [CLOSES_AFTERWARDS]
+    assert_works(connection)
     proxy.wait_until_closed()
-    assert write(session, owner) == [[1]]
+    assert write(connection, owner) == [[1]]
     assert posts(database) == 1
     assert proxy.connections == 2
 
 
 def test_the_rest_of_an_undecodable_response_is_discarded(
-    session: ManagedConnection, proxy: PostgresProxy
+    connection: ManagedConnection, proxy: PostgresProxy
 ) -> None:
     with pytest.raises(ValueError, match="seven"):
-        run_sql(session, "VALUES ('seven'), ('8')")
-    assert_works(session)
+        run_sql(connection, "VALUES ('seven'), ('8')")
+    assert_works(connection)
     assert proxy.connections == 2
 
 
 def test_a_backend_that_was_terminated_while_idle_is_not_used(
-    session: ManagedConnection, proxy: PostgresProxy, owner: int, database: Database
+    connection: ManagedConnection, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
-    [[pid]] = run_sql(session, "SELECT pg_backend_pid()")
+    [[pid]] = run_sql(connection, "SELECT pg_backend_pid()")
     database.run("SELECT pg_terminate_backend(:pid, 5000)", pid=pid)
     proxy.wait_until_closed()
-    assert write(session, owner) == [[1]]
+    assert write(connection, owner) == [[1]]
     assert posts(database) == 1
 
 
 def test_a_connection_is_replaced_before_the_proxy_closes_it(
-    session: ManagedConnection, proxy: PostgresProxy
+    connection: ManagedConnection, proxy: PostgresProxy
 ) -> None:
-    assert_works(session)
-    assert_works(session)
+    assert_works(connection)
+    assert_works(connection)
     assert proxy.connections == 1
-    session.reconnect_at = 0.0
-    assert_works(session)
+    connection.reconnect_at = 0.0
+    assert_works(connection)
     assert proxy.connections == 2
 
 
 def test_a_refused_connection_is_unavailable(
-    session: ManagedConnection, monkeypatch: pytest.MonkeyPatch
+    connection: ManagedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    monkeypatch.setattr(session, "settings", session.settings._replace(port=port))
+    monkeypatch.setattr(connection, "settings", connection.settings._replace(port=port))
     with pytest.raises(UnavailableError):
-        run_sql(session, NEVER_MIND, writes=True)
+        run_sql(connection, SELECT_ONE, writes=True)
 
 
 def test_a_server_that_comes_back_shortly_is_retried(
-    session: ManagedConnection, monkeypatch: pytest.MonkeyPatch
+    connection: ManagedConnection, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pauses = []
-    settings = session.settings
+    settings = connection.settings
 
     def pause(seconds: float) -> None:
         pauses.append(seconds)
-        monkeypatch.setattr(session, "settings", settings)
+        monkeypatch.setattr(connection, "settings", settings)
 
     with socket.create_server(("127.0.0.1", 0)) as closed:
         port = closed.getsockname()[1]
-    monkeypatch.setattr(session, "settings", settings._replace(port=port))
+    monkeypatch.setattr(connection, "settings", settings._replace(port=port))
     monkeypatch.setattr(time, "sleep", pause)
-    assert run_sql(session, NEVER_MIND, writes=True) == [[1]]
+    assert run_sql(connection, SELECT_ONE, writes=True) == [[1]]
     assert len(pauses) == 1
     assert 0 < pauses[0] < 1
 
 
 def test_a_missing_database_is_unavailable(
-    session: ManagedConnection, proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch
+    connection: ManagedConnection, proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(session, "settings", session.settings._replace(name="nowhere"))
+    monkeypatch.setattr(connection, "settings", connection.settings._replace(name="nowhere"))
     with pytest.raises(UnavailableError, match="nowhere"):
-        run_sql(session, NEVER_MIND, writes=True)
+        run_sql(connection, SELECT_ONE, writes=True)
     assert proxy.connections == 2
     assert proxy.statements == []
 
 
-@pytest.mark.usefixtures("session")
+@pytest.mark.usefixtures("connection")
 def test_a_client_is_told_to_retry_when_nothing_was_changed(
-    session: ManagedConnection, proxy: PostgresProxy, owner: int, monkeypatch: pytest.MonkeyPatch
+    connection: ManagedConnection, proxy: PostgresProxy, owner: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    settings = session.settings
-    monkeypatch.setattr(session, "settings", settings._replace(name="nowhere"))
+    settings = connection.settings
+    monkeypatch.setattr(connection, "settings", settings._replace(name="nowhere"))
     response = call("create_post", user=owner)
     assert response.status == 503
     assert response.headers["Retry-After"] == ["1"]
     assert proxy.statements == []
-    monkeypatch.setattr(session, "settings", settings)
+    monkeypatch.setattr(connection, "settings", settings)
     assert call("create_post", user=owner).status == 201
 
 
 def test_a_silent_server_times_out(
-    session: ManagedConnection, proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch
+    connection: ManagedConnection, proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    assert_works(session)
+    assert_works(connection)
     proxy.faults = [SILENCE, SILENCE]
     with monkeypatch.context() as patched:
         patched.setattr(common_database, "STATEMENT_TIMEOUT_SECONDS", 0.05)
         with pytest.raises(UnavailableError):
-            run_sql(session, NEVER_MIND)
-    assert_works(session)
+            run_sql(connection, SELECT_ONE)
+    assert_works(connection)
 
 
-def test_no_statement_waits_beyond_the_deadline(session: ManagedConnection, proxy: PostgresProxy) -> None:
-    assert_works(session)  # over a connection that was made with all the time there is
+def test_no_statement_waits_beyond_the_deadline(connection: ManagedConnection, proxy: PostgresProxy) -> None:
+    assert_works(connection)  # opens the connection before the deadline is set
     proxy.faults = [SILENCE, SILENCE]
     deadline.start(Context(milliseconds=1_200))
     begin = time.monotonic()
     with pytest.raises(UnavailableError):
-        run_sql(session, NEVER_MIND)
+        run_sql(connection, SELECT_ONE)
     assert time.monotonic() - begin < common_database.STATEMENT_TIMEOUT_SECONDS / 2
     assert len(proxy.statements) == 2
 
 
-def test_no_statement_starts_after_the_deadline(session: ManagedConnection, proxy: PostgresProxy) -> None:
+def test_no_statement_starts_after_the_deadline(connection: ManagedConnection, proxy: PostgresProxy) -> None:
     deadline.start(Context(milliseconds=1_000))
     with pytest.raises(UnavailableError):
-        run_sql(session, NEVER_MIND)
+        run_sql(connection, SELECT_ONE)
     assert proxy.connections == 0
 
 
 @pytest.mark.parametrize("state", ["40P01", "40001", "23502", "23503", "23505"])
 def test_a_statement_with_a_conflict_is_retried_on_the_same_connection(
-    state: str, session: ManagedConnection, proxy: PostgresProxy, attempts: Database
+    state: str, connection: ManagedConnection, proxy: PostgresProxy, attempts: Database
 ) -> None:
-    assert run_sql(session, FAILING, state, 1, writes=True) == [[1]]
+    assert run_sql(connection, FAILING, state, 1, writes=True) == [[1]]
     assert attempts.value("SELECT last_value FROM attempts") == 2
     assert proxy.connections == 1
 
 
 @pytest.mark.parametrize("state", ["25006", "53300", "57P01", "57P02", "57P03"])
 def test_a_statement_on_an_unavailable_server_is_retried_on_another_connection(
-    state: str, session: ManagedConnection, proxy: PostgresProxy, attempts: Database
+    state: str, connection: ManagedConnection, proxy: PostgresProxy, attempts: Database
 ) -> None:
-    assert run_sql(session, FAILING, state, 1, writes=True) == [[1]]
+    assert run_sql(connection, FAILING, state, 1, writes=True) == [[1]]
     assert attempts.value("SELECT last_value FROM attempts") == 2
     assert proxy.connections == 2
 
 
 @pytest.mark.parametrize("state", ["40P01", "25006", "23503"])
-def test_a_statement_is_run_at_most_twice(state: str, session: ManagedConnection, attempts: Database) -> None:
+def test_a_statement_is_run_at_most_twice(
+    state: str, connection: ManagedConnection, attempts: Database
+) -> None:
     with pytest.raises(UnavailableError):
-        run_sql(session, FAILING, state, 9, writes=True)
+        run_sql(connection, FAILING, state, 9, writes=True)
     assert attempts.value("SELECT last_value FROM attempts") == 2
-    assert_works(session)
+    assert_works(connection)
 
 
 @pytest.mark.parametrize("state", ["55P03", "57014"])
 def test_a_statement_that_times_out_is_not_retried(
-    state: str, session: ManagedConnection, proxy: PostgresProxy, attempts: Database
+    state: str, connection: ManagedConnection, proxy: PostgresProxy, attempts: Database
 ) -> None:
     with pytest.raises(UnavailableError):
-        run_sql(session, FAILING, state, 1)
+        run_sql(connection, FAILING, state, 1)
     assert attempts.value("SELECT last_value FROM attempts") == 1
-    assert_works(session)
+    assert_works(connection)
     assert proxy.connections == 1
 
 
 @pytest.mark.parametrize("state", ["08006", "08P01"])
 def test_a_pooler_that_lost_its_server_has_an_unknown_outcome(
-    state: str, session: ManagedConnection, attempts: Database
+    state: str, connection: ManagedConnection, attempts: Database
 ) -> None:
     with pytest.raises(UnknownOutcomeError):
-        run_sql(session, FAILING, state, 1, writes=True)
+        run_sql(connection, FAILING, state, 1, writes=True)
     assert attempts.value("SELECT last_value FROM attempts") == 1
     attempts.run("SELECT setval('attempts', 1, false)")
-    assert run_sql(session, FAILING, state, 1) == [[1]]
+    assert run_sql(connection, FAILING, state, 1) == [[1]]
 
 
 @pytest.mark.parametrize("state", ["42P01", "22003", "23514"])
 def test_a_bug_in_a_statement_is_not_unavailability(
-    state: str, session: ManagedConnection, attempts: Database
+    state: str, connection: ManagedConnection, attempts: Database
 ) -> None:
     with pytest.raises(PostgresError) as refused:
-        run_sql(session, FAILING, state, 1, writes=True)
+        run_sql(connection, FAILING, state, 1, writes=True)
     assert refused.value.sqlstate == state
     assert attempts.value("SELECT last_value FROM attempts") == 1
-    assert_works(session)
+    assert_works(connection)
 
 
 def test_a_server_that_stops_before_the_statement_is_replaced(
-    session: ManagedConnection, proxy: PostgresProxy, owner: int, database: Database
+    connection: ManagedConnection, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
     proxy.faults = [Fault(reaches_server=False, response=lambda _: error_response("FATAL", "57P01"))]
-    assert write(session, owner) == [[1]]
+    assert write(connection, owner) == [[1]]
     assert posts(database) == 1
     assert proxy.connections == 2
 
 
 def test_a_server_that_stops_after_the_statement_has_an_unknown_outcome(
-    session: ManagedConnection, proxy: PostgresProxy, owner: int, database: Database
+    connection: ManagedConnection, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
     proxy.faults = [
         Fault(response=lambda response: response.removesuffix(READY) + error_response("FATAL", "57P01"))
     ]
     with pytest.raises(UnknownOutcomeError):
-        write(session, owner)
+        write(connection, owner)
     assert posts(database) == 1
     assert len(proxy.statements) == 1
-    assert_works(session)
+    assert_works(connection)
 
 
 def test_a_server_that_fails_with_another_fatal_error_is_disconnected(
-    session: ManagedConnection, proxy: PostgresProxy
+    connection: ManagedConnection, proxy: PostgresProxy
 ) -> None:
     proxy.faults = [Fault(reaches_server=False, response=lambda _: error_response("FATAL", "XX000"))]
     with pytest.raises(PostgresError):
-        run_sql(session, NEVER_MIND)
-    assert_works(session)
+        run_sql(connection, SELECT_ONE)
+    assert_works(connection)
     assert proxy.connections == 2
 
 
 def test_the_former_writer_of_a_failover_is_replaced(
-    session: ManagedConnection, owner: int, database: Database
+    connection: ManagedConnection, owner: int, database: Database
 ) -> None:
     name = database.value("SELECT current_database()")
     database.run(f"ALTER DATABASE {name} SET default_transaction_read_only = on")
     try:
-        assert_works(session)
+        assert_works(connection)
     finally:
         database.run(f"ALTER DATABASE {name} RESET default_transaction_read_only")
-    assert write(session, owner) == [[1]]
+    assert write(connection, owner) == [[1]]
     assert posts(database) == 1
 
 
 def test_a_statement_that_exceeds_the_server_s_time_limit_is_unavailable(
-    session: ManagedConnection, database: Database
+    connection: ManagedConnection, database: Database
 ) -> None:
     name = database.value("SELECT current_database()")
     database.run(f"ALTER DATABASE {name} SET statement_timeout = '20ms'")
     try:
         with pytest.raises(UnavailableError, match="statement timeout"):
-            run_sql(session, "SELECT pg_sleep(9)")
-        assert_works(session)
+            run_sql(connection, "SELECT pg_sleep(9)")
+        assert_works(connection)
     finally:
         database.run(f"ALTER DATABASE {name} RESET statement_timeout")
 
 
 def test_the_victim_of_a_deadlock_is_retried(
-    session: ManagedConnection, proxy: PostgresProxy, owner: int, database: Database
+    connection: ManagedConnection, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
     first, gate, second = (database.add_post(owner) for _ in range(3))
     name = database.value("SELECT current_database()")
-    # A session looks for a deadlock once, this long after it began to wait: ours as soon as it has closed the
-    # circle, the other one never.
+    # A backend checks for a deadlock once, this long after it starts to wait. Ours does so immediately, so it
+    # becomes the victim; the other one never does.
     database.run(f"ALTER DATABASE {name} SET deadlock_timeout = '1ms'")
     try:
-        assert_works(session)
+        assert_works(connection)
     finally:
         database.run(f"ALTER DATABASE {name} RESET deadlock_timeout")
     with ThreadPoolExecutor(2) as pool, held(database, gate) as gatekeeper, held(database, second) as other:
         lock_all = "SELECT id FROM posts ORDER BY id FOR UPDATE"
-        mine = pool.submit(run_sql, session, lock_all, writes=True)
+        mine = pool.submit(run_sql, connection, lock_all, writes=True)
         database.wait_for_locks(1)
         theirs = pool.submit(other.run, "UPDATE posts SET title = 'other' WHERE id = :first", first=first)
         database.wait_for_locks(2)
@@ -390,13 +393,13 @@ def test_the_victim_of_a_deadlock_is_retried(
         theirs.result()
         other.run("COMMIT")
         assert mine.result() == [[first], [gate], [second]]
-    assert proxy.statements == [NEVER_MIND, lock_all, lock_all]
+    assert proxy.statements == [SELECT_ONE, lock_all, lock_all]
 
 
 def test_a_vote_on_a_post_that_is_deleted_concurrently_finds_no_post(
-    session: ManagedConnection, proxy: PostgresProxy, owner: int, database: Database
+    connection: ManagedConnection, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
-    assert session.connection is None
+    assert connection.connection is None
     post_id = database.add_post(owner)
     with ThreadPoolExecutor(1) as pool, held(database, post_id) as other:
         vote = pool.submit(votes.queries.cast, voter=owner, post_id=post_id)
@@ -409,7 +412,7 @@ def test_a_vote_on_a_post_that_is_deleted_concurrently_finds_no_post(
 
 @contextmanager
 def held(database: Database, post_id: int) -> Iterator[pg8000.native.Connection]:
-    """Lock a post, and give a connection in whose transaction it is locked."""
+    """Lock a post; yield the connection whose transaction holds the lock."""
     connection = connect(database.url)
     try:
         connection.run("SET deadlock_timeout = '1min'")

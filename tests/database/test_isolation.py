@@ -1,4 +1,4 @@
-"""What the tests lean on: none of them sees what another has written."""
+"""The tests are isolated from each other."""
 
 import pytest
 
@@ -16,10 +16,10 @@ def test_every_test_begins_with_empty_tables(repetition: int, database: Database
 
 
 def test_the_functions_use_the_database_of_this_worker(database: Database) -> None:
-    session = ManagedConnection(database_settings())
+    connection = ManagedConnection(database_settings())
     sql = "SELECT oid FROM pg_database WHERE datname = current_database()"
-    oids = run_sql(session, sql)
-    session.disconnect()
+    oids = run_sql(connection, sql)
+    connection.disconnect()
     assert oids == [[database.value(sql)]]
 
 

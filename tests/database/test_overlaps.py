@@ -1,4 +1,4 @@
-"""What becomes of two statements that overlap, of which neither sees what the other does."""
+"""Concurrent statements that do not see each other's changes."""
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -20,16 +20,16 @@ NEW_HASH = "another hash"
 
 
 @contextmanager
-def under_way(query: Statement[..., Any], **values: object) -> Iterator[None]:
-    """Run a statement over a connection of its own, and commit it at the end."""
-    session = ManagedConnection(database_settings())
+def open_transaction(statement: Statement[..., Any], **values: object) -> Iterator[None]:
+    """Run a statement on a connection of its own; commit at the end of the block."""
+    connection = ManagedConnection(database_settings())
     try:
-        run_sql(session, "BEGIN")
-        session.run(query, [values[name] for name in query.parameters])
+        run_sql(connection, "BEGIN")
+        connection.run(statement, [values[name] for name in statement.parameters])
         yield
-        run_sql(session, "COMMIT")
+        run_sql(connection, "COMMIT")
     finally:
-        session.disconnect()
+        connection.disconnect()
 
 
 @pytest.fixture
@@ -40,7 +40,7 @@ def ada(database: Database) -> int:
 
 @pytest.fixture
 def here(ada: int) -> UUID:
-    """Return a session of the user's, with the refresh token `here`."""
+    """Return a session of the user, with the refresh token `here`."""
     return log_in(ada, "here")
 
 
@@ -55,7 +55,7 @@ def change_password(user: int, session: UUID) -> None:
     )
 
 
-def renews(token: str) -> bool:
+def can_renew(token: str) -> bool:
     return bool(auth.queries.renew_session(token_hash=token, next_hash=f"{token} next"))
 
 
@@ -68,22 +68,22 @@ def test_a_login_that_ends_after_a_password_change_opens_no_lasting_session(
     ada: int, here: UUID, database: Database
 ) -> None:
     login = {"user_id": ada, "verified_hash": PASSWORD_HASH, "token_hash": "late"}
-    with under_way(auth.queries.open_session, **login):
+    with open_transaction(auth.queries.open_session, **login):
         change_password(ada, here)
-    assert not renews("late")
+    assert not can_renew("late")
     assert uses(database) == 0
-    assert renews("here")
+    assert can_renew("here")
 
 
 def test_a_login_that_does_not_see_a_password_change_opens_no_lasting_session(
     ada: int, here: UUID, database: Database
 ) -> None:
     change = {"user_id": ada, "verified_hash": PASSWORD_HASH, "password": NEW_HASH, "session_id": here}
-    with under_way(users.queries.change_password, **change):
+    with open_transaction(users.queries.change_password, **change):
         log_in(ada, "late")
-    assert not renews("late")
+    assert not can_renew("late")
     assert uses(database) == 0
-    assert renews("here")
+    assert can_renew("here")
 
 
 @pytest.mark.parametrize("token", ["here", "elsewhere"])
@@ -93,11 +93,11 @@ def test_a_refresh_that_waits_for_a_password_change_continues_in_the_changing_se
     log_in(ada, "elsewhere")
     change = {"user_id": ada, "verified_hash": PASSWORD_HASH, "password": NEW_HASH, "session_id": here}
     with ThreadPoolExecutor(1) as pool:
-        with under_way(users.queries.change_password, **change):
-            renewed = pool.submit(renews, token)
+        with open_transaction(users.queries.change_password, **change):
+            renewed = pool.submit(can_renew, token)
             database.wait_for_locks(1)
         assert renewed.result() == (token == "here")
-    assert renews(f"{token} next") == (token == "here")
+    assert can_renew(f"{token} next") == (token == "here")
 
 
 @pytest.mark.parametrize("token", ["here", "elsewhere"])
@@ -106,11 +106,11 @@ def test_a_password_change_that_waits_for_a_refresh_keeps_its_own_session(
 ) -> None:
     log_in(ada, "elsewhere")
     with ThreadPoolExecutor(1) as pool:
-        with under_way(auth.queries.renew_session, token_hash=token, next_hash=f"{token} next"):
+        with open_transaction(auth.queries.renew_session, token_hash=token, next_hash=f"{token} next"):
             changed = pool.submit(change_password, ada, here)
             database.wait_for_locks(1)
         changed.result()
-    assert renews(f"{token} next") == (token == "here")
+    assert can_renew(f"{token} next") == (token == "here")
 
 
 OLD_KEYS = ("expired", "other")
@@ -126,14 +126,14 @@ def a_post(user: int, key: str) -> dict[str, Any]:
 
 
 def free_keys(database: Database) -> list[str]:
-    """Return the keys that nobody else has locked."""
+    """Return the keys that are not locked."""
     sql = "SELECT key FROM idempotency_keys WHERE key IN ('expired', 'other') FOR UPDATE SKIP LOCKED"
     return sorted(key for [key] in database.run(sql))
 
 
 @pytest.fixture
 def _old_keys(ada: int, database: Database) -> None:
-    """Let the user have used keys more than a day ago."""
+    """Insert keys that the user used more than a day ago."""
     for key in OLD_KEYS:
         database.run(
             "INSERT INTO idempotency_keys (user_id, key, fingerprint, post_id, created_at)"
@@ -145,7 +145,7 @@ def _old_keys(ada: int, database: Database) -> None:
 
 @pytest.mark.usefixtures("_old_keys")
 def test_a_request_does_not_wait_for_keys_that_another_one_deletes(ada: int, database: Database) -> None:
-    with under_way(posts.queries.create_once, **a_post(ada, "new")):
+    with open_transaction(posts.queries.create_once, **a_post(ada, "new")):
         assert free_keys(database) == []
         assert post(ada, "newer")
     assert database.run("SELECT key FROM idempotency_keys ORDER BY key") == [["new"], ["newer"]]
@@ -154,7 +154,7 @@ def test_a_request_does_not_wait_for_keys_that_another_one_deletes(ada: int, dat
 @pytest.mark.usefixtures("_old_keys")
 def test_an_expired_key_that_another_request_deletes_is_free(ada: int, database: Database) -> None:
     with ThreadPoolExecutor(1) as pool:
-        with under_way(posts.queries.create_once, **a_post(ada, "new")):
+        with open_transaction(posts.queries.create_once, **a_post(ada, "new")):
             posted = pool.submit(post, ada, "expired")
             database.wait_for_locks(1)
         assert posted.result() == 1
@@ -163,7 +163,7 @@ def test_an_expired_key_that_another_request_deletes_is_free(ada: int, database:
 
 @pytest.mark.usefixtures("_old_keys")
 def test_a_request_that_waits_for_its_own_key_holds_no_other(ada: int, database: Database) -> None:
-    # Two that use expired keys would else wait for each other, each sweeping what the other wants.
+    # Otherwise two requests that replace expired keys could wait for each other, and deadlock.
     with ThreadPoolExecutor(1) as pool, closing(connect(database.url)) as other:
         other.run("BEGIN")
         other.run("SELECT FROM idempotency_keys WHERE key = 'expired' FOR UPDATE")
@@ -178,7 +178,7 @@ def test_a_request_that_waits_for_its_own_key_holds_no_other(ada: int, database:
 
 @pytest.mark.usefixtures("_old_keys")
 def test_a_request_that_waits_for_its_user_holds_no_key(ada: int, database: Database) -> None:
-    # The deletion of the account, which holds the user, would else wait for the keys.
+    # Otherwise the deletion of the account, which has locked the user, would wait for the keys, and deadlock.
     with ThreadPoolExecutor(1) as pool, closing(connect(database.url)) as other:
         other.run("BEGIN")
         other.run("SELECT FROM users FOR UPDATE")

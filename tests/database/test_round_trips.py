@@ -1,4 +1,4 @@
-"""How often a request waits for the database: once."""
+"""The number of round trips of each request."""
 
 import re
 from typing import Any
@@ -18,7 +18,7 @@ NEW_USER = {"email": "eve@example.com", "password": PASSWORD}
 CURSOR = "bmV3IDIwMjYtMTEtMjJUMTI6MDA6MDArMDA6MDAgMQ"
 PROOF = {"current_password": PASSWORD}
 
-# What takes two: a password is checked between what is read and what is written.
+# Requests with two round trips: they check a password between a read and a write.
 WITH_PASSWORD: list[tuple[str, dict[str, Any], int]] = [
     ("login", {"body": FORM}, 200),
     ("update_account", {"user": "ada", "body": PROOF | {"email": "lovelace@example.com"}}, 200),
@@ -27,7 +27,7 @@ WITH_PASSWORD: list[tuple[str, dict[str, Any], int]] = [
     ("delete_account", {"user": "ada", "body": PROOF}, 204),
 ]
 
-# Every other path that uses the database: what is asked, and the response.
+# All other requests that use the database, with the status of the response.
 REQUESTS: list[tuple[str, dict[str, Any], int]] = [
     ("sign_up", {"body": NEW_USER}, 201),
     ("sign_up", {"body": NEW_USER | {"email": "ada@example.com"}}, 409),
@@ -67,7 +67,7 @@ REQUESTS: list[tuple[str, dict[str, Any], int]] = [
     ("log_out_everywhere", {"user": "ada"}, 204),
 ]
 
-# What makes RDS Proxy keep a server connection for one client.
+# SQL that makes RDS Proxy pin a connection to a client.
 # https://docs.aws.amazon.com/AmazonRDS/latest/UserGuide/rds-proxy-pinning.html
 PINS = re.compile(
     r"""^\W*(SET|RESET|DISCARD|PREPARE|EXECUTE|DEALLOCATE|DECLARE|FETCH|MOVE|CLOSE|LISTEN|UNLISTEN|NOTIFY|LOCK
@@ -76,12 +76,12 @@ PINS = re.compile(
       |;""",
     re.IGNORECASE | re.VERBOSE,
 )
-LONGEST_STATEMENT = 16 * 1024
+MAX_STATEMENT_BYTES = 16 * 1024
 
 
 @pytest.fixture
 def names(database: Database) -> dict[str, int]:
-    """Return the ids behind the names in the requests: two users, and a post of Ada's that Bob voted on.
+    """Return the ids of the names in the requests: two users, and a post of Ada with a vote of Bob.
 
     Ada has a session with the refresh token `good`.
     """
@@ -98,7 +98,7 @@ def names(database: Database) -> dict[str, int]:
 
 
 def send(event: str, changes: dict[str, Any], names: dict[str, int]) -> int:
-    """Send a request with ids in place of names and return the status of the response."""
+    """Send a request, with ids instead of names; return the status of the response."""
 
     def resolved(value: Any) -> Any:  # noqa: ANN401  # any part of a request
         if isinstance(value, dict):
@@ -108,7 +108,7 @@ def send(event: str, changes: dict[str, Any], names: dict[str, int]) -> int:
     return call(event, **resolved(changes)).status
 
 
-@pytest.mark.usefixtures("session")
+@pytest.mark.usefixtures("connection")
 @pytest.mark.parametrize(
     ("event", "changes", "status", "number"),
     [(*request, 1) for request in REQUESTS] + [(*request, 2) for request in WITH_PASSWORD],
@@ -120,12 +120,12 @@ def test_a_request_takes_one_round_trip_or_two_with_a_password(
     number: int,
     names: dict[str, int],
     proxy: PostgresProxy,
-    session: ManagedConnection,
+    connection: ManagedConnection,
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     monkeypatch.setattr(passwords, "BCRYPT_COST", 4)
     monkeypatch.setattr(passwords, "DUMMY_HASH", passwords.hash_password("x"))
-    run_sql(session, "SELECT 1")
+    run_sql(connection, "SELECT 1")
     assert proxy.round_trips == 2
     proxy.reset()
     assert send(event, changes, names) == status
@@ -134,7 +134,7 @@ def test_a_request_takes_one_round_trip_or_two_with_a_password(
     assert proxy.connections == 0
 
 
-@pytest.mark.usefixtures("session")
+@pytest.mark.usefixtures("connection")
 def test_no_statement_pins_a_session_of_rds_proxy(
     names: dict[str, int], proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -147,8 +147,8 @@ def test_no_statement_pins_a_session_of_rds_proxy(
     assert len(proxy.statements) == len(REQUESTS) + 2 * len(WITH_PASSWORD)
     for statement in proxy.statements:
         assert not PINS.search(statement), statement
-        assert len(statement) < LONGEST_STATEMENT
-    # A statement or a portal with a name would outlive the request.
+        assert len(statement) < MAX_STATEMENT_BYTES
+    # A named statement or portal would exist longer than the request.
     assert all(message.payload.startswith(b"\0") for message in messages if message.kind in "PB")
     settings = startup.payload[4:].rstrip(b"\0").split(b"\0")[::2]
     assert set(settings) == {b"user", b"database"}
@@ -175,7 +175,7 @@ def test_a_statement_that_pins_is_detected(statement: str) -> None:
 
 
 @pytest.mark.parametrize("event", ["welcome", "openapi", "docs"])
-@pytest.mark.usefixtures("session")
+@pytest.mark.usefixtures("connection")
 def test_the_documentation_needs_no_database(event: str, proxy: PostgresProxy) -> None:
     assert call(event).status == 200
     assert proxy.connections == 0

@@ -1,4 +1,4 @@
-"""What stays true when many do the same at once, each over a connection of its own."""
+"""Many concurrent statements, each on a connection of its own."""
 
 import random
 import threading
@@ -22,19 +22,19 @@ T = TypeVar("T")
 
 THREADS = 10
 ROUNDS = 40
-STORM = {"cast": 45, "retract": 25, "edit": 15, "post": 15, "remove": 10, "leave": 2}
+ACTIONS = {"cast": 45, "retract": 25, "edit": 15, "post": 15, "remove": 10, "delete_account": 2}
 
 
 @pytest.fixture(autouse=True)
-def _session_of_each_thread() -> Iterator[None]:
-    """Let the queries run over a connection of their thread's."""
+def _connection_per_thread() -> Iterator[None]:
+    """Give each thread a connection of its own."""
     deadline.start(Context(milliseconds=60_000))
     with connection_per_thread():
         yield
 
 
-def at_once(number: int, work: Callable[[int], T]) -> list[T]:
-    """Do the work in this many threads, which start together, and return what each returns."""
+def run_in_threads(number: int, work: Callable[[int], T]) -> list[T]:
+    """Run the work in this many threads, which start at the same moment; return the results."""
     start = threading.Barrier(number)
 
     def wait_and_work(index: int) -> T:
@@ -59,14 +59,14 @@ def test_of_twenty_concurrent_sign_ups_with_one_address_one_succeeds(database: D
     def sign_up(index: int) -> int:
         return len(users.queries.create(email=addresses[index], password=PASSWORD_HASH))
 
-    assert sorted(at_once(20, sign_up)) == [0] * 19 + [1]
+    assert sorted(run_in_threads(20, sign_up)) == [0] * 19 + [1]
     assert database.value("SELECT count(*) FROM users") == 1
 
 
 def test_of_fifty_concurrent_votes_of_one_user_one_counts(database: Database) -> None:
     ada = database.add_user()
     post_id = database.add_post(ada)
-    outcomes = at_once(50, lambda _: votes.queries.cast(voter=ada, post_id=post_id))
+    outcomes = run_in_threads(50, lambda _: votes.queries.cast(voter=ada, post_id=post_id))
     assert sorted(outcomes) == [[(True, False)]] * 49 + [[(True, True)]]
     assert database.run("SELECT vote_count FROM posts") == [[1]]
 
@@ -75,7 +75,7 @@ def test_of_fifty_concurrent_retractions_of_one_vote_one_succeeds(database: Data
     ada = database.add_user()
     post_id = database.add_post(ada)
     database.add_vote(ada, post_id)
-    outcomes = at_once(50, lambda _: votes.queries.retract(voter=ada, post_id=post_id))
+    outcomes = run_in_threads(50, lambda _: votes.queries.retract(voter=ada, post_id=post_id))
     assert sorted(outcomes) == [[(True, False)]] * 49 + [[(True, True)]]
     assert database.run("SELECT vote_count FROM posts") == [[0]]
 
@@ -83,7 +83,7 @@ def test_of_fifty_concurrent_retractions_of_one_vote_one_succeeds(database: Data
 def test_concurrent_votes_of_many_users_on_one_post_all_count(database: Database) -> None:
     voters = [database.add_user(f"user{number}@example.com") for number in range(30)]
     post_id = database.add_post(voters[0])
-    outcomes = at_once(30, lambda index: votes.queries.cast(voter=voters[index], post_id=post_id))
+    outcomes = run_in_threads(30, lambda index: votes.queries.cast(voter=voters[index], post_id=post_id))
     assert outcomes == [[(True, True)]] * 30
     assert database.run("SELECT vote_count FROM posts") == [[30]]
 
@@ -91,39 +91,39 @@ def test_concurrent_votes_of_many_users_on_one_post_all_count(database: Database
 def test_the_counter_is_exact_after_concurrent_votes_retractions_edits_and_deletions(
     database: Database,
 ) -> None:
-    everyone = [database.add_user(f"user{number}@example.com") for number in range(12)]
-    written = [database.add_post(everyone[number % 12]) for number in range(8)]
+    user_ids = [database.add_user(f"user{number}@example.com") for number in range(12)]
+    post_ids = [database.add_post(user_ids[number % 12]) for number in range(8)]
 
     def act(index: int) -> int:
-        chance = random.Random(index)
+        rng = random.Random(index)
         for _ in range(ROUNDS):
-            user, post_id = chance.choice(everyone), chance.choice(written)
-            match chance.choices(list(STORM), list(STORM.values()))[0]:
+            user, post_id = rng.choice(user_ids), rng.choice(post_ids)
+            match rng.choices(list(ACTIONS), list(ACTIONS.values()))[0]:
                 case "cast":
                     votes.queries.cast(voter=user, post_id=post_id)
                 case "retract":
                     votes.queries.retract(voter=user, post_id=post_id)
                 case "post":
                     rows = posts.queries.create(owner=user, title="t", content="c", published=True)
-                    written.extend(row.id for row in rows if row.id is not None)
+                    post_ids.extend(row.id for row in rows if row.id is not None)
                 case "edit":
                     posts.queries.change(
-                        post_id=post_id, editor=user, title="e", content="c", published=chance.random() < 0.9
+                        post_id=post_id, editor=user, title="e", content="c", published=rng.random() < 0.9
                     )
                 case "remove":
                     posts.queries.remove(post_id=post_id, editor=user)
-                case "leave":
-                    leave(user)
+                case "delete_account":
+                    delete_account(user)
         return ROUNDS
 
-    assert at_once(THREADS, act) == [ROUNDS] * THREADS
+    assert run_in_threads(THREADS, act) == [ROUNDS] * THREADS
     assert_counters_are_exact(database)
-    # It was a storm: something is left, and something has gone.
+    # Check that the test did something: some votes are left, and some users were deleted.
     assert database.value("SELECT count(*) FROM votes") > 0
     assert database.value("SELECT count(*) FROM users") < 12
 
 
-def leave(user: int) -> None:
+def delete_account(user: int) -> None:
     """Delete an account and, by cascade, its posts and its votes."""
     run_sql(
         common_database.managed_connection(), "DELETE FROM users WHERE id = $1::integer", user, writes=True
@@ -131,30 +131,30 @@ def leave(user: int) -> None:
 
 
 def test_accounts_that_voted_on_the_same_posts_can_be_deleted_concurrently(database: Database) -> None:
-    everyone = [database.add_user(f"user{number}@example.com") for number in range(10)]
+    user_ids = [database.add_user(f"user{number}@example.com") for number in range(10)]
     author = database.add_user("author@example.com")
-    written = [database.add_post(author) for _ in range(20)]
-    for number, user in enumerate(everyone):
-        for post_id in written if number % 2 else reversed(written):
+    post_ids = [database.add_post(author) for _ in range(20)]
+    for number, user in enumerate(user_ids):
+        for post_id in post_ids if number % 2 else reversed(post_ids):
             database.add_vote(user, post_id)
-    at_once(10, lambda index: leave(everyone[index]))
+    run_in_threads(10, lambda index: delete_account(user_ids[index]))
     assert database.run("SELECT DISTINCT vote_count FROM posts") == [[0]]
 
 
 def test_posts_whose_votes_are_deleted_are_locked_in_order_of_their_ids(database: Database) -> None:
-    # Those of two accounts that go at once would else wait for each other, each with what the other wants.
+    # Otherwise the concurrent deletions of two accounts could lock the same posts in different orders.
     ada = database.add_user()
     first, second = database.add_post(ada), database.add_post(ada)
     for post_id in (first, second):
         database.add_vote(ada, post_id)
     database.run("UPDATE posts SET owner_id = :bob", bob=database.add_user("bob@example.com"))
-    # A row that was written last is the last that a scan finds.
+    # Rewrite the first post, so that a sequential scan finds it last.
     database.run("UPDATE posts SET content = 'new' WHERE id = :first", first=first)
-    # The one who holds the lock goes first, whatever fails: who waits for it would wait for good.
+    # `closing` is the inner context: it releases the lock before the pool waits for its thread.
     with ThreadPoolExecutor(1) as pool, closing(connect(database.url)) as other:
         other.run("BEGIN")
         other.run("SELECT FROM posts WHERE id = :first FOR UPDATE", first=first)
-        going = pool.submit(leave, ada)
+        deleting = pool.submit(delete_account, ada)
         waiting = (
             "SELECT count(*) = 1 FROM pg_stat_activity WHERE datname = :name AND wait_event_type = 'Lock'"
         )
@@ -162,25 +162,25 @@ def test_posts_whose_votes_are_deleted_are_locked_in_order_of_their_ids(database
         assert any(database.value(waiting, name=name) for _ in range(100_000))
         free = database.run("SELECT id FROM posts FOR UPDATE SKIP LOCKED")
         other.run("COMMIT")
-        going.result()
+        deleting.result()
     assert free == [[second]]
     assert database.run("SELECT DISTINCT vote_count FROM posts") == [[0]]
 
 
 def test_a_concurrent_change_and_deletion_of_a_post_cause_no_error(database: Database) -> None:
     ada = database.add_user()
-    written = [database.add_post(ada) for _ in range(20)]
+    post_ids = [database.add_post(ada) for _ in range(20)]
 
     def change_or_remove(index: int) -> list[bool | None]:
         if index % 2:
-            return [posts.queries.remove(post_id=post_id, editor=ada)[0].post_exists for post_id in written]
+            return [posts.queries.remove(post_id=post_id, editor=ada)[0].post_exists for post_id in post_ids]
         return [
             posts.queries.change(post_id=post_id, editor=ada, title="n", content="c", published=True)[
                 0
             ].post_exists
-            for post_id in written
+            for post_id in post_ids
         ]
 
-    removed = at_once(4, change_or_remove)[1::2]
+    removed = run_in_threads(4, change_or_remove)[1::2]
     assert sum(sum(map(bool, found)) for found in removed) == 20
     assert database.value("SELECT count(*) FROM posts") == 0

@@ -1,4 +1,4 @@
-"""The way to the database is encrypted, and it is the database that is at its end."""
+"""TLS: connections to the database are encrypted, and the server's certificate is verified."""
 
 import socket
 import ssl
@@ -50,12 +50,12 @@ def authority() -> Authority:
 
 @pytest.fixture
 def trusting(authority: Authority) -> Iterator[str]:
-    """Return what the URL of a database says of TLS."""
+    """Return the TLS options of a database URL."""
     with authority.file() as path:
         yield f"?sslmode=verify-full&sslrootcert={path}"
 
 
-def session_over(proxy: PostgresProxy, options: str) -> ManagedConnection:
+def connection_to(proxy: PostgresProxy, options: str) -> ManagedConnection:
     url = proxy.url.replace("127.0.0.1", "localhost") + options
     return ManagedConnection(parse_database_url(url, local=True))
 
@@ -64,10 +64,10 @@ def test_statements_run_over_one_encrypted_connection(
     authority: Authority, trusting: str, database: Database
 ) -> None:
     with EncryptedProxy(database.url, authority.server_context("localhost")).running() as proxy:
-        session = session_over(proxy, trusting)
+        connection = connection_to(proxy, trusting)
         for number in (1, 2, 3):
-            assert run_sql(session, "SELECT $1::integer", number) == [[number]]
-        session.disconnect()
+            assert run_sql(connection, "SELECT $1::integer", number) == [[number]]
+        connection.disconnect()
     assert proxy.connections == 1
     assert len(proxy.statements) == 3
 
@@ -78,18 +78,18 @@ def test_a_server_without_a_valid_certificate_receives_nothing(
 ) -> None:
     signer = authority if host == "elsewhere" else Authority()
     with EncryptedProxy(database.url, signer.server_context(host)).running() as proxy:
-        session = session_over(proxy, trusting)
+        connection = connection_to(proxy, trusting)
         with pytest.raises(UnavailableError, match="CERTIFICATE_VERIFY_FAILED"):
-            run_sql(session, "SELECT 1")
+            run_sql(connection, "SELECT 1")
     assert proxy.messages == []
 
 
 def test_a_server_without_tls_receives_nothing(trusting: str, database: Database) -> None:
     proxy = EncryptedProxy(database.url, None)
     with proxy.running():
-        session = session_over(proxy, trusting)
+        connection = connection_to(proxy, trusting)
         with pytest.raises(UnavailableError):
-            run_sql(session, "SELECT 1")
+            run_sql(connection, "SELECT 1")
     assert proxy.plain == b""
 
 
@@ -104,10 +104,10 @@ def test_the_password_can_be_an_iam_token(
 
     monkeypatch.setattr(aws, "rds_auth_token", sign)
     with EncryptedProxy(database.url, authority.server_context("localhost")).running() as proxy:
-        session = session_over(proxy, f"{trusting}&auth=iam")
+        connection = connection_to(proxy, f"{trusting}&auth=iam")
         with pytest.raises(UnavailableError, match="no credentials"):
-            run_sql(session, "SELECT 1")
+            run_sql(connection, "SELECT 1")
         monkeypatch.setattr(aws, "rds_auth_token", lambda *_: "token")
-        assert run_sql(session, "SELECT 1") == [[1]]
-        session.disconnect()
-        assert signed == [("localhost", session.settings.port, "postgres")] * 2
+        assert run_sql(connection, "SELECT 1") == [[1]]
+        connection.disconnect()
+        assert signed == [("localhost", connection.settings.port, "postgres")] * 2
