@@ -1,1 +1,1 @@
-"""What the functions ask of AWS, with moto in its place."""
+"""Requests of the functions to AWS, with moto instead of AWS."""

@@ -13,19 +13,19 @@ REGION = "eu-central-1"
 
 
 class Secret:
-    """A secret that holds a key ring, seen from beside the functions."""
+    """A secret with a key ring, for access by tests."""
 
     def __init__(self, url: str) -> None:
         self.client: Any = boto3.client("secretsmanager", region_name=REGION, endpoint_url=url)
         self.arn: str = self.client.create_secret(Name=uuid.uuid4().hex, SecretString="{}")["ARN"]
 
     def put(self, ring: dict[str, str] | str) -> None:
-        """Put a ring, or something else, in the secret."""
+        """Store a ring, or another text, in the secret."""
         text = ring if isinstance(ring, str) else json.dumps(ring)
         self.client.put_secret_value(SecretId=self.arn, SecretString=text)
 
     def ring(self, stage: str = "AWSCURRENT") -> dict[str, str]:
-        """Return the ring that is at a stage."""
+        """Return the ring with a staging label."""
         value = self.client.get_secret_value(SecretId=self.arn, VersionStage=stage)
         found: dict[str, str] = json.loads(value["SecretString"])
         return found
@@ -33,7 +33,7 @@ class Secret:
 
 @pytest.fixture(autouse=True)
 def _role(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let the functions find the credentials of a role, as Lambda gives them."""
+    """Set the credentials of a role in environment variables, as Lambda does."""
     monkeypatch.setenv("AWS_ACCESS_KEY_ID", "AKIAIOSFODNN7EXAMPLE")
     monkeypatch.setenv("AWS_SECRET_ACCESS_KEY", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY")
     monkeypatch.setenv("AWS_SESSION_TOKEN", "FwoGZXIvYXdzE+/=")
@@ -44,7 +44,7 @@ def _role(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture(scope="session")
 def moto_url() -> Iterator[str]:
-    """Return where moto stands in for AWS."""
+    """Return the URL of moto."""
     server = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
     server.start()
     host, port = server.get_host_and_port()
@@ -54,6 +54,6 @@ def moto_url() -> Iterator[str]:
 
 @pytest.fixture
 def secret(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Secret:
-    """Return a secret in the Secrets Manager that the functions ask."""
+    """Return a secret in moto's Secrets Manager."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", moto_url)
     return Secret(moto_url)

@@ -1,4 +1,4 @@
-"""common.keys: the ring that is in a secret."""
+"""common.keys: a ring in a secret."""
 
 import logging
 
@@ -14,7 +14,7 @@ OLD, NEW = Key("old", "o" * 32), Key("new", "n" * 32)
 
 
 class Clock:
-    """The time, which goes on when the test says so."""
+    """A clock that a test sets."""
 
     def __init__(self) -> None:
         self.now = 1_000_000.0
@@ -26,7 +26,7 @@ class Clock:
 
 @pytest.fixture(autouse=True)
 def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
-    """Return the clock that the ring goes by."""
+    """Return the clock of the ring."""
     clock = Clock()
     monkeypatch.setattr(keys, "time", clock)
     return clock
@@ -34,7 +34,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 @pytest.fixture
 def ring_of(secret: Secret, monkeypatch: pytest.MonkeyPatch) -> Secret:
-    """Return the secret that `JWT_KEYS` names, which holds one key."""
+    """Return the secret that JWT_KEYS names. It holds one key."""
     monkeypatch.setenv("JWT_KEYS", secret.arn)
     monkeypatch.setenv("STAGE", "prod")
     secret.put(dict([OLD]))

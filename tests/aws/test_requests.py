@@ -1,4 +1,4 @@
-"""common.aws: asking AWS, and not getting a response."""
+"""common.aws: requests to AWS, and their failures."""
 
 import json
 import threading
@@ -18,32 +18,32 @@ ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:keys-AbCdEf"
 
 
 class Endpoint(BaseHTTPRequestHandler):
-    """Answers with what a test has put down, and keeps what it was asked."""
+    """Sends a fixed response and records the requests."""
 
     status = 200
     response: ClassVar[bytes] = b"{}"
-    asked: ClassVar[list[tuple[str, str, dict[str, str], bytes]]] = []
+    requests: ClassVar[list[tuple[str, str, dict[str, str], bytes]]] = []
 
     def do_GET(self) -> None:
-        """Answer."""
+        """Respond."""
         body = self.rfile.read(int(self.headers.get("content-length", 0)))
         headers = {name.lower(): value for name, value in self.headers.items()}
-        self.asked.append((self.command, self.path, headers, body))
+        self.requests.append((self.command, self.path, headers, body))
         self.send_response(self.status)
         self.send_header("Content-Length", str(len(self.response)))
         self.end_headers()
         self.wfile.write(self.response)
 
-    do_POST = do_GET  # noqa: N815  # the name is the protocol's
+    do_POST = do_GET  # noqa: N815  # named by http.server
 
     def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401  # as in the base class
-        """Write nothing."""
+        """Log nothing."""
 
 
 @pytest.fixture
 def server() -> Iterator[ThreadingHTTPServer]:
-    """Return a server that runs with an endpoint of the test's own."""
-    own = type("OwnEndpoint", (Endpoint,), {"asked": []})
+    """Return a running server with an endpoint for this test only."""
+    own = type("OwnEndpoint", (Endpoint,), {"requests": []})
     with ThreadingHTTPServer(("127.0.0.1", 0), own) as server:
         thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
         thread.start()
@@ -54,20 +54,20 @@ def server() -> Iterator[ThreadingHTTPServer]:
 
 @pytest.fixture
 def endpoint(server: ThreadingHTTPServer) -> type[Endpoint]:
-    """Return what the server answers with."""
+    """Return the endpoint of the server."""
     own: type[Endpoint] = server.RequestHandlerClass  # type: ignore[assignment]  # made above
     return own
 
 
 @pytest.fixture
 def url(server: ThreadingHTTPServer) -> str:
-    """Return where the server is."""
+    """Return the URL of the server."""
     return f"http://127.0.0.1:{server.server_port}"
 
 
 @pytest.fixture(autouse=True)
 def _no_credentials_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Begin as a new execution environment does."""
+    """Start without cached credentials, like a new execution environment."""
     monkeypatch.setattr(
         aws, "_CredentialsCache", type("_CredentialsCache", (), {"credentials": None, "refresh_at": 0.0})
     )
@@ -89,7 +89,7 @@ def test_a_request_is_signed_for_the_region_of_the_secret(
     monkeypatch.setenv("AWS_ENDPOINT_URL", url)
     monkeypatch.setenv("AWS_REGION", "us-east-1")
     assert secrets_manager("DescribeSecret", ARN, VersionStage="X") == {}
-    [(method, path, headers, body)] = endpoint.asked
+    [(method, path, headers, body)] = endpoint.requests
     assert (method, path) == ("POST", "/")
     assert json.loads(body) == {"SecretId": ARN, "VersionStage": "X"}
     assert headers["x-amz-target"] == "secretsmanager.DescribeSecret"
@@ -107,15 +107,15 @@ def test_a_request_is_signed_for_the_region_of_the_secret(
 def test_without_an_endpoint_variable_requests_go_to_aws(
     partition: str, address: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    asked = []
+    requests = []
 
     def exchange(_method: str, url: str, _headers: object, _body: bytes) -> dict[str, Any]:
-        asked.append(url)
+        requests.append(url)
         return {"SecretString": "words"}
 
     monkeypatch.setattr(aws, "_request_json", exchange)
     assert secret_value(ARN.replace(":aws:", f":{partition}:")) == "words"
-    assert asked == [address]
+    assert requests == [address]
 
 
 @pytest.mark.parametrize("response", [b"", b"<html>", b"\xff"])
@@ -163,7 +163,7 @@ def test_the_certificate_of_aws_is_verified(
         monkeypatch.setenv("AWS_CA_BUNDLE", "")
         with pytest.raises(AwsError, match="SSLCertVerificationError"):
             secret_value(ARN)
-    assert len(endpoint.asked) == 1
+    assert len(endpoint.requests) == 1
 
 
 def test_a_token_for_the_database_is_signed_with_the_credentials_of_the_role() -> None:
@@ -196,7 +196,7 @@ def test_after_a_snapshot_credentials_are_fetched_locally_and_cached(
     endpoint.response = restored("AKIARESTORED", "2999-01-01T00:00:00Z")
     for _ in range(2):
         assert "AKIARESTORED" in rds_auth_token("proxy.example.com", 5432, "app")
-    [(method, path, headers, _)] = endpoint.asked
+    [(method, path, headers, _)] = endpoint.requests
     assert (method, path) == ("GET", "/credentials")
     assert headers.get("authorization", "") == authorization
 

@@ -1,4 +1,4 @@
-"""auth.rotation: new keys, step by step, as Secrets Manager asks for them."""
+"""auth.rotation: the four steps of a rotation."""
 
 import json
 import uuid
@@ -17,24 +17,24 @@ NOW = datetime(2026, 11, 22, 8, 30, tzinfo=UTC).timestamp()
 
 
 def key(age: float) -> Key:
-    """Return a key that was made so many seconds ago."""
+    """Return a key that was created this many seconds ago."""
     return Key(datetime.fromtimestamp(NOW - age, UTC).strftime("%Y%m%dT%H%M%SZ"), "k" * 32)
 
 
 class Rotation:
-    """One rotation, as Secrets Manager goes about it."""
+    """A rotation, driven like Secrets Manager does."""
 
     def __init__(self, secret: Secret) -> None:
         self.secret = secret
         self.version = str(uuid.uuid4())
 
     def take(self, step: str) -> None:
-        """Take one step."""
+        """Run one step."""
         event = {"SecretId": self.secret.arn, "ClientRequestToken": self.version, "Step": step}
         handler(event, Context())
 
     def put(self, text: str) -> None:
-        """Put down a pending version, as if createSecret had."""
+        """Store a pending version, as if createSecret had run."""
         self.secret.client.put_secret_value(
             SecretId=self.secret.arn,
             ClientRequestToken=self.version,
@@ -45,7 +45,7 @@ class Rotation:
 
 @pytest.fixture
 def rotation(secret: Secret) -> Rotation:
-    """Return a rotation of a ring of one key."""
+    """Return a rotation of a ring with one key."""
     secret.put({"20200101T000000Z": "o" * 32})
     return Rotation(secret)
 
@@ -85,7 +85,7 @@ def test_a_current_version_is_not_changed(rotation: Rotation) -> None:
 def test_a_pending_version_without_a_value_gets_one(
     rotation: Rotation, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    # Secrets Manager makes such a version by itself; moto does not.
+    # Secrets Manager can create such a version; moto does not.
     ask = aws.secrets_manager
 
     def as_if_pending(action: str, arn: str, **parameters: object) -> dict[str, object]:
@@ -121,7 +121,7 @@ def test_an_unknown_step_is_an_error(rotation: Rotation) -> None:
 
 def test_a_key_stays_until_all_its_tokens_have_expired() -> None:
     lifetime = 1_800
-    # What has signed until its successor was made is kept for a token's life, and a margin, after that.
+    # A key signs until its successor is created. It is kept for the lifetime of a token plus the margin.
     edge = lifetime + 2 * CACHE_SECONDS
     ring = [key(9 * DAY), key(edge + 1), key(edge), key(edge - 1), key(60)]
     *kept, newest = renewed_ring(ring, now=NOW, lifetime=lifetime)

@@ -1,4 +1,4 @@
-"""common.signing: what botocore signs, signed without it."""
+"""common.signing: the same signatures as botocore."""
 
 from datetime import UTC, datetime
 from urllib.parse import parse_qsl, urlsplit
@@ -18,7 +18,7 @@ USER = Credentials(KEY, SECRET, "")
 
 @pytest.fixture(autouse=True)
 def _now(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Let botocore sign at our amz_date."""
+    """Make botocore sign with our time."""
     monkeypatch.setattr(botocore.auth, "get_current_datetime", lambda: NOW.replace(tzinfo=None))
 
 
