@@ -1,1 +1,1 @@
-"""The contract over HTTP, against whatever serves it."""
+"""The HTTP contract, tested over HTTP."""

@@ -1,4 +1,4 @@
-"""What the tests of the contract have in common: an HTTP client, accounts, and the shapes."""
+"""Helpers of the contract tests: accounts, requests, and checks of responses."""
 
 import time
 import uuid
@@ -17,7 +17,7 @@ MAX_RETRIES = 5
 
 
 class Account(NamedTuple):
-    """Somebody who has signed up and logged in."""
+    """An account with an access token."""
 
     id: int
     email: str
@@ -25,12 +25,12 @@ class Account(NamedTuple):
 
     @property
     def headers(self) -> dict[str, str]:
-        """What a request of theirs carries."""
+        """The headers of an authenticated request."""
         return {"Authorization": f"Bearer {self.token}"}
 
 
 def new_email() -> str:
-    """Return an address that nobody has: the API may have been used before."""
+    """Return an unused address; the API may hold data of earlier runs."""
     return f"{uuid.uuid4().hex}@example.com"
 
 
@@ -50,12 +50,12 @@ def log_in(client: httpx.Client, email: str, password: str = PASSWORD) -> httpx.
 
 
 def refresh(client: httpx.Client, token: object) -> httpx.Response:
-    """Trade a refresh token for new tokens."""
+    """Exchange a refresh token for new tokens."""
     return client.post("/auth/refresh", json={"refresh_token": token})
 
 
 def new_post(client: httpx.Client, owner: Account, **fields: object) -> dict[str, Any]:
-    """Write a post and return it."""
+    """Create a post and return it."""
     body = {"title": "Title", "content": "Content", **fields}
     response = client.post("/posts/", json=body, headers=owner.headers)
     assert response.status_code == 201, response.text
@@ -69,9 +69,9 @@ def vote(client: httpx.Client, voter: Account, post_id: object, direction: objec
 
 
 def send_concurrently(number: int, request: Callable[[int], httpx.Response]) -> list[httpx.Response]:
-    """Send this many requests at once and return the responses.
+    """Send this many concurrent requests and return the responses.
 
-    Whom the gateway has let wait for too long, as it may on a busy machine, asks again.
+    Repeat a request that the gateway throttled, as it may on a slow machine.
     """
 
     def retry_when_limited(index: int) -> httpx.Response:
@@ -88,19 +88,19 @@ def send_concurrently(number: int, request: Callable[[int], httpx.Response]) -> 
 
 
 def concurrent_statuses(number: int, request: Callable[[int], httpx.Response]) -> list[int]:
-    """Send this many requests at once and return the statuses, in order of size."""
+    """Send this many concurrent requests and return the statuses, sorted."""
     return sorted(response.status_code for response in send_concurrently(number, request))
 
 
 def assert_detail(response: httpx.Response, status: int) -> None:
-    """Make sure of an error in the shape of the contract."""
+    """Check that the response is an error with this status."""
     assert response.status_code == status, response.text
     assert response.json().keys() == {"detail"}
     assert isinstance(response.json()["detail"], str)
 
 
 def assert_invalid(response: httpx.Response, place: str, *fields: str) -> None:
-    """Make sure of a response that names exactly these fields of the body, the query or the path."""
+    """Check that the response is a 422 that names exactly these fields of the body, query or path."""
     assert response.status_code == 422, response.text
     errors = response.json()["detail"]
     assert errors
@@ -111,12 +111,12 @@ def assert_invalid(response: httpx.Response, place: str, *fields: str) -> None:
 
 
 def assert_unauthorized(response: httpx.Response) -> None:
-    """Make sure that nobody was let in."""
+    """Check that the response is the 401 of the contract."""
     assert response.status_code == 401, response.text
     assert response.json() == UNAUTHORIZED
     assert response.headers["WWW-Authenticate"] == "Bearer"
 
 
 def assert_timestamp(text: str) -> None:
-    """Make sure of a time in ISO 8601 with an offset."""
+    """Check that the text is an ISO 8601 time with an offset."""
     assert datetime.fromisoformat(text).utcoffset() is not None

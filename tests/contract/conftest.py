@@ -1,4 +1,4 @@
-"""A client of a running API: of the local gateway, or of what CONTRACT_URL names."""
+"""A client of a running API: the local gateway, or the API at CONTRACT_URL."""
 
 import os
 import subprocess
@@ -19,7 +19,7 @@ ROOT = Path(__file__).parents[2]
 
 @pytest.fixture(scope="session")
 def served_database(worker_database: Database) -> Iterator[str]:
-    """Return the URL of a database for the gateway to serve; it migrates it by itself."""
+    """Return the URL of an empty database for the gateway, which migrates it."""
     name = f"contract_{uuid.uuid4().hex}"
     worker_database.run(f"CREATE DATABASE {name}")
     yield urlsplit(worker_database.url)._replace(path=f"/{name}").geturl()
@@ -27,17 +27,17 @@ def served_database(worker_database: Database) -> Iterator[str]:
 
 
 @pytest.fixture(scope="session")
-def is_ours() -> bool:
-    """Tell whether the API is one that we have started, and so know the keys and the database of."""
+def is_own_run() -> bool:
+    """Return whether the tests started the API, so that they know its keys and its database."""
     return "CONTRACT_URL" not in os.environ
 
 
 @pytest.fixture(scope="session")
 def base_url(
-    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, *, is_ours: bool
+    request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory, *, is_own_run: bool
 ) -> Iterator[str]:
-    """Return where the API is: at CONTRACT_URL, or in a gateway that is started for the session."""
-    if not is_ours:
+    """Return the URL of the API: CONTRACT_URL, or that of a local gateway started for this session."""
+    if not is_own_run:
         yield os.environ["CONTRACT_URL"].rstrip("/")
         return
     log = tmp_path_factory.mktemp("gateway") / "log"
@@ -59,15 +59,15 @@ def base_url(
     assert_silent(log.read_text())
 
 
-# What only a whole event has, and no line about one.
+# Parts of a whole event, which must not be logged.
 EVENT = ("multiValueHeaders", "requestContext", "httpMethod", "authorizationToken")
 
-# Those that the client was given; nothing in their form tells them from other texts.
+# The refresh tokens that the client received; they cannot be recognized by their form.
 REFRESH_TOKENS: set[str] = set()
 
 
 def remember(response: httpx.Response) -> None:
-    """Keep the refresh token of a response that has one."""
+    """Remember the refresh token of a response that has one."""
     request = response.request
     path = request.url.path.rstrip("/")
     if request.method == "POST" and path in {"/login", "/auth/refresh"} and response.is_success:
@@ -76,7 +76,7 @@ def remember(response: httpx.Response) -> None:
 
 
 def assert_silent(log: str) -> None:
-    """Make sure that nothing in all that was logged during the session is a secret or a stack trace."""
+    """Check that the log contains no secret and no stack trace."""
     assert "POST" in log
     for secret in (PASSWORD, "eyJ", "$2b$", "Traceback", "SELECT", "INSERT", *EVENT, *REFRESH_TOKENS):
         assert secret not in log
@@ -84,7 +84,7 @@ def assert_silent(log: str) -> None:
 
 @pytest.fixture(scope="session")
 def client(base_url: str) -> Iterator[httpx.Client]:
-    """Return a client that follows no redirect, for the contract knows none."""
+    """Return a client that does not follow redirects, because the contract has none."""
     with httpx.Client(base_url=base_url, timeout=30, event_hooks={"response": [remember]}) as client:
         yield client
 
@@ -103,7 +103,7 @@ def bob(client: httpx.Client) -> Account:
 
 @pytest.fixture(scope="session")
 def deleted(client: httpx.Client) -> Account:
-    """Return an account that is gone, whose token is still good."""
+    """Return a deleted account whose token has not expired."""
     account = new_account(client)
     body = {"current_password": PASSWORD}
     assert client.request("DELETE", "/users/me", json=body, headers=account.headers).status_code == 204
@@ -112,6 +112,6 @@ def deleted(client: httpx.Client) -> Account:
 
 @pytest.fixture(params=["", "/"], ids=["no slash", "slash"])
 def slash(request: pytest.FixtureRequest) -> str:
-    """Return what a path may end with, one way and the other."""
+    """Return the end of a path: with or without a slash."""
     ending: str = request.param
     return ending

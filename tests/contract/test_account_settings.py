@@ -1,4 +1,4 @@
-"""/users/me: what users see and do of their own account."""
+"""/users/me: users read, change and delete their own account."""
 
 import threading
 from concurrent.futures import ThreadPoolExecutor
@@ -24,7 +24,7 @@ from tests.contract.client import (
 )
 
 NEW_PASSWORD = "battery-staple-S3cret"
-# A body with which each would succeed, but for the password in the last three.
+# A body with which each succeeds once the current password is added.
 CHANGES = [
     ("PATCH", "/users/me", {"email": "never@example.com"}),
     ("PUT", "/users/me/password", {"new_password": NEW_PASSWORD}),
@@ -182,7 +182,7 @@ def test_wrong_current_passwords_change_nothing_and_are_rate_limited(
         guessed = {"current_password": f"guess {index}", **body}
         return client.request(method, path, json=guessed, headers=account.headers)
 
-    # Ten are free. All fifteen would be only if some of them were half a minute late.
+    # Ten attempts have no delay. Fifteen could only succeed if they took more than half a minute.
     with ThreadPoolExecutor(15) as pool:
         responses = list(pool.map(guess, range(15)))
     assert sorted({response.status_code for response in responses}) == [403, 429]

@@ -1,4 +1,4 @@
-"""What many clients do at the same time."""
+"""Concurrent requests of many clients."""
 
 from concurrent.futures import ThreadPoolExecutor
 

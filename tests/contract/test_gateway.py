@@ -1,4 +1,4 @@
-"""What stands before the functions: who gets in, and the errors of the gateway itself."""
+"""The gateway: authentication, and its own errors."""
 
 import gzip
 import json
@@ -69,8 +69,8 @@ def test_a_token_signed_with_a_foreign_key_is_refused(client: httpx.Client, ada:
         assert_unauthorized(client.get("/posts", headers={"Authorization": f"Bearer {token}"}))
 
 
-def test_an_expired_token_is_refused(client: httpx.Client, ada: Account, *, is_ours: bool) -> None:
-    if not is_ours:
+def test_an_expired_token_is_refused(client: httpx.Client, ada: Account, *, is_own_run: bool) -> None:
+    if not is_own_run:
         pytest.skip("the keys are not known")
     kid, key = json.loads(os.environ["JWT_KEYS"]).popitem()
     claims = jwt.decode(ada.token, options={"verify_signature": False})
@@ -121,16 +121,16 @@ def test_an_unknown_method(client: httpx.Client, method: str, path: str, ada: Ac
 
 
 @pytest.fixture
-def _no_emulator(base_url: str, *, is_ours: bool) -> None:
+def _no_emulator(base_url: str, *, is_own_run: bool) -> None:
     """Skip a test of the gateway itself if the API runs on an emulator of AWS on this machine."""
     host = str(urlsplit(base_url).hostname)
-    if not is_ours and (host in LOOPBACK_HOSTS or host.endswith(".localhost")):
+    if not is_own_run and (host in LOOPBACK_HOSTS or host.endswith(".localhost")):
         pytest.skip("the gateway of this API is neither that of AWS nor that of the local run")
 
 
 @pytest.mark.usefixtures("_no_emulator")
 def test_a_body_that_is_too_large(client: httpx.Client, ada: Account) -> None:
-    # Ten megabytes are the gateway's limit, and six that of what Lambda takes.
+    # The gateway's limit is 10 MB, and Lambda's is 6 MB.
     for megabytes in (7, 11):
         body = {"title": "t", "content": "c" * megabytes * 1_000_000}
         assert_detail(client.post("/posts", json=body, headers=ada.headers), 413)
@@ -144,7 +144,7 @@ def test_a_compressed_body(client: httpx.Client, ada: Account) -> None:
     assert response.status_code == 201
     assert response.json()["title"] == "Compressed"
     assert_detail(client.post("/posts", content=body, headers=headers), 415)
-    # The limit is for the decompressed body, of which a small request can make much.
+    # The limit is for the decompressed body, which can be large even if the request is small.
     assert_detail(client.post("/posts", content=gzip.compress(b" " * 11_000_000), headers=headers), 413)
 
 
@@ -181,7 +181,7 @@ def test_a_body_other_than_a_json_object(
 def test_invalid_unicode_never_causes_an_internal_error(
     client: httpx.Client, ada: Account, text: bytes
 ) -> None:
-    # The gateway, not we, decides what becomes of bytes that are not UTF-8.
+    # The gateway decides what becomes of bytes that are not UTF-8.
     body = b'{"title": "t", "content": ' + text + b"}"
     headers = ada.headers | {"Content-Type": "application/json"}
     assert client.post("/posts", content=body, headers=headers).status_code in {201, 400, 422}
@@ -228,6 +228,6 @@ def test_a_preflight_response_names_the_allowed_origin(client: httpx.Client, pat
     origin = response.headers["Access-Control-Allow-Origin"]
     assert origin.startswith("http")
     assert "authorization" in response.headers["Access-Control-Allow-Headers"].lower()
-    # An error that a page of that origin could not read would look to it like a network that is down.
+    # Without this header, a page could not read an error and would take it for a network failure.
     assert client.get("/nothing").headers["Access-Control-Allow-Origin"] == origin
     assert client.get("/posts").headers["Access-Control-Allow-Origin"] == origin

@@ -15,7 +15,7 @@ from tests.contract.client import (
 
 
 def new_body(**fields: object) -> dict[str, object]:
-    """Return a post that can be found by its title."""
+    """Return the body of a post with a unique title."""
     return {"title": uuid.uuid4().hex, "content": "Content", **fields}
 
 
@@ -34,7 +34,7 @@ def written(client: httpx.Client, writer: Account, body: dict[str, object]) -> l
 
 @pytest.fixture
 def key() -> str:
-    """Return a key that nobody has used."""
+    """Return an unused key."""
     return str(uuid.uuid4())
 
 

@@ -1,4 +1,4 @@
-"""Hundreds of requests made from the OpenAPI document; `make test-long` makes thousands."""
+"""Hundreds of requests generated from the OpenAPI document; `make test-long` generates thousands."""
 
 from pathlib import Path
 
@@ -11,6 +11,6 @@ from tests.support.schemathesis_run import run_schemathesis
 def test_every_response_matches_the_openapi_document(
     base_url: str, client: httpx.Client, tmp_path: Path
 ) -> None:
-    # An account of its own: wrong current passwords among the inputs throttle it, as they should.
+    # An account of its own, because wrong current passwords among the inputs exhaust its rate limit.
     token = new_account(client).token
     assert run_schemathesis(base_url, token, tmp_path, examples=5, phases="coverage,fuzzing") > 200

@@ -1,4 +1,4 @@
-"""The posts, and the votes on them."""
+"""Posts and votes."""
 
 import uuid
 from typing import Any
@@ -16,19 +16,19 @@ from tests.contract.client import (
     vote,
 )
 
-NOT_THERE = 2_147_483_647
-WRITING = {"title": "New", "content": "Text"}
+MISSING_ID = 2_147_483_647
+WRITES = {"title": "New", "content": "Text"}
 
 
 def listed(client: httpx.Client, viewer: Account, **query: object) -> list[dict[str, Any]]:
-    response = client.get("/posts/", params={"limit": "100", **query}, headers=viewer.headers)  # type: ignore[dict-item]  # numbers and texts
+    response = client.get("/posts/", params={"limit": "100", **query}, headers=viewer.headers)  # type: ignore[dict-item]  # numbers and strings
     assert response.status_code == 200, response.text
     entries: list[dict[str, Any]] = response.json()
     return entries
 
 
 def test_create_a_post(client: httpx.Client, ada: Account, slash: str) -> None:
-    response = client.post(f"/posts{slash}", json=WRITING, headers=ada.headers)
+    response = client.post(f"/posts{slash}", json=WRITES, headers=ada.headers)
     assert response.status_code == 201
     post = response.json()
     assert post.keys() == {"id", "title", "content", "published", "created_at", "owner"}
@@ -44,8 +44,8 @@ def test_read_change_and_delete_a_post(client: httpx.Client, ada: Account, slash
     path = f"/posts/{post['id']}{slash}"
     read = client.get(path, headers=ada.headers)
     assert (read.status_code, read.json()) == (200, post)
-    changed = client.put(path, json=WRITING | {"published": False}, headers=ada.headers)
-    assert (changed.status_code, changed.json()) == (200, post | WRITING | {"published": False})
+    changed = client.put(path, json=WRITES | {"published": False}, headers=ada.headers)
+    assert (changed.status_code, changed.json()) == (200, post | WRITES | {"published": False})
     deleted = client.delete(path, headers=ada.headers)
     assert (deleted.status_code, deleted.content) == (204, b"")
     assert_detail(client.get(path, headers=ada.headers), 404)
@@ -62,15 +62,15 @@ def test_the_post_of_another_user(client: httpx.Client, ada: Account, bob: Accou
     post = new_post(client, ada)
     path = f"/posts/{post['id']}{slash}"
     assert client.get(path, headers=bob.headers).json() == post
-    assert_detail(client.put(path, json=WRITING, headers=bob.headers), 403)
+    assert_detail(client.put(path, json=WRITES, headers=bob.headers), 403)
     assert_detail(client.delete(path, headers=bob.headers), 403)
     assert client.get(path, headers=bob.headers).json() == post
 
 
 def test_a_missing_post(client: httpx.Client, ada: Account, slash: str) -> None:
-    path = f"/posts/{NOT_THERE}{slash}"
+    path = f"/posts/{MISSING_ID}{slash}"
     assert_detail(client.get(path, headers=ada.headers), 404)
-    assert_detail(client.put(path, json=WRITING, headers=ada.headers), 404)
+    assert_detail(client.put(path, json=WRITES, headers=ada.headers), 404)
     assert_detail(client.delete(path, headers=ada.headers), 404)
 
 
@@ -82,7 +82,7 @@ def test_a_draft(client: httpx.Client, ada: Account, bob: Account) -> None:
     assert listed(client, ada, search=title) == [{"Post": draft, "vote": 0}]
     assert vote(client, ada, draft["id"]).status_code == 201
     assert_detail(client.get(path, headers=bob.headers), 404)
-    assert_detail(client.put(path, json=WRITING, headers=bob.headers), 404)
+    assert_detail(client.put(path, json=WRITES, headers=bob.headers), 404)
     assert_detail(client.delete(path, headers=bob.headers), 404)
     assert_detail(vote(client, bob, draft["id"]), 404)
     assert listed(client, bob, search=title) == []
@@ -92,7 +92,7 @@ def test_a_draft(client: httpx.Client, ada: Account, bob: Account) -> None:
 def test_an_invalid_id(client: httpx.Client, ada: Account, post_id: str, slash: str) -> None:
     path = f"/posts/{post_id}{slash}"
     assert_invalid(client.get(path, headers=ada.headers), "path")
-    assert_invalid(client.put(path, json=WRITING, headers=ada.headers), "path")
+    assert_invalid(client.put(path, json=WRITES, headers=ada.headers), "path")
     assert_invalid(client.delete(path, headers=ada.headers), "path")
 
 
@@ -127,7 +127,7 @@ def test_the_links_lead_through_all_pages(client: httpx.Client, ada: Account, ba
     title = uuid.uuid4().hex
     posts = [new_post(client, ada, title=title)["id"] for _ in range(7)][::-1]
     origin = urlsplit(base_url)[:2]
-    # A gateway says itself by which scheme it was reached. For one that does not, the client knows.
+    # For gateways that do not set X-Forwarded-Proto themselves.
     headers = ada.headers | {"X-Forwarded-Proto": origin[0]}
     seen = []
     target: str | None = f"{base_url}/posts?limit=3&search={title}"
@@ -198,8 +198,8 @@ def test_vote_and_retract(client: httpx.Client, ada: Account, bob: Account, slas
 
 
 def test_vote_on_a_missing_post(client: httpx.Client, ada: Account) -> None:
-    assert_detail(vote(client, ada, NOT_THERE, 1), 404)
-    assert_detail(vote(client, ada, NOT_THERE, 0), 404)
+    assert_detail(vote(client, ada, MISSING_ID, 1), 404)
+    assert_detail(vote(client, ada, MISSING_ID, 0), 404)
 
 
 @pytest.mark.parametrize(

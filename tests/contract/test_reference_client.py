@@ -1,7 +1,7 @@
-"""A client as it would have been written for the reference application.
+"""A client written for the reference application.
 
-It knows the paths with a slash at the end, the form of the login, the capital P of `Post`, and reads its own
-id from the token, which it does not verify. Nothing of ours is used here but the address.
+It uses paths with a trailing slash, the login form and the key `Post`, and reads its own id from the token
+without verifying it. It uses nothing of this project but the URL.
 """
 
 import base64
@@ -31,7 +31,7 @@ class ReferenceClient:
         return self._expect(201, self._http.post("/users/", json={"email": email, "password": password}))
 
     def log_in(self, email: str, password: str) -> int:
-        """Log in, send the token from now on, and return the id that it names."""
+        """Log in, use the token from now on, and return the id in it."""
         response = self._expect(
             200, self._http.post("/login", data={"username": email, "password": password})
         )
@@ -48,7 +48,7 @@ class ReferenceClient:
         return self._expect(200, self._http.get(f"/users/{user_id}"))
 
     def create(self, title: str, content: str, **more: bool) -> Json:
-        """Write a post."""
+        """Create a post."""
         return self._expect(
             201, self._http.post("/posts/", json={"title": title, "content": content, **more})
         )
@@ -74,7 +74,7 @@ class ReferenceClient:
         assert self._http.delete(f"/posts/{post_id}").status_code == status
 
     def vote(self, post_id: int, direction: int, status: int = 201) -> Json:
-        """Vote, or take a vote back."""
+        """Cast or retract a vote."""
         return self._expect(status, self._http.post("/vote/", json={"post_id": post_id, "dir": direction}))
 
     def _expect(self, status: int, response: httpx.Response) -> Json:
@@ -102,7 +102,7 @@ def reference(base_url: str, email: str) -> Iterator[ReferenceClient]:
 
 @pytest.fixture(scope="module")
 def other(base_url: str) -> Iterator[ReferenceClient]:
-    """Return a client of somebody else."""
+    """Return a client of another user."""
     client = ReferenceClient(base_url)
     email = f"other-{uuid.uuid4().hex}@example.com"
     client.register(email, "password123")

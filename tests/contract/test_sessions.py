@@ -73,9 +73,9 @@ def test_a_used_token_works_again_within_the_grace_period(client: httpx.Client, 
 
 
 def test_reuse_after_the_grace_period_ends_only_its_session(
-    client: httpx.Client, account: Account, served_database: str, *, is_ours: bool
+    client: httpx.Client, account: Account, served_database: str, *, is_own_run: bool
 ) -> None:
-    if not is_ours:
+    if not is_own_run:
         pytest.skip("only beside the database can a token be made older")
     stolen, other = new_session(client, account), new_session(client, account)
     current = refresh(client, stolen["refresh_token"]).json()
@@ -111,7 +111,7 @@ def test_a_logout_ends_this_session_and_no_other(client: httpx.Client, account: 
     for ended in (tokens, renewed):
         assert_unauthorized(refresh(client, ended["refresh_token"]))
     assert_tokens(refresh(client, other["refresh_token"]))
-    # Access tokens are good until they expire, and a second logout is one too.
+    # Access tokens are valid until they expire, so a second logout succeeds.
     assert has_access(client, tokens)
     assert end(client, tokens).status_code == 204
 

@@ -1,4 +1,4 @@
-"""Lists in other orders and of other posts: sort, published=false, GET /users/{id}/posts."""
+"""Other lists: sort, published=false, GET /users/{id}/posts."""
 
 import threading
 import uuid
@@ -20,13 +20,13 @@ from tests.contract.client import (
     vote,
 )
 
-NOT_THERE = 2_147_483_647
+MISSING_ID = 2_147_483_647
 LISTS = ["/posts?search={mark}", "/posts?published=false&search={mark}", "/users/{author}/posts"]
 Fields = dict[str, Any]
 
 
-class Shelf:
-    """An author's posts, of which some have votes and some are drafts."""
+class SamplePosts:
+    """Posts of an author: some have votes, some are drafts."""
 
     def __init__(self, client: httpx.Client, author: Account, voters: list[Account]) -> None:
         self.author = author
@@ -44,14 +44,14 @@ class Shelf:
                 assert vote(client, voter, post["id"]).status_code == 201
 
     def path(self, target: str, **query: object) -> str:
-        """Return the path of a list with some more query."""
+        """Return the path of a list with more query parameters."""
         path = target.format(mark=self.mark, author=self.author.id)
         for name, value in query.items():
             path += ("&" if "?" in path else "?") + f"{name}={value}"
         return path
 
     def sorted(self, target: str, sort: str, *, mine: bool = True) -> list[int]:
-        """Return the ids of the posts in a list, as the author or another sees it."""
+        """Return the expected ids of a list, for the author or for another viewer."""
         drafts_only = "published=false" in target
         seen = [post for post in self.posts if not (drafts_only and post["published"])]
         ids = [post["id"] for post in seen if mine or post["published"]]
@@ -61,14 +61,14 @@ class Shelf:
 
 
 @pytest.fixture(scope="module")
-def shelf(client: httpx.Client, bob: Account) -> Shelf:
+def sample(client: httpx.Client, bob: Account) -> SamplePosts:
     """Return posts that no test changes."""
-    return Shelf(client, new_account(client), [bob])
+    return SamplePosts(client, new_account(client), [bob])
 
 
 def pages(client: httpx.Client, viewer: Account, path: str) -> Iterator[list[Fields]]:
     target: str | None = path
-    # A gateway says itself by which scheme it was reached. For one that does not, the client knows.
+    # For gateways that do not set X-Forwarded-Proto themselves.
     headers = viewer.headers | {"X-Forwarded-Proto": client.base_url.scheme}
     while target:
         response = client.get(target, headers=headers)
@@ -84,32 +84,32 @@ def ids(client: httpx.Client, viewer: Account, path: str) -> list[int]:
 @pytest.mark.parametrize("sort", ["new", "old", "top"])
 @pytest.mark.parametrize("target", LISTS)
 def test_the_links_of_a_list_lead_through_all_posts_in_order(
-    client: httpx.Client, shelf: Shelf, target: str, sort: str
+    client: httpx.Client, sample: SamplePosts, target: str, sort: str
 ) -> None:
-    expected = shelf.sorted(target, sort)
-    assert ids(client, shelf.author, shelf.path(target, sort=sort, limit=2)) == expected
-    [entries] = pages(client, shelf.author, shelf.path(target, sort=sort, limit=100))
+    expected = sample.sorted(target, sort)
+    assert ids(client, sample.author, sample.path(target, sort=sort, limit=2)) == expected
+    [entries] = pages(client, sample.author, sample.path(target, sort=sort, limit=100))
     assert [entry["Post"]["id"] for entry in entries] == expected
-    assert [entry["vote"] for entry in entries] == [shelf.votes[ident] for ident in expected]
+    assert [entry["vote"] for entry in entries] == [sample.votes[ident] for ident in expected]
     assert [entry["Post"] for entry in entries] == sorted(
-        (post for post in shelf.posts if post["id"] in expected), key=lambda post: expected.index(post["id"])
+        (post for post in sample.posts if post["id"] in expected), key=lambda post: expected.index(post["id"])
     )
 
 
 @pytest.mark.parametrize("target", LISTS)
 def test_only_the_owner_sees_drafts_in_lists(
-    client: httpx.Client, shelf: Shelf, bob: Account, target: str
+    client: httpx.Client, sample: SamplePosts, bob: Account, target: str
 ) -> None:
-    expected = [] if "published=false" in target else shelf.sorted(target, "new", mine=False)
-    assert ids(client, bob, shelf.path(target, limit=4)) == expected
+    expected = [] if "published=false" in target else sample.sorted(target, "new", mine=False)
+    assert ids(client, bob, sample.path(target, limit=4)) == expected
 
 
-def test_the_list_of_an_author_can_be_searched(client: httpx.Client, shelf: Shelf, slash: str) -> None:
-    path = f"/users/{shelf.author.id}/posts{slash}"
-    response = client.get(path, params={"search": f"{shelf.mark} 7"}, headers=shelf.author.headers)
-    assert [entry["Post"] for entry in response.json()] == [shelf.posts[7]]
-    response = client.get(path, params={"skip": 7, "limit": 9}, headers=shelf.author.headers)
-    assert [entry["Post"] for entry in response.json()] == [shelf.posts[1], shelf.posts[0]]
+def test_the_list_of_an_author_can_be_searched(client: httpx.Client, sample: SamplePosts, slash: str) -> None:
+    path = f"/users/{sample.author.id}/posts{slash}"
+    response = client.get(path, params={"search": f"{sample.mark} 7"}, headers=sample.author.headers)
+    assert [entry["Post"] for entry in response.json()] == [sample.posts[7]]
+    response = client.get(path, params={"skip": 7, "limit": 9}, headers=sample.author.headers)
+    assert [entry["Post"] for entry in response.json()] == [sample.posts[1], sample.posts[0]]
 
 
 def test_the_list_of_an_author_without_posts_is_empty(client: httpx.Client, ada: Account) -> None:
@@ -119,15 +119,15 @@ def test_the_list_of_an_author_without_posts_is_empty(client: httpx.Client, ada:
 
 
 def test_the_list_of_a_missing_author_is_not_found(client: httpx.Client, ada: Account, slash: str) -> None:
-    assert_detail(client.get(f"/users/{NOT_THERE}/posts{slash}", headers=ada.headers), 404)
+    assert_detail(client.get(f"/users/{MISSING_ID}/posts{slash}", headers=ada.headers), 404)
     for ident in ("ada", "2147483648", "1.5", "%00"):
         assert_invalid(client.get(f"/users/{ident}/posts{slash}", headers=ada.headers), "path")
 
 
 def test_the_list_of_an_author_requires_a_token(
-    client: httpx.Client, shelf: Shelf, deleted: Account, slash: str
+    client: httpx.Client, sample: SamplePosts, deleted: Account, slash: str
 ) -> None:
-    path = f"/users/{shelf.author.id}/posts{slash}"
+    path = f"/users/{sample.author.id}/posts{slash}"
     assert_unauthorized(client.get(path))
     assert_unauthorized(client.get(path, headers=deleted.headers))
 
@@ -149,9 +149,9 @@ def test_the_list_of_an_author_requires_a_token(
     ],
 )
 def test_an_invalid_list_parameter(
-    client: httpx.Client, shelf: Shelf, target: str, name: str, value: str
+    client: httpx.Client, sample: SamplePosts, target: str, name: str, value: str
 ) -> None:
-    response = client.get(shelf.path(target, **{name: value}), headers=shelf.author.headers)
+    response = client.get(sample.path(target, **{name: value}), headers=sample.author.headers)
     assert_invalid(response, "query", name)
 
 
@@ -161,17 +161,17 @@ def test_published_must_be_a_boolean(client: httpx.Client, ada: Account) -> None
 
 @pytest.mark.parametrize(("sort", "other"), [("new", "old"), ("old", "top"), ("top", "new")])
 def test_a_cursor_of_another_order_is_invalid(
-    client: httpx.Client, shelf: Shelf, sort: str, other: str
+    client: httpx.Client, sample: SamplePosts, sort: str, other: str
 ) -> None:
-    response = client.get(shelf.path(LISTS[0], sort=sort, limit=1), headers=shelf.author.headers)
+    response = client.get(sample.path(LISTS[0], sort=sort, limit=1), headers=sample.author.headers)
     cursor = httpx.URL(response.links["next"]["url"]).params["cursor"]
-    response = client.get(shelf.path(LISTS[0], sort=other, cursor=cursor), headers=shelf.author.headers)
+    response = client.get(sample.path(LISTS[0], sort=other, cursor=cursor), headers=sample.author.headers)
     assert_invalid(response, "query", "cursor")
 
 
 @contextmanager
-def meanwhile(work: Callable[[], object]) -> Iterator[None]:
-    """Do the work over and over in another thread until the end of the block."""
+def concurrently(work: Callable[[], object]) -> Iterator[None]:
+    """Repeat the work in another thread until the end of the block."""
     enough = threading.Event()
 
     def repeat() -> None:
@@ -181,7 +181,7 @@ def meanwhile(work: Callable[[], object]) -> Iterator[None]:
     with ThreadPoolExecutor(1) as pool:
         done = pool.submit(repeat)
         try:
-            # The block begins when the work has begun.
+            # Start the block when the work has started.
             assert not wait([done], timeout=0.1).done
             yield
         finally:
@@ -195,32 +195,32 @@ def test_following_the_links_finds_each_post_once_despite_concurrent_writes(
     client: httpx.Client, target: str, sort: str
 ) -> None:
     author = new_account(client)
-    shelf = Shelf(client, author, [])
+    sample = SamplePosts(client, author, [])
 
-    def come_and_go() -> None:
-        post = new_post(client, author, title=shelf.mark, published="published=false" not in target)
+    def create_and_delete() -> None:
+        post = new_post(client, author, title=sample.mark, published="published=false" not in target)
         assert client.delete(f"/posts/{post['id']}", headers=author.headers).status_code == 204
 
-    with meanwhile(come_and_go):
+    with concurrently(create_and_delete):
         for _ in range(3):
-            met = ids(client, author, shelf.path(target, sort=sort, limit=2))
-            assert len(set(met)) == len(met)
-            known = shelf.sorted(target, sort)
-            assert [ident for ident in met if ident in known] == known
+            found = ids(client, author, sample.path(target, sort=sort, limit=2))
+            assert len(set(found)) == len(found)
+            known = sample.sorted(target, sort)
+            assert [ident for ident in found if ident in known] == known
 
 
 def test_following_the_links_by_votes_finds_unchanged_posts_once(client: httpx.Client, bob: Account) -> None:
     author = new_account(client)
-    shelf = Shelf(client, author, [bob])
-    wavering = new_post(client, author, title=shelf.mark)["id"]
+    sample = SamplePosts(client, author, [bob])
+    changing = new_post(client, author, title=sample.mark)["id"]
 
-    def waver() -> None:
-        assert vote(client, author, wavering).status_code == 201
-        assert vote(client, bob, wavering).status_code == 201
-        assert vote(client, author, wavering, 0).status_code == 201
-        assert vote(client, bob, wavering, 0).status_code == 201
+    def vote_and_retract() -> None:
+        assert vote(client, author, changing).status_code == 201
+        assert vote(client, bob, changing).status_code == 201
+        assert vote(client, author, changing, 0).status_code == 201
+        assert vote(client, bob, changing, 0).status_code == 201
 
-    with meanwhile(waver):
+    with concurrently(vote_and_retract):
         for target in (LISTS[0], LISTS[2]):
-            met = ids(client, author, shelf.path(target, sort="top", limit=2))
-            assert [ident for ident in met if ident != wavering] == shelf.sorted(target, "top")
+            found = ids(client, author, sample.path(target, sort="top", limit=2))
+            assert [ident for ident in found if ident != changing] == sample.sorted(target, "top")
