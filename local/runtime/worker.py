@@ -11,6 +11,7 @@ Standard output and standard error belong to the function.
 """
 
 import importlib
+import io
 import json
 import os
 import socket
@@ -22,11 +23,13 @@ import traceback
 from collections.abc import Callable
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, PathFinder, SourceFileLoader
 from importlib.util import module_from_spec
-from typing import Any
+from typing import Any, BinaryIO
 
 _LENGTH = struct.Struct("!I")
 _RESULT = b"+"
 _ERROR = b"-"
+# The beginning of a line in CloudWatch's embedded metric format.
+_METRICS = '{"_aws":'
 
 Handler = Callable[[Any, "Context"], object]
 
@@ -51,6 +54,23 @@ class Context:
         return max(int((self._deadline - time.monotonic()) * 1000), 0)
 
 
+class Output(io.TextIOWrapper):
+    """Standard output without metrics, which would hide the other lines; Lambda sends them to CloudWatch."""
+
+    def __init__(self, buffer: BinaryIO) -> None:
+        # Each line is written at once, even to a file or a pipe.
+        super().__init__(buffer, encoding="utf-8", line_buffering=True)
+        self._is_new_line = True
+        self._is_metrics = False
+
+    def write(self, text: str) -> int:
+        """Write a text unless it belongs to a line of metrics; `print` writes the newline separately."""
+        if self._is_new_line:
+            self._is_metrics = text.startswith(_METRICS)
+        self._is_new_line = text.endswith("\n")
+        return len(text) if self._is_metrics else super().write(text)
+
+
 class FreshLoader(SourceFileLoader):
     """Compiles source files without cached bytecode.
 
@@ -67,9 +87,8 @@ def main() -> None:
     """Load the function, then run invocations until the gateway closes the socket."""
     configuration = json.loads(sys.argv[1])
     threading.Thread(target=_exit_with_gateway, daemon=True).start()
-    # Each line is written at once, even if standard error is a file or a pipe.
-    for stream in (sys.stdout, sys.stderr):
-        stream.reconfigure(line_buffering=True)  # type: ignore[union-attr] # it is a TextIOWrapper here
+    sys.stdout = Output(sys.stdout.buffer)
+    sys.stderr.reconfigure(line_buffering=True)  # type: ignore[union-attr] # it is a TextIOWrapper here
     with socket.socket(fileno=configuration["descriptor"]) as gateway:
         try:
             handler = _load(configuration)

@@ -136,6 +136,11 @@ def handler(event, context):
             print("x" * 100_000)
             os.write(1, b"written to the descriptor")
             return ok("printed")
+        case "metrics":
+            print(json.dumps({"_aws": {"CloudWatchMetrics": []}}))
+            print("before", json.dumps({"_aws": {}}))
+            print()
+            return ok("printed")
         case "sleep":
             if "mark" in query:
                 open(query["mark"], "w").close()

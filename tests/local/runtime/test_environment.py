@@ -133,6 +133,14 @@ def test_prints_do_not_mix_with_results(project: Path, capfd: pytest.CaptureFixt
     assert "written to the descriptor" in logged
 
 
+def test_metrics_are_not_shown(project: Path, capfd: pytest.CaptureFixture[str]) -> None:
+    async def steps(_: ExecutionEnvironment, invoke: Invoke) -> None:
+        assert await invoke(do="metrics") == "printed"
+
+    in_environment(project, steps)
+    assert capfd.readouterr().err == 'before {"_aws": {}}\n\n'
+
+
 def test_one_process_runs_many_invocations_and_survives_exceptions(
     project: Path, capfd: pytest.CaptureFixture[str]
 ) -> None:
