@@ -5,6 +5,7 @@ import json
 from typing import Any
 
 import pytest
+from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 import posts.queries
 from common import api
@@ -86,7 +87,16 @@ def test_a_developer_sees_the_traceback_with_the_message(
     lines = output.text().splitlines()
     assert lines[0] == "Traceback (most recent call last):"
     assert lines[-1] == "KeyError: 'no such key'"
-    assert any("/posts/handler.py" in line for line in lines)
+    # The first frame is that of the route, not one of the eight frames of Powertools before it.
+    assert "/posts/handler.py" in lines[1]
+
+
+def test_a_developer_sees_the_whole_traceback_of_an_error_in_powertools(
+    ada: int, output: Output, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(APIGatewayRestResolver, "_to_response", None)
+    assert call("list_posts", user=ada).status == 500
+    assert "aws_lambda_powertools" in output.text().splitlines()[1]
 
 
 def test_a_developer_sees_what_postgresql_says(ada: int, output: Output, database: Database) -> None:

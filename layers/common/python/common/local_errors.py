@@ -2,6 +2,7 @@
 
 import sys
 import traceback
+from types import TracebackType
 
 from common.connection import PostgresError
 
@@ -15,7 +16,16 @@ def report(error: Exception) -> None:
     if isinstance(error, PostgresError):
         for note in _notes(error):
             error.add_note(note)
-    sys.stderr.write("".join(traceback.format_exception(error)))
+    without_framework = error.with_traceback(_below_powertools(error.__traceback__))
+    sys.stderr.write("".join(traceback.format_exception(without_framework)))
+
+
+def _below_powertools(trace: TracebackType | None) -> TracebackType | None:
+    """Return the traceback without its first frames, in which Powertools calls the route; else all of it."""
+    inner = trace
+    while inner and "aws_lambda_powertools" in inner.tb_frame.f_code.co_filename:
+        inner = inner.tb_next
+    return inner or trace
 
 
 def _notes(error: PostgresError) -> list[str]:
