@@ -13,7 +13,7 @@ from common.statement import statement
 
 MONTH_AGO: ColumnElement[Any] = literal_column("now() - interval '30 days'")
 # The grace period: a used token works again, because the response to its first use may have been lost.
-GRACE_AGO: ColumnElement[Any] = literal_column("now() - interval '30 seconds'")
+GRACE_PERIOD_AGO: ColumnElement[Any] = literal_column("now() - interval '30 seconds'")
 
 
 @statement(SessionRow)
@@ -26,8 +26,8 @@ def open_session(*, user_id: int, verified_hash: str, token_hash: str) -> Select
         .returning(Session.id, Session.user_id)
         .cte("session")
     )
-    hash_of: Any = token_hash
-    token = insert(RefreshToken).from_select(["hash", "session_id"], select(hash_of, session.c.id))
+    new_token_hash: Any = token_hash
+    token = insert(RefreshToken).from_select(["hash", "session_id"], select(new_token_hash, session.c.id))
     abandoned = delete(Session).where(Session.user_id == user_id, Session.renewed_at < MONTH_AGO)
     return (
         select(session.c.id, session.c.user_id)
@@ -47,7 +47,7 @@ def renew_session(*, token_hash: str, next_hash: str) -> Select[*tuple[Any, ...]
     - Each renewal deletes a few old tokens of its session.
     """
     presented = select(RefreshToken).where(RefreshToken.hash == token_hash).cte("presented")
-    unused = or_(presented.c.used_at.is_(None), presented.c.used_at > GRACE_AGO)
+    unused = or_(presented.c.used_at.is_(None), presented.c.used_at > GRACE_PERIOD_AGO)
     # Sessions from before the column `password_digest` stay valid: refusing them would log out all users with
     # the deployment. They existed long enough for a change of the password to see and end them.
     password_unchanged = or_(
@@ -63,7 +63,7 @@ def renew_session(*, token_hash: str, next_hash: str) -> Select[*tuple[Any, ...]
         .where(unused, presented.c.created_at > MONTH_AGO, password_unchanged)
         .cte("usable")
     )
-    stolen = select(presented.c.session_id).where(presented.c.used_at <= GRACE_AGO)
+    stolen = select(presented.c.session_id).where(presented.c.used_at <= GRACE_PERIOD_AGO)
 
     used = update(RefreshToken).values(used_at=func.now())
     used = used.where(RefreshToken.hash == token_hash, RefreshToken.used_at.is_(None), exists(select(usable)))
@@ -74,8 +74,8 @@ def renew_session(*, token_hash: str, next_hash: str) -> Select[*tuple[Any, ...]
         .returning(Session.id, Session.user_id)
         .cte("session")
     )
-    hash_of: Any = next_hash
-    token = insert(RefreshToken).from_select(["hash", "session_id"], select(hash_of, session.c.id))
+    new_token_hash: Any = next_hash
+    token = insert(RefreshToken).from_select(["hash", "session_id"], select(new_token_hash, session.c.id))
     # Used tokens are kept for a month, for reuse detection. Because of the join with the updated session,
     # concurrent renewals of a session wait for each other and do not delete the same tokens.
     last_needed_at = func.coalesce(RefreshToken.used_at, RefreshToken.created_at)

@@ -16,7 +16,7 @@ from auth.settings import TOKEN_LIFETIME_SECONDS
 from common import aws
 from common.keys import CACHE_SECONDS, MIN_KEY_BYTES, Key, parse_keys
 
-# Functions sign with a cached ring for this long. Twice that, because clocks differ and inits can be slow.
+# Functions sign with a ring that is up to CACHE_SECONDS old. Double that, because clocks differ.
 MARGIN_SECONDS: Final = 2 * CACHE_SECONDS
 # A key id is the time at which the key was created, in UTC.
 KID_FORMAT: Final = "%Y%m%dT%H%M%SZ"

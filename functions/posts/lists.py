@@ -123,7 +123,7 @@ def _feed(order: Order) -> ListStatement:
 def _search(order: Order, unranked: Order) -> ListStatement:
     """Return the statement that lists the visible posts whose title contains a term, which is not empty.
 
-    First it reads SCAN_LIMIT posts in list order. If many titles contain the term, these fill the page.
+    First it reads SCAN_LIMIT posts in list order. If many titles contain the term, these posts fill the page.
     Otherwise it finds the few matching titles with the n-gram index, which would be slow for many. The
     planner cannot choose between the two, because it does not know how many titles contain a term.
 
@@ -137,7 +137,7 @@ def _search(order: Order, unranked: Order) -> ListStatement:
         scanned = matches.order_by(*order.order_by(first)).limit(rows_needed).cte("scanned")
         scan_suffices = select(func.count()).select_from(scanned).scalar_subquery() >= rows_needed
         every = unranked.after(page)
-        # OFFSET 0 hides the ORDER BY from the planner, which would otherwise walk the index of that order.
+        # OFFSET 0 is an optimization fence: otherwise the planner would walk the index of the list order.
         matching = every.where(Post.published, _contains(Post.title, page.term), _has_ngrams(page.term))
         indexed = matching.order_by(None).offset(ZERO).subquery()
         rest = select(indexed).where(~scan_suffices).order_by(*order.order_by(indexed)).limit(rows_needed)

@@ -28,8 +28,8 @@ DAY_AGO: ColumnElement[datetime] = literal_column("now() - interval '1 day'")
 
 
 def _or_someone_elses(own: FromClause, post_id: int, editor: int) -> FromClause:
-    foreign = select(*POST_COLUMNS).where(Post.id == post_id, Post.owner_id != editor, Post.published)
-    return union_all(select(own), foreign).subquery()
+    someone_elses = select(*POST_COLUMNS).where(Post.id == post_id, Post.owner_id != editor, Post.published)
+    return union_all(select(own), someone_elses).subquery()
 
 
 @statement(PostLookupRow)
@@ -65,7 +65,8 @@ def create_once(
     Each new post deletes a few expired keys of its owner.
     """
     written: tuple[Any, ...] = (title, content, published)
-    names: tuple[Any, ...] = (key, fingerprint)
+    key_value: Any = key
+    fingerprint_value: Any = fingerprint
     earlier = (
         select(IdempotencyKey)
         .where(
@@ -88,7 +89,7 @@ def create_once(
     )
     stored = insert(IdempotencyKey).from_select(
         ["user_id", "post_id", "created_at", "key", "fingerprint"],
-        select(created.c.owner_id, created.c.id, created.c.created_at, *names),
+        select(created.c.owner_id, created.c.id, created.c.created_at, key_value, fingerprint_value),
     )
     stored = stored.on_conflict_do_update(
         index_elements=[IdempotencyKey.user_id, IdempotencyKey.key],
@@ -117,20 +118,20 @@ def create_once(
     swept = delete(IdempotencyKey).where(
         IdempotencyKey.user_id == owner, IdempotencyKey.key.in_(select(expired.c.key))
     )
-    made = union_all(
-        select(created.c.id, created.c.created_at, *names[1:]),
+    result = union_all(
+        select(created.c.id, created.c.created_at, fingerprint_value),
         select(earlier.c.post_id, earlier.c.created_at, earlier.c.fingerprint),
     ).subquery()
     return (
         select(
-            made.c.id,
-            made.c.created_at,
-            (made.c.fingerprint == fingerprint).label("same_request"),
+            result.c.id,
+            result.c.created_at,
+            (result.c.fingerprint == fingerprint).label("same_request"),
             User.email.label("owner_email"),
             User.created_at.label("owner_created_at"),
         )
         .select_from(User)
-        .join(made, TRUE)
+        .join(result, TRUE)
         .where(User.id == owner)
         .add_cte(swept.cte("swept"))
     )

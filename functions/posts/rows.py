@@ -7,12 +7,15 @@ from typing import NamedTuple
 class ListParameters(NamedTuple):
     """Which posts of a list a page holds.
 
-    - `viewer`: the id of the user who sees the list.
-    - `author`: the id of the user whose posts a list of an author holds.
-    - `term`: the text that each title contains; may be empty except in a search.
-    - `limit`: the number of posts of the page; a statement returns one more if the list continues.
-    - `skip`: the number of posts to leave out before the page.
-    - `after`, `after_id`: the position in the list (`posts.paging.Cursor`) after which the page begins.
+    Attributes:
+        viewer: The id of the user who sees the list.
+        author: The id of the user whose posts are listed; only used by a list of an author.
+        term: The text that each title contains; only in a search it must not be empty.
+        limit: The number of posts on the page. A statement returns one more row if the list continues.
+        skip: The number of posts to leave out before the page.
+        after: The sort value of the position (`posts.paging.Cursor`) after which the page begins.
+        after_id: The id of that position.
+
     """
 
     viewer: int

@@ -51,7 +51,7 @@ def authenticate_by_id(user_id: int, password: str) -> VerifiedUser:
 def _authenticate(attempt: AttemptRow, password: str, error_message: str) -> VerifiedUser:
     if not attempt.allowed:
         raise RateLimitError(attempt.retry_after_seconds)
-    # Also check the password if there is no account, so that the response time does not reveal which it is.
+    # Also check the password if there is no account, so that the response time does not reveal that.
     if (
         not verify_password(password, attempt.password_hash)
         or attempt.user_id is None

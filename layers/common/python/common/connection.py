@@ -33,9 +33,9 @@ from pg8000.exceptions import DatabaseError, InterfaceError
 
 # `Context.row_count` until the server has reported that the statement is complete.
 NOT_COMPLETED = -1
-# The length of a NULL in a Bind message.
-NULL_VALUE = i_pack(-1)
-# An empty array of parameter types or format codes.
+# Stands for NULL in a Bind message, which has a length before each value.
+NULL_LENGTH = i_pack(-1)
+# The length of an empty array of parameter types or format codes.
 ZERO_COUNT = H_pack(0)
 
 # Turns PostgreSQL's text form of a value into a Python value.
@@ -132,7 +132,7 @@ def _messages(statement: str, parameters: Sequence[str | None]) -> bytes:
     bind = [NULL_BYTE, NULL_BYTE, ZERO_COUNT, H_pack(len(parameters))]
     for parameter in parameters:
         text = None if parameter is None else parameter.encode()
-        bind += [NULL_VALUE] if text is None else [i_pack(len(text)), text]
+        bind += [NULL_LENGTH] if text is None else [i_pack(len(text)), text]
     return b"".join(
         [
             _create_message(PARSE, NULL_BYTE + statement.encode() + NULL_BYTE + ZERO_COUNT),

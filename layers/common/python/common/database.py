@@ -1,6 +1,6 @@
 """Runs statements on PostgreSQL: one connection per execution environment, one round trip per statement.
 
-What becomes of an error, by its SQLSTATE:
+How errors are handled:
 
     conflict with another statement     rolled back; run again
     server or connection unavailable    rolled back, or a read; run again on a new connection
@@ -28,11 +28,11 @@ from common.tls import database_tls
 MAX_CONNECTION_AGE_SECONDS: Final = 20 * 60
 # A statement takes milliseconds. Two attempts, each with a connect, still end before the deadline.
 STATEMENT_TIMEOUT_SECONDS: Final = 3.0
-# By then a pooler has noticed dead servers, and the winner of a deadlock has acquired its locks.
+# After this delay a pooler has noticed dead servers, and the winner of a deadlock has acquired its locks.
 RETRY_DELAY_SECONDS: Final = 0.1
 
-# A concurrent statement inserted the same key, deleted a row or held a lock. A second attempt sees that.
-# Statements use 23502 on purpose, to roll back and run again.
+# A concurrent statement inserted the same key, deleted a row or held a lock. A second attempt sees this.
+# A statement may also violate a NOT NULL constraint on purpose, to be rolled back and run again.
 CONFLICTS: Final = frozenset(
     {
         "23502",  # not_null_violation
@@ -59,7 +59,7 @@ TIMED_OUT: Final = frozenset(
         "57014",  # query_canceled
     }
 )
-# Class 08, connection_exception: a pooler has lost its server, perhaps after the statement was committed.
+# Class 08, connection_exception: a pooler lost its server, perhaps after the commit of the statement.
 CONNECTION_EXCEPTION: Final = "08"
 
 # How to decode a column, by the type of its field. `fromisoformat` accepts PostgreSQL's format of a time.
@@ -230,6 +230,6 @@ def managed_connection() -> ManagedConnection:
     """Return the connection of this execution environment.
 
     The first call reads DATABASE_URL and the certificate authorities; raises SettingsError if they are wrong.
-    Handlers make it during init, so that no request waits for it after a start from a snapshot.
+    Handlers call this during init, so that no request waits for it after a start from a snapshot.
     """
     return ManagedConnection(database_settings())

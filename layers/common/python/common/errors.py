@@ -1,4 +1,4 @@
-"""Exceptions of the layer that become responses of their own (`common.api`).
+"""Exceptions of the layer, with the responses that `common.api` returns for them.
 
 UnavailableError     503, nothing was changed
 UnknownOutcomeError  504, a write may or may not have been committed
@@ -27,7 +27,7 @@ class RateLimitError(Exception):
     """Too many attempts.
 
     Attributes:
-        retry_after_seconds: When the next attempt is allowed.
+        retry_after_seconds: The time until the next attempt is allowed.
 
     """
 

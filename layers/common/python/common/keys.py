@@ -63,10 +63,10 @@ class KeyRing:
 
     def __init__(self) -> None:
         value = env_str("JWT_KEYS")
-        self._secret = value if value.startswith("arn:") else ""
+        self._secret_arn = value if value.startswith("arn:") else ""
         self._keys: tuple[Key, ...] = ()
         self._tried_at = 0.0
-        if not self._secret:
+        if not self._secret_arn:
             if not is_local():
                 raise SettingsError(
                     "JWT_KEYS holds keys, which only STAGE=local may do: give the ARN of a secret"
@@ -98,11 +98,11 @@ class KeyRing:
     def _refresh(self, max_age: float) -> None:
         """Fetch the ring, unless we tried less than `max_age` seconds ago. On failure, keep the old ring."""
         now = time.time()
-        if not self._secret or (self._keys and now < self._tried_at + max_age):
+        if not self._secret_arn or (self._keys and now < self._tried_at + max_age):
             return
         self._tried_at = now
         try:
-            self._keys = parse_keys(aws.secret_value(self._secret))
+            self._keys = parse_keys(aws.secret_value(self._secret_arn))
         except (aws.AwsError, SettingsError) as error:
             if not self._keys:
                 raise

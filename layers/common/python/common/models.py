@@ -34,7 +34,7 @@ class User(Base):
     created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.now())
     phone_number: Mapped[str | None] = mapped_column(String)
 
-    # E-mail addresses are unique, and found, regardless of letter case.
+    # E-mail addresses are unique regardless of letter case. Logins use this index.
     __table_args__ = (Index("uq_users_lower_email", func.lower(email), unique=True),)
 
 
@@ -79,7 +79,7 @@ class PostRank(Base):
 
 
 class Session(Base):
-    """A login session. It exists until it ends or has not been renewed for 30 days."""
+    """A login session. A later login deletes it if it has not been renewed for 30 days."""
 
     __tablename__ = "sessions"
 
@@ -125,6 +125,7 @@ class IdempotencyKey(Base):
 
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     key: Mapped[str] = mapped_column(String, primary_key=True)
+    # SHA-256 of the body of the request, to refuse another body with the same key.
     fingerprint: Mapped[str] = mapped_column(String)
     # Not a foreign key, because a retry gets the same response even if the post was deleted.
     post_id: Mapped[int]

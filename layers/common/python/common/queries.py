@@ -57,6 +57,7 @@ def clear_login_failures(user_id: int) -> Delete:
 
 def _count_attempt(address: CTE) -> Select[*tuple[Any, ...]]:
     own_key = select(account_key(address.c.email))
+    # Returns no row during the delay: the attempt is then neither counted nor allowed.
     counted = (
         insert(LoginFailure)
         .from_select(["account", "failures"], select(account_key(address.c.email), ONE))

@@ -32,9 +32,11 @@ def statement(row_type: type[Row]) -> Callable[[Callable[P, ReturnsRows]], State
     """Declare a statement whose rows are of `row_type`, a NamedTuple class.
 
     The decorated function builds the statement. It is called once, with a bound parameter for each of its
-    keyword-only parameters; their annotations give the SQL types. A function may instead have one parameter
-    whose type is a NamedTuple class: the fields of that class are then the statement's parameters, and the
-    statement need not use all of them.
+    keyword-only parameters; their annotations give the SQL types. Where SQLAlchemy's types do not accept such
+    a Python type, assign the parameter to a variable of type Any.
+
+    A function may instead have one parameter whose type is a NamedTuple class: the fields of that class are
+    then the statement's parameters, and the statement need not use all of them.
 
     Raises TypeError when
 
