@@ -1,4 +1,4 @@
-# Every command of this project; `make` lists them.
+# The commands of this project; `make` lists them.
 
 SHELL := /bin/bash
 .DEFAULT_GOAL := help
@@ -43,15 +43,15 @@ test: export POSTGRES_BINARIES = $(shell $(TOOLS)/postgres$(POSTGRES)/bin/python
 endif
 
 .PHONY: test-long
-test-long: $(VENV)/dev ## Run the suites that take minutes: faults, load, thousands of inputs (with PgBouncer if installed)
+test-long: $(VENV)/dev ## Run the tests that take minutes: faults, load, thousands of inputs (with PgBouncer if installed)
 	$(BIN)/pytest -m long -n 0 -rs $(ARGS)
 
 .PHONY: load
-load: $(VENV)/dev ## Drive a mixed workload over HTTP for LOAD_SECONDS (30); print throughput, percentiles and errors
+load: $(VENV)/dev ## Send a mixed workload over HTTP for LOAD_SECONDS (30); print throughput, percentiles and errors
 	@PYTHONPATH=functions:layers/common/python:. $(BIN)/python -m tests.long.load
 
 .PHONY: check
-check: $(VENV)/dev ## Check format, lint, types, direction of imports, the template and that no client breaks
+check: $(VENV)/dev ## Check format, lint, types, imports, revisions, the template and the OpenAPI document
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy $(SOURCES)
@@ -67,42 +67,42 @@ template-check: $(VENV)/dev $(TOOLS)/sam/done $(TOOLS)/checkov/done ## Check the
 	$(TOOLS)/checkov/bin/checkov --config-file .checkov.yaml
 
 .PHONY: deploy
-deploy: $(TOOLS)/sam/done ## Build, and deploy to your AWS account (STAGE=dev, staging or prod; ARGS for sam deploy)
+deploy: $(TOOLS)/sam/done ## Build and deploy to your AWS account (STAGE=dev, staging or prod; ARGS for sam deploy)
 	$(SAM) build --config-env $(or $(STAGE),$(error say which: make deploy STAGE=dev))
 	$(SAM) deploy --config-env $(STAGE) $(ARGS)
 
 .PHONY: smoke
-smoke: $(VENV)/uv ## Try out a deployed API with an account of its own (URL=https://...)
-	$(BIN)/python scripts/smoke.py $(or $(URL),$(error say where: make smoke URL=https://...))
+smoke: $(VENV)/uv ## Use a deployed API once, with a new account (URL=https://...)
+	$(BIN)/python scripts/smoke.py $(or $(URL),$(error name the API: make smoke URL=https://...))
 
 .PHONY: openapi-check
-openapi-check: $(VENV)/dev ## Check that docs/openapi.json is what the handlers say, and breaks no client
+openapi-check: $(VENV)/dev ## Check that docs/openapi.json matches the handlers, and breaks no client
 	@$(DESCRIBE) | diff - docs/openapi.json || \
-		{ echo "docs/openapi.json is not what the handlers say: make openapi" >&2; exit 1; }
+		{ echo "docs/openapi.json does not match the handlers: run make openapi" >&2; exit 1; }
 	@$(BIN)/python scripts/breaking_changes.py docs/openapi.released.json docs/openapi.json || \
-		{ echo "This breaks clients of the last release: docs/development.md says what to do" >&2; exit 1; }
+		{ echo "These changes break clients of the last release: see docs/development.md" >&2; exit 1; }
 
 .PHONY: audit
-audit: $(TOOLS)/audit/done ## Check the locked versions for known vulnerabilities (needs PyPI's advisories)
+audit: $(TOOLS)/audit/done ## Check the locked versions for known vulnerabilities, with the advisories of PyPI
 	@for lock in $(LOCKS); do \
 		$(TOOLS)/audit/bin/pip-audit --strict --disable-pip --progress-spinner off -r $$lock || exit 1; \
 	done
 
 .PHONY: openapi
-openapi: $(VENV)/dev ## Write docs/openapi.json anew from the handlers
+openapi: $(VENV)/dev ## Generate docs/openapi.json from the handlers
 	$(DESCRIBE) > docs/openapi.json
 
 .PHONY: bench
-bench: .venv-bench/done ## Measure the project beside a floor and FastAPI, for some ten minutes (ARGS=--quick: minutes)
+bench: .venv-bench/done ## Measure the project, a floor and FastAPI, in ten minutes (ARGS=--quick: three)
 	.venv-bench/bin/python -m bench $(ARGS)
 
 .PHONY: format
-format: $(VENV)/dev ## Format the code and mend what can be mended
+format: $(VENV)/dev ## Format the code, and fix what ruff can fix
 	$(BIN)/ruff check --fix-only --quiet $(SOURCES)
 	$(BIN)/ruff format $(SOURCES)
 
 .PHONY: lock
-lock: $(VENV)/uv ## Lock the newest versions that pyproject.toml admits
+lock: $(VENV)/uv ## Lock the newest versions that pyproject.toml allows
 	rm -f requirements/{dev,local,audit,sam,checkov,postgres17,bench}.txt {layers/common,migrations}/requirements.txt
 	$(LOCK) --group dev -o requirements/dev.txt
 	$(LOCK) --group local -c requirements/dev.txt -o requirements/local.txt
@@ -123,34 +123,34 @@ SAM := SAM_CLI_TELEMETRY=0 $(TOOLS)/sam/bin/sam
 
 $(VENV)/uv: requirements/uv.txt
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
-		{ echo "error: $(PYTHON) is not there, or older than 3.11; name another: make $(MAKECMDGOALS) PYTHON=python3.13" >&2; exit 1; }
-	@echo "Making $(VENV) ..."
+		{ echo "error: $(PYTHON) is missing or older than 3.11; choose another: make $(MAKECMDGOALS) PYTHON=python3.13" >&2; exit 1; }
+	@echo "Creating $(VENV) ..."
 	@$(PYTHON) -m venv --clear $(VENV) || \
-		{ echo "error: $(PYTHON) cannot make a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+		{ echo "error: $(PYTHON) cannot create a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@touch $@
 
-# What a function may import in the local run is what the layer brings, as on Lambda.
+# In the local run, as on Lambda, a function can import only the packages of the layer.
 $(VENV)/local: $(VENV)/uv requirements/local.txt layers/common/requirements.txt
-	@echo "Installing what the local run needs ..."
+	@echo "Installing the packages of the local run ..."
 	@$(INSTALL) --python $(BIN)/python -r requirements/local.txt
 	@rm -rf .local/layer
 	@$(INSTALL) --python $(BIN)/python --no-deps --target .local/layer/python -r layers/common/requirements.txt
 	@touch $@
 
-# Of the version that Lambda runs: bytecode is measured, too.
+# The version that Lambda runs, because its bytecode is measured too.
 .venv-bench/done: $(VENV)/uv requirements/bench.txt
-	@echo "Installing what is measured beside the project ..."
+	@echo "Installing the packages of the benchmark ..."
 	@python3.13 -m venv --clear .venv-bench || { echo "error: make bench needs python3.13 on PATH" >&2; exit 1; }
 	@$(INSTALL) --python .venv-bench/bin/python -r requirements/bench.txt
 	@touch $@
 
 $(VENV)/dev: $(VENV)/local requirements/dev.txt
-	@echo "Installing what the tests and checks need ..."
+	@echo "Installing the packages of the tests and checks ..."
 	@$(INSTALL) --python $(BIN)/python -r requirements/dev.txt
 	@touch $@
 
-# Each pins versions of what the product uses, and of what the other does.
+# Each has an environment of its own, because they pin versions that conflict with those of the project.
 $(TOOLS)/%/done: requirements/%.txt | $(VENV)/uv
 	@echo "Installing $* ..."
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(TOOLS)/$*

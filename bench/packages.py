@@ -31,7 +31,7 @@ OTHERS: Final = {
     NOOP: ("noop", ()),
     FLOOR: ("floor", ("pg8000", "bcrypt")),
     FASTAPI: (
-        "peer",
+        "fastapi_app",
         (
             "fastapi", "mangum", "sqlalchemy", "psycopg2-binary", "pyjwt", "bcrypt", "email-validator",
             "python-multipart",

@@ -6,7 +6,7 @@ from urllib.parse import urlencode
 
 from bench.databases import FOREIGN_POSTS, OWN_POSTS, PASSWORD
 from bench.packages import AUTHORIZER, SESSION
-from tests.support.lambdas import Event, load, request
+from tests.support.lambdas import Event, load_event, new_event
 
 
 class Kind(NamedTuple):
@@ -55,7 +55,7 @@ def event(kind: Kind, number: int, token: str) -> Event:
     It holds the token, which FastAPI checks itself, and the context of the authorizer, which the project and
     the floor use.
     """
-    changed = request(kind.event, headers={"Authorization": f"Bearer {token}"}, **kind.changes(number))
+    changed = new_event(kind.event, headers={"Authorization": f"Bearer {token}"}, **kind.changes(number))
     if "authorizer" in changed["requestContext"]:
         changed["requestContext"]["authorizer"] |= {"user_id": "1", "principalId": "1", "session_id": SESSION}
     return changed
@@ -64,7 +64,7 @@ def event(kind: Kind, number: int, token: str) -> Event:
 def first_event(subject: str, token: str) -> Event:
     """Return an event for a subject's first invocation; it changes nothing."""
     if subject == AUTHORIZER:
-        return load("authorize") | {"authorizationToken": f"Bearer {token}"}
+        return load_event("authorize") | {"authorizationToken": f"Bearer {token}"}
     name = {"users": "get user", "votes": "retract vote", "auth": "login"}.get(subject, "get post")
     return event(next(kind for kind in kinds() if kind.name == name), 0, token)
 

@@ -1,7 +1,7 @@
-# ruff: noqa: A002, ANN401, D101, D103  # written as the tutorials write it
-"""What a user would otherwise write: FastAPI, SQLAlchemy's ORM and psycopg2, as their tutorials have it.
+# ruff: noqa: A002, ANN401, D101, D103  # written as in tutorials
+"""The same API with FastAPI, SQLAlchemy's ORM and psycopg2, written as in their tutorials.
 
-One application, under uvicorn as `app` and as one Lambda function as `handler`, wrapped by Mangum.
+It is one application: `app` for uvicorn, and `handler`, wrapped by Mangum, for one Lambda function.
 """
 
 import os
