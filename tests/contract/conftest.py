@@ -1,29 +1,21 @@
 """A client of a running API: the local gateway, or the API at CONTRACT_URL."""
 
 import os
-import subprocess
-import sys
-import uuid
 from collections.abc import Iterator
-from pathlib import Path
-from urllib.parse import urlsplit
 
 import httpx
 import pytest
 
 from tests.contract.client import PASSWORD, Account, new_account
 from tests.support.database import Database
-
-ROOT = Path(__file__).parents[2]
+from tests.support.local_gateway import local_gateway
 
 
 @pytest.fixture(scope="session")
 def served_database(worker_database: Database) -> Iterator[str]:
     """Return the URL of an empty database for the gateway, which migrates it."""
-    name = f"contract_{uuid.uuid4().hex}"
-    worker_database.run(f"CREATE DATABASE {name}")
-    yield urlsplit(worker_database.url)._replace(path=f"/{name}").geturl()
-    worker_database.run(f"DROP DATABASE {name} WITH (FORCE)")
+    with worker_database.new_database() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")
@@ -41,21 +33,8 @@ def base_url(
         yield os.environ["CONTRACT_URL"].rstrip("/")
         return
     log = tmp_path_factory.mktemp("gateway") / "log"
-    with log.open("w") as stderr:
-        gateway = subprocess.Popen(
-            [sys.executable, "-m", "local", "serve"],
-            cwd=ROOT,
-            env=os.environ | {"PORT": "0", "DATABASE_URL": request.getfixturevalue("served_database")},
-            stdout=subprocess.PIPE,
-            stderr=stderr,
-            text=True,
-        )
-    with gateway:
-        ready = gateway.stdout.readline() if gateway.stdout else ""
-        assert ready.startswith("Ready on "), log.read_text()
-        yield ready.removeprefix("Ready on ").strip()
-        gateway.terminate()
-    assert gateway.returncode == 0
+    with local_gateway(request.getfixturevalue("served_database"), log) as gateway:
+        yield gateway.url
     assert_silent(log.read_text())
 
 

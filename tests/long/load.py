@@ -48,7 +48,8 @@ def loaded(directory: Path, key: Key) -> Iterator[tuple[LocalGateway, list[Actor
         cluster.create_database("load")
         url = cluster.url("load")
         pooled = stack.enter_context(pgbouncer.pooler(url, size=POOL)) if pgbouncer.program() else None
-        gateway = stack.enter_context(local_gateway(pooled.url() if pooled else url, directory / "log"))
+        served_url = pooled.url() if pooled else url
+        gateway = stack.enter_context(local_gateway(served_url, directory / "log", bcrypt_cost=12))
         with Database(url) as database:
             people = populate(database, CLIENTS, key)
             # Logins cost what they cost in production.

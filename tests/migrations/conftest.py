@@ -1,7 +1,6 @@
 """Databases to migrate."""
 
 from collections.abc import Iterator
-from urllib.parse import urlsplit
 
 import pg8000.native
 import pytest
@@ -15,10 +14,8 @@ from tests.support.database import Database, connect
 @pytest.fixture
 def empty_url(worker_database: Database) -> Iterator[str]:
     """Return the URL of an empty database. Its role is a superuser, as in the local run."""
-    name = f"{worker_database.value('SELECT current_database()')}_empty"
-    worker_database.run(f"CREATE DATABASE {name}")
-    yield urlsplit(worker_database.url)._replace(path=f"/{name}").geturl()
-    worker_database.run(f"DROP DATABASE {name} WITH (FORCE)")
+    with worker_database.new_database() as url:
+        yield url
 
 
 @pytest.fixture(scope="session")

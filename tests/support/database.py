@@ -1,5 +1,8 @@
 """Access of tests to the database that the functions use."""
 
+import uuid
+from collections.abc import Iterator
+from contextlib import contextmanager
 from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
@@ -53,6 +56,16 @@ class Database:
         """Return the one value that a statement selects."""
         [[value]] = self.run(sql, **values)
         return value
+
+    @contextmanager
+    def new_database(self) -> Iterator[str]:
+        """Yield the URL of an empty database on the same server; it is dropped afterwards."""
+        name = f"test_{uuid.uuid4().hex}"
+        self.run(f"CREATE DATABASE {name}")
+        try:
+            yield urlsplit(self.url)._replace(path=f"/{name}").geturl()
+        finally:
+            self.run(f"DROP DATABASE {name} WITH (FORCE)")
 
     def wait_for_locks(self, number: int) -> None:
         """Return when at least this many connections wait for a lock."""

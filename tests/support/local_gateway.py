@@ -39,13 +39,15 @@ class LocalGateway(NamedTuple):
 
 
 @contextmanager
-def local_gateway(database_url: str, log: Path) -> Iterator[LocalGateway]:
+def local_gateway(database_url: str, log: Path, *, bcrypt_cost: int = 4) -> Iterator[LocalGateway]:
     """Serve the API on a database, which is migrated first, until the end of the block.
 
-    It serves a copy of the project, because an edit during a test would make it replace its processes.
+    The gateway serves a copy of the project, because an edit would restart the functions. In the copy, bcrypt
+    has its lowest cost by default, because the tests would spend most of their time on hashing.
     """
     project = log.parent / "project"
     _copy(project)
+    _set_bcrypt_cost(project / "layers/common/python/common/passwords.py", bcrypt_cost)
     with log.open("w") as stderr:
         process = subprocess.Popen(
             [sys.executable, "-m", "local", "serve"],
@@ -77,6 +79,15 @@ def _copy(project: Path) -> None:
     if (ROOT / INSTALLED).is_dir():
         (project / INSTALLED).parent.mkdir()
         (project / INSTALLED).symlink_to(ROOT / INSTALLED)
+
+
+def _set_bcrypt_cost(passwords: Path, cost: int) -> None:
+    text = passwords.read_text()
+    changes = {"BCRYPT_COST = 12": f"BCRYPT_COST = {cost}", "$2b$12$": f"$2b${cost:02}$"}
+    for before, after in changes.items():
+        assert text.count(before) == 1, before
+        text = text.replace(before, after)
+    passwords.write_text(text)
 
 
 def _command(pid: int) -> bytes:
