@@ -28,7 +28,9 @@ def cpu_seconds(program: str, *arguments: str) -> float:
 def test_an_import_stays_within_its_budget(build: Build, name: str) -> None:
     handler = Stack("dev").properties(name)["Handler"]
     paths = [str(build(name)), str(build(LAYER) / "python")]
-    bare, imported, ratio = [], [], math.inf
+    bare: list[float] = []
+    imported: list[float] = []
+    ratio = math.inf
     # The least time counts, because everything else on the machine only adds to it.
     while ratio > BUDGETS[name] and len(bare) < MAX_TURNS:
         bare.append(cpu_seconds("pass"))
