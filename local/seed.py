@@ -2,17 +2,17 @@
 
 import random
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
-import pg8000.native
-from pg8000.exceptions import DatabaseError, InterfaceError
+from sqlalchemy import Connection, text
+from sqlalchemy.exc import DBAPIError
 
-from common.settings import DatabaseSettings
-from common.tls import database_tls
+from common.settings import DatabaseSettings, SettingsError
 from local.database import reason
 from local.errors import LocalRunError
 from local.gateway.console import write_line
+from migrations.connect import engine
 
 USERS, POSTS, VOTES = 200, 2_000, 20_000
 CHUNK = 500
@@ -55,10 +55,9 @@ ADD_VOTES = (
 
 def seed(database: DatabaseSettings) -> None:
     """Fill a database unless it has the demo users; `LocalRunError` when it refuses the connection."""
-    connection = _connect(database)
-    with connection:
+    with _connect(database) as connection:
         emails = [f"{NAMES[number % len(NAMES)]}{number}@example.com" for number in range(USERS)]
-        users = [row[0] for row in connection.run(ADD_USERS, emails=emails, hash=HASH) or []]
+        users = connection.scalars(text(ADD_USERS), {"emails": emails, "hash": HASH}).all()
         if len(users) < USERS:
             write_line("The database has the demo users already. To start again: `make reset`.")
             return
@@ -66,13 +65,13 @@ def seed(database: DatabaseSettings) -> None:
         total, done = POSTS + VOTES, 0
         posts: list[int] = []
         for chunk in _chunks(POSTS):
-            posts += [row[0] for row in connection.run(ADD_POSTS, **_posts(dice, users, chunk)) or []]
+            posts += connection.scalars(text(ADD_POSTS), _posts(dice, users, chunk))
             done += len(chunk)
             _show(done, total)
         for chunk in _chunks(VOTES):
             # Squared, because some posts should be far more popular than others.
             voted = [posts[int(len(posts) * dice.random() ** 2)] for _ in chunk]
-            connection.run(ADD_VOTES, voters=dice.choices(users, k=len(chunk)), posts=voted)
+            connection.execute(text(ADD_VOTES), {"voters": dice.choices(users, k=len(chunk)), "posts": voted})
             done += len(chunk)
             _show(done, total)
     write_line(
@@ -80,25 +79,20 @@ def seed(database: DatabaseSettings) -> None:
     )
 
 
-def _connect(database: DatabaseSettings) -> pg8000.native.Connection:
+def _connect(database: DatabaseSettings) -> Connection:
     try:
-        return pg8000.native.Connection(
-            database.user,
-            password=database.password,
-            host=database.host,
-            port=database.port,
-            database=database.name,
-            ssl_context=database_tls(database),
-        )
-    except (DatabaseError, InterfaceError, OSError) as error:
+        connection = engine(database).connect()
+    except (DBAPIError, SettingsError, OSError) as error:
         raise LocalRunError(f"cannot connect to {database.name}: {reason(error)}") from None
+    # In one transaction it would take five times as long, because the votes update the same rows repeatedly.
+    return connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
 def _chunks(number: int) -> Iterator[range]:
     return (range(start, start + CHUNK) for start in range(0, number, CHUNK))
 
 
-def _posts(dice: random.Random, users: list[int], chunk: range) -> dict[str, list[object]]:
+def _posts(dice: random.Random, users: Sequence[int], chunk: range) -> dict[str, list[object]]:
     return {
         "owners": [*dice.choices(users, k=len(chunk))],
         "titles": [f"{dice.choice(OPENINGS)} {dice.choice(SUBJECTS)}" for _ in chunk],

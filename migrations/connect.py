@@ -1,17 +1,21 @@
 """Connections of SQLAlchemy to the database."""
 
 import logging
+import ssl
 from typing import Any, Final
 
-import pg8000.dbapi
+import pg8000
 from sqlalchemy import Engine, create_engine, pool
 
 from common import aws
-from common.settings import DatabaseSettings
+from common.connection import SESSION_SETTINGS, check_session
+from common.settings import DatabaseSettings, SettingsError
 from common.tls import database_tls
 
 # invalid_authorization_specification, with which RDS rejects a password, and invalid_password.
 LOGIN_REJECTED: Final = frozenset({"28000", "28P01"})
+# The message of pg8000 about a server that refuses TLS.
+TLS_REFUSED: Final = "Server refuses SSL"
 
 log = logging.getLogger(__name__)
 
@@ -19,7 +23,8 @@ log = logging.getLogger(__name__)
 def engine(settings: DatabaseSettings, *, timeout: float | None = None) -> Engine:
     """Return an engine that opens a connection for each use, and closes it afterwards.
 
-    `timeout` is in seconds and bounds connecting and each response; None waits without end.
+    `timeout` is in seconds and bounds connecting and each response; None waits without end. Connecting raises
+    SettingsError if TLS fails, or if text or times would be written in another way than the functions do.
     """
     parameters = {
         "user": settings.user,
@@ -28,10 +33,19 @@ def engine(settings: DatabaseSettings, *, timeout: float | None = None) -> Engin
         "database": settings.name,
         "ssl_context": database_tls(settings),
         "timeout": timeout,
+        "startup_params": SESSION_SETTINGS,
     }
-    return create_engine(
-        "postgresql+pg8000://", creator=lambda: _log_in(settings, parameters), poolclass=pool.NullPool
-    )
+
+    def connect() -> pg8000.Connection:
+        connection = _log_in(settings, parameters)
+        try:
+            check_session(connection.parameter_statuses, parameters)
+        except SettingsError:
+            connection.close()
+            raise
+        return connection
+
+    return create_engine("postgresql+pg8000://", creator=connect, poolclass=pool.NullPool)
 
 
 def sqlstate(error: BaseException | None) -> str:
@@ -40,7 +54,7 @@ def sqlstate(error: BaseException | None) -> str:
     return str(report.get("C", "")) if isinstance(report, dict) else ""
 
 
-def _log_in(settings: DatabaseSettings, parameters: dict[str, Any]) -> pg8000.dbapi.Connection:
+def _log_in(settings: DatabaseSettings, parameters: dict[str, Any]) -> pg8000.Connection:
     """Connect with the password, or with an IAM token if there is no password or it is rejected.
 
     RDS accepts only tokens from members of `rds_iam`, including indirect members. Since PostgreSQL 16, the
@@ -49,10 +63,26 @@ def _log_in(settings: DatabaseSettings, parameters: dict[str, Any]) -> pg8000.db
     """
     if settings.password or not settings.iam:
         try:
-            return pg8000.dbapi.connect(password=settings.password, **parameters)
-        except pg8000.dbapi.DatabaseError as error:
+            return _connect(settings.password, parameters)
+        except pg8000.DatabaseError as error:
             if not settings.iam or sqlstate(error) not in LOGIN_REJECTED:
                 raise
             log.info("the server rejected the password, trying an IAM token")
-    token = aws.rds_auth_token(settings.host, settings.port, settings.user)
-    return pg8000.dbapi.connect(password=token, **parameters)
+    return _connect(aws.rds_auth_token(settings.host, settings.port, settings.user), parameters)
+
+
+def _connect(password: str | None, parameters: dict[str, Any]) -> pg8000.Connection:
+    server = f"the server at {parameters['host']}:{parameters['port']}"
+    try:
+        return pg8000.connect(password=password, **parameters)
+    except pg8000.InterfaceError as error:
+        if str(error) != TLS_REFUSED:
+            raise
+        raise SettingsError(
+            f"{server} refuses TLS: in a local run, add sslmode=disable to DATABASE_URL to do without it"
+        ) from None
+    except ssl.SSLCertVerificationError as error:
+        raise SettingsError(
+            f"the certificate of {server} is not trusted: {error.verify_message}; "
+            "name the file with its certificate authority as sslrootcert in DATABASE_URL"
+        ) from None

@@ -8,6 +8,8 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
+from common.connection import SESSION_SETTINGS
+
 APP = "app"
 
 CREATE = f"""
@@ -33,6 +35,8 @@ BEFORE_REVISIONS = (
     f"ALTER ROLE {APP} SET statement_timeout = '2500ms'",
     f"ALTER ROLE {APP} SET lock_timeout = '2s'",
     f"ALTER ROLE {APP} SET idle_in_transaction_session_timeout = '10s'",
+    # Here and not in the functions, because SET pins a session of RDS Proxy.
+    *(f"ALTER ROLE {APP} SET {name} = '{value}'" for name, value in SESSION_SETTINGS.items()),
     "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
     f"GRANT USAGE ON SCHEMA public TO {APP}",
     f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {APP}",

@@ -11,9 +11,10 @@ from alembic import command
 from alembic.config import Config
 from alembic.runtime.migration import MigrationContext
 from alembic.script import ScriptDirectory
-from sqlalchemy import Connection, Engine, text
+from sqlalchemy import Connection, Engine, inspect, text
 from sqlalchemy.exc import DBAPIError, InterfaceError
 
+from common.models import Base
 from common.settings import DatabaseSettings
 from migrations import connect, roles
 
@@ -29,6 +30,8 @@ LOCK_POLL_SECONDS: Final = 0.5
 TABLE_LOCK_TIMEOUT_SECONDS: Final = 2
 RETRY_SECONDS: Final = 5.0
 LOCK_NOT_AVAILABLE: Final = "55P03"
+# Names that a message lists.
+MAX_NAMES: Final = 5
 
 log = logging.getLogger(__name__)
 
@@ -122,9 +125,14 @@ def _upgrade(connection: Connection, deadline: float) -> str:
 
 def _upgrade_to_head(connection: Connection) -> str:
     config = alembic_config(connection)
-    known = [script.revision for script in ScriptDirectory.from_config(config).walk_revisions()]
-    if _revision(connection) in {None, *known}:
+    known = {script.revision for script in ScriptDirectory.from_config(config).walk_revisions()}
+    revision = _revision(connection)
+    if revision not in known:
+        _check_owner(connection, revision)
+    if revision is None or revision in known:
         command.upgrade(config, "head")
+    else:
+        log.warning("the database has the revision %s, which this code does not know", revision)
     return str(_revision(connection))
 
 
@@ -132,3 +140,22 @@ def _revision(connection: Connection) -> str | None:
     revision = MigrationContext.configure(connection).get_current_revision()
     connection.rollback()
     return revision
+
+
+def _check_owner(connection: Connection, revision: str | None) -> None:
+    """Raise MigrationError if the tables are those of another application.
+
+    A database without a revision must be empty. One with a revision that this code does not know must have
+    the tables of this code, because newer code only adds to them.
+    """
+    inspector = inspect(connection)
+    tables = set(inspector.get_table_names()) - {"alembic_version"}
+    database = connection.scalar(text("SELECT current_database()"))
+    connection.rollback()
+    if revision is None and tables:
+        found = f"tables of another application ({', '.join(sorted(tables)[:MAX_NAMES])})"
+    elif revision is not None and not tables >= Base.metadata.tables.keys():
+        found = f"the revisions of another application ({revision})"
+    else:
+        return
+    raise MigrationError(f"the database {database} has {found}: use an empty database")

@@ -134,10 +134,13 @@ def test_a_request_takes_one_round_trip_or_two_with_a_password(
     assert proxy.connections == 0
 
 
-@pytest.mark.usefixtures("connection")
 def test_no_statement_pins_a_session_of_rds_proxy(
-    names: dict[str, int], proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch
+    names: dict[str, int],
+    connection: ManagedConnection,
+    proxy: PostgresProxy,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    connection.settings = connection.settings._replace(local=False)
     monkeypatch.setattr(passwords, "BCRYPT_COST", 4)
     monkeypatch.setattr(passwords, "DUMMY_HASH", passwords.hash_password("x"))
     for event, changes, _ in REQUESTS + WITH_PASSWORD:

@@ -3,13 +3,14 @@
 import socket
 import ssl
 from collections.abc import Iterator
+from pathlib import Path
 
 import pytest
 
 from common import aws
 from common.database import ManagedConnection
 from common.errors import UnavailableError
-from common.settings import parse_database_url
+from common.settings import SettingsError, parse_database_url
 from tests.support.certificates import Authority
 from tests.support.connections import run_sql
 from tests.support.database import Database
@@ -91,6 +92,15 @@ def test_a_server_without_tls_receives_nothing(trusting: str, database: Database
         with pytest.raises(UnavailableError):
             run_sql(connection, "SELECT 1")
     assert proxy.plain == b""
+
+
+def test_a_function_without_its_certificate_file_fails_during_init(tmp_path: Path) -> None:
+    file = tmp_path / "authority.pem"
+    settings = parse_database_url(f"postgresql://app@localhost/social?sslrootcert={file}", local=False)
+    with pytest.raises(
+        SettingsError, match=rf"^cannot read certificates from {file}, .*: No such file or directory$"
+    ):
+        ManagedConnection(settings)
 
 
 def test_the_password_can_be_an_iam_token(

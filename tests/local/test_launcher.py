@@ -19,17 +19,20 @@ from tests.support.processes import alive, until
 
 ROOT = Path(__file__).parents[2]
 LAYER = Path("layers/common/python/common")
-# The modules of the layer that check settings.
-CHECKING = ("aws.py", "keys.py", "settings.py", "signing.py", "tls.py")
+# The modules that check settings and connect to the database.
+COPIED = (
+    *(LAYER / f"{name}.py" for name in ("aws", "connection", "keys", "settings", "signing", "tls")),
+    Path("migrations/connect.py"),
+)
 
 
 @pytest.fixture
 def clone(project: Path) -> Iterator[Path]:
     """Return the sample project with a copy of the local run and with empty migrations."""
     shutil.copytree(ROOT / "local", project / "local", ignore=shutil.ignore_patterns("__pycache__"))
-    for name in CHECKING:
-        shutil.copy(ROOT / LAYER / name, project / LAYER)
     (project / "migrations").mkdir()
+    for file in COPIED:
+        shutil.copy(ROOT / file, project / file)
     (project / "migrations" / "runner.py").write_text("def migrate(settings): pass\n")
     yield project
     shutil.rmtree(cluster_directory(project), ignore_errors=True)
@@ -270,7 +273,8 @@ def test_seed_needs_a_database_with_tls(clone: Path) -> None:
         failed = run(clone, "seed", DATABASE_URL=url)
         refusing.join()
     assert failed.returncode == 1
-    assert one_line(failed.stderr).startswith("error: cannot connect to social: ")
+    assert one_line(failed.stderr).startswith("error: cannot connect to social: the server at 127.0.0.1:")
+    assert "sslmode=disable" in failed.stderr
 
 
 def refuse_tls(listener: socket.socket) -> None:

@@ -6,9 +6,8 @@ from pathlib import Path
 
 import pytest
 from sqlalchemy import text
-from sqlalchemy.exc import InterfaceError
 
-from common.settings import parse_database_url
+from common.settings import SettingsError, parse_database_url
 from migrations.runner import migrate
 from tests.migrations.catalog import PROGRAMS, TABLES, describe, engine
 from tests.migrations.commands import downgrade, head, revisions, upgrade
@@ -83,5 +82,5 @@ def test_an_index_left_invalid_by_a_failed_attempt_is_created_again(empty_url: s
 
 def test_a_url_means_the_same_for_migrations_as_for_functions(empty_url: str) -> None:
     migrate(parse_database_url(f"{empty_url}?sslmode=disable", local=True))
-    with pytest.raises(InterfaceError, match="SSL"):
+    with pytest.raises(SettingsError, match="refuses TLS"):
         migrate(parse_database_url(f"{empty_url}?sslmode=verify-full", local=True), seconds=0)

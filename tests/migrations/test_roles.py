@@ -4,10 +4,12 @@ import pg8000.native
 import pytest
 from pg8000.exceptions import DatabaseError
 
+from common.database import ManagedConnection
 from common.settings import parse_database_url
 from local.postgres import Cluster
 from migrations.runner import migrate
-from tests.support.database import connect
+from tests.support.connections import run_sql
+from tests.support.database import OTHER_DEFAULTS, connect
 
 INSUFFICIENT_PRIVILEGE = "42501"
 
@@ -60,6 +62,22 @@ def test_the_server_cancels_a_statement_before_the_function_stops_waiting(
 ) -> None:
     assert app.run("SHOW statement_timeout") == [["2500ms"]]
     assert app.run("SHOW lock_timeout") == [["2s"]]
+
+
+@pytest.mark.usefixtures("app")
+def test_text_and_times_of_the_role_do_not_depend_on_the_defaults_of_the_database(
+    migrator_url: str, cluster: Cluster
+) -> None:
+    for setting, value in OTHER_DEFAULTS.items():
+        cluster.execute(f"ALTER DATABASE social SET {setting} = '{value}'")
+    # As on AWS, the function itself does not set them.
+    url = migrator_url.replace("migrator@", "app@")
+    settings = parse_database_url(url, local=True)._replace(local=False)
+    connection = ManagedConnection(settings)
+    try:
+        assert run_sql(connection, "SELECT length($1::text)", "é") == [[1]]
+    finally:
+        connection.disconnect()
 
 
 def test_the_role_can_use_tables_that_are_created_later(

@@ -112,9 +112,33 @@ def test_a_table_in_use_is_tried_again_later(
         assert migration.result() == head()
 
 
-def test_the_newer_revision_of_newer_code_is_kept(empty_url: str) -> None:
+def test_a_database_with_other_tables_is_not_migrated(empty_url: str) -> None:
+    name = urlsplit(empty_url).path.strip("/")
+    with connect(empty_url) as connection:
+        connection.run("CREATE TABLE users (id integer); CREATE TABLE customers (id integer)")
+        before = describe(empty_url, TABLES)
+        expected = (
+            rf"^the database {name} has tables of another application \(customers, users\): use an empty"
+        )
+        with pytest.raises(MigrationError, match=expected):
+            migrate(parse_database_url(empty_url, local=True))
+        assert describe(empty_url, TABLES) == before
+
+
+def test_a_database_with_the_revisions_of_another_application_is_not_migrated(empty_url: str) -> None:
+    name = urlsplit(empty_url).path.strip("/")
+    with connect(empty_url) as connection:
+        connection.run("CREATE TABLE users (id integer); CREATE TABLE posts (id integer)")
+        connection.run("CREATE TABLE alembic_version AS SELECT 'a1b2c3' AS version_num")
+        expected = rf"^the database {name} has the revisions of another application \(a1b2c3\): use an empty"
+        with pytest.raises(MigrationError, match=expected):
+            migrate(parse_database_url(empty_url, local=True))
+
+
+def test_the_newer_revision_of_newer_code_is_kept(empty_url: str, caplog: pytest.LogCaptureFixture) -> None:
     settings = parse_database_url(empty_url, local=True)
     migrate(settings)
     with connect(empty_url) as connection:
         connection.run("UPDATE alembic_version SET version_num = 'newer'")
     assert migrate(settings) == "newer"
+    assert caplog.messages == ["the database has the revision newer, which this code does not know"]

@@ -13,6 +13,8 @@ import pg8000.native
 # Hashed with the lowest cost of bcrypt, so that tests which need an account are fast.
 PASSWORD = "correct horse"
 PASSWORD_HASH = "$2b$04$r3LvJ73t.OyJxojt0lrizunUHDZ4ZWAerOgK8pIcQuxaa0rJ5UHEu"
+# Defaults that a database or a role can have, and with which text and times are written differently.
+OTHER_DEFAULTS = {"client_encoding": "LATIN1", "DateStyle": "SQL, DMY", "TimeZone": "Asia/Kolkata"}
 
 
 def connect(url: str) -> pg8000.native.Connection:

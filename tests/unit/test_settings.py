@@ -68,6 +68,7 @@ def test_a_url_with_every_part() -> None:
         tls=True,
         ca="/ca.pem",
         iam=True,
+        local=False,
     )
 
 
@@ -89,7 +90,7 @@ def test_an_invalid_port_is_named(port: str) -> None:
     [
         "db.example.com",
         "mysql://app@db.example.com/social",
-        "postgresql+pg8000://app@db.example.com/social",
+        "mysql+pymysql://app@db.example.com/social",
         "postgresql://db.example.com/social",
         "postgresql://app@/social",
         "postgresql:///social",
@@ -98,9 +99,51 @@ def test_an_invalid_port_is_named(port: str) -> None:
     ],
 )
 def test_a_url_of_another_form_is_refused(url: str) -> None:
-    expected = r"^DATABASE_URL is not of the form postgresql://user:password@host:port/database$"
+    expected = r"^DATABASE_URL is not of the form postgresql://user:password@host:port/database, "
     with pytest.raises(SettingsError, match=expected):
         parse_database_url(url, local=False)
+
+
+@pytest.mark.parametrize("scheme", ["postgresql+psycopg2", "postgres+asyncpg", "postgresql+pg8000"])
+def test_the_scheme_of_another_driver_is_corrected(scheme: str) -> None:
+    database, driver = scheme.split("+")
+    expected = rf"^DATABASE_URL names the driver {driver}: write {database}:// without a driver$"
+    with pytest.raises(SettingsError, match=expected):
+        parse_database_url(f"{scheme}://app:secret@db.example.com/social", local=True)
+
+
+@pytest.mark.parametrize("password", ["{}secret", "sec{}ret", "secret{}", "p@{}secret", "p{}secret=1"])
+@pytest.mark.parametrize("character", "#/?[]")
+def test_an_unescaped_character_in_the_password_is_refused(character: str, password: str) -> None:
+    url = f"postgresql://app:{password.format(character)}@db.example.com/social"
+    with pytest.raises(SettingsError, match="percent-encode") as raised:
+        parse_database_url(url, local=False)
+    assert "cret" not in str(raised.value)
+
+
+@pytest.mark.parametrize("password", ["p@ssword", "pass:word", "pass%word", "pass word"])
+def test_a_password_with_another_special_character_is_accepted(password: str) -> None:
+    settings = parse_database_url(f"postgresql://app:{password}@db.example.com/social", local=False)
+    assert (settings.host, settings.password) == ("db.example.com", password)
+
+
+@pytest.mark.parametrize("parameter", ["options", "sslMode", "connect_timeout", "password"])
+@pytest.mark.parametrize("value", ["", "=", "=secret"])
+def test_an_unknown_parameter_is_refused_by_name(parameter: str, value: str) -> None:
+    expected = rf"^DATABASE_URL has the unknown parameter {parameter}: use only auth, sslmode, sslrootcert$"
+    with pytest.raises(SettingsError, match=expected):
+        parse_database_url(f"{URL}?sslrootcert=/ca.pem&{parameter}{value}", local=False)
+
+
+def test_the_last_value_of_a_parameter_wins() -> None:
+    url = f"{URL}?sslmode=disable&sslmode=verify-full"
+    assert parse_database_url(url, local=True).tls
+
+
+@pytest.mark.parametrize("value", ["", "password", "IAM"])
+def test_another_value_of_auth_is_refused(value: str) -> None:
+    with pytest.raises(SettingsError, match=r"^DATABASE_URL has an unknown value of auth: "):
+        parse_database_url(f"{URL}?auth={value}", local=False)
 
 
 @pytest.mark.parametrize(

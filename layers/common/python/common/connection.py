@@ -10,9 +10,9 @@ This module uses internals of pg8000, so its version is pinned to 1.31. A test c
 """
 
 import select
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
-from typing import Any
+from typing import Any, Final
 
 from pg8000.converters import make_params
 from pg8000.core import (
@@ -31,12 +31,21 @@ from pg8000.core import (
 )
 from pg8000.exceptions import DatabaseError, InterfaceError
 
+from common.settings import SettingsError
+
 # `Context.row_count` until the server has reported that the statement is complete.
 NOT_COMPLETED = -1
 # Stands for NULL in a Bind message, which has a length before each value.
 NULL_LENGTH = i_pack(-1)
 # The length of an empty array of parameter types or format codes.
 ZERO_COUNT = H_pack(0)
+
+# How the client and the server write text and times. Each setting can have another default in a database.
+SESSION_SETTINGS: Final[Mapping[str, str]] = {
+    "client_encoding": "UTF8",
+    "DateStyle": "ISO",
+    "TimeZone": "UTC",
+}
 
 # Turns PostgreSQL's text form of a value into a Python value.
 Decoder = Callable[[str], Any]
@@ -70,13 +79,22 @@ class Connection(CoreConnection):  # type: ignore[misc]  # pg8000 has no types
     """A connection in autocommit: each statement is a transaction of its own."""
 
     def __init__(self, **parameters: object) -> None:
-        """Connect; the parameters are pg8000's. Raises PostgresError or ConnectionLostError."""
+        """Connect; the parameters are pg8000's.
+
+        Raises PostgresError, ConnectionLostError, and SettingsError if text or times would be written in
+        another way than this module writes them.
+        """
         try:
             super().__init__(**parameters)
         except DatabaseError as error:
             raise PostgresError(error.args[0]) from None
         except (InterfaceError, OSError) as error:
             raise ConnectionLostError(str(error)) from None
+        try:
+            check_session(self.parameter_statuses, parameters)
+        except SettingsError:
+            self.discard()
+            raise
 
     def execute(
         self, statement: str, values: Sequence[object], decoders: Sequence[Decoder], *, timeout: float
@@ -122,6 +140,28 @@ class Connection(CoreConnection):  # type: ignore[misc]  # pg8000 has no types
         """Close the connection and ignore errors: it may already be broken."""
         with suppress(InterfaceError, OSError):
             self.close()
+
+
+def check_session(statuses: Mapping[str, str], parameters: Mapping[str, object]) -> None:
+    """Raise SettingsError if a new session does not have the `SESSION_SETTINGS`, or its database is not UTF8.
+
+    `statuses` are the settings that the server reported at connect (ParameterStatus); a setting that a pooler
+    does not report is accepted. `parameters` are those of pg8000 that name the database and the user.
+    """
+    encoding = statuses.get("server_encoding", "UTF8")
+    if encoding != "UTF8":
+        raise SettingsError(
+            f"the database {parameters['database']} has the encoding {encoding}: "
+            "create one with TEMPLATE template0 ENCODING 'UTF8'"
+        )
+    for name, expected in SESSION_SETTINGS.items():
+        # The server reports a DateStyle of two parts, such as "ISO, DMY". The second only affects input.
+        value = statuses.get(name, expected)
+        if value.split(",")[0] != expected:
+            raise SettingsError(
+                f"the session has {name} '{value}', not '{expected}': "
+                f"ALTER ROLE {parameters['user']} SET {name} = '{expected}'"
+            )
 
 
 def _messages(statement: str, parameters: Sequence[str | None]) -> bytes:

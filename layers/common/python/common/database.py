@@ -19,9 +19,9 @@ from uuid import UUID
 from aws_lambda_powertools import Logger
 
 from common import aws, deadline
-from common.connection import Connection, ConnectionLostError, Decoder, PostgresError
+from common.connection import SESSION_SETTINGS, Connection, ConnectionLostError, Decoder, PostgresError
 from common.errors import UnavailableError, UnknownOutcomeError
-from common.settings import DatabaseSettings, database_settings
+from common.settings import DatabaseSettings, SettingsError, database_settings
 from common.tls import database_tls
 
 # Less than RDS Proxy's idle timeout of 30 minutes, so that we close the connection, not the proxy.
@@ -194,9 +194,13 @@ class ManagedConnection:
                 password=self._password(),
                 ssl_context=self.ssl_context,
                 timeout=_statement_timeout(),
+                # Not on AWS, where the role has these settings, because they may pin a session of RDS Proxy.
+                startup_params=SESSION_SETTINGS if self.settings.local else None,
             )
         except (PostgresError, ConnectionLostError, aws.AwsError) as error:
             raise UnavailableError(str(error), retryable=True) from None
+        except SettingsError as error:
+            raise UnavailableError(str(error), retryable=False) from None
 
     def _password(self) -> str | None:
         if not self.settings.iam:

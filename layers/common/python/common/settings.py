@@ -1,15 +1,18 @@
 """Settings from environment variables, read and checked during init."""
 
 import os
+from contextlib import suppress
 from typing import Final, NamedTuple
-from urllib.parse import parse_qsl, unquote, urlsplit
+from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 DEFAULT_PORT: Final = 5432
+POSTGRESQL_SCHEMES: Final = frozenset({"postgresql", "postgres"})
+DATABASE_PARAMETERS: Final = frozenset({"auth", "sslmode", "sslrootcert"})
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
 
 
 class SettingsError(Exception):
-    """An environment variable is missing, malformed or insecure. The message names it and says what to do."""
+    """A setting is missing, malformed or insecure. The message names it and says what to do."""
 
 
 class DatabaseSettings(NamedTuple):
@@ -24,6 +27,7 @@ class DatabaseSettings(NamedTuple):
         tls: Whether connections are encrypted and the server's certificate is verified.
         ca: PEM file with the certificate authorities to trust; None trusts those of the system.
         iam: Whether the role may log in with an IAM token.
+        local: Whether this is a local run. Only then does a connection set the session's settings itself.
 
     """
 
@@ -35,6 +39,7 @@ class DatabaseSettings(NamedTuple):
     tls: bool
     ca: str | None
     iam: bool
+    local: bool
 
 
 def env_str(name: str) -> str:
@@ -69,29 +74,54 @@ def parse_database_url(url: str, *, local: bool) -> DatabaseSettings:
     By default `sslmode` is `verify-full`, or `disable` in a local run with a database on this machine.
     `sslrootcert` names a PEM file. `auth=iam`, which libpq does not know, logs in with an IAM token.
 
-    Raises SettingsError if the URL is malformed or would not verify the server's certificate. The message
-    never contains the URL, which may hold a password.
+    Raises SettingsError if the URL is malformed, has another parameter, or would not verify the server's
+    certificate. The message never contains a user name or a password.
     """
-    parts = urlsplit(url)
-    options = dict(parse_qsl(parts.query))
+    parts = _split_database_url(url)
     try:
         port = parts.port or DEFAULT_PORT
     except ValueError:
         raise SettingsError("DATABASE_URL has a port that is not a number from 0 to 65535") from None
-    if parts.scheme not in {"postgresql", "postgres"} or not (
-        parts.hostname and parts.username and parts.path.strip("/")
-    ):
-        raise SettingsError("DATABASE_URL is not of the form postgresql://user:password@host:port/database")
+    parameters = dict(parse_qsl(parts.query, keep_blank_values=True))
+    if unknown := sorted(parameters.keys() - DATABASE_PARAMETERS):
+        known = ", ".join(sorted(DATABASE_PARAMETERS))
+        raise SettingsError(f"DATABASE_URL has the unknown parameter {', '.join(unknown)}: use only {known}")
+    if parameters.get("auth", "iam") != "iam":
+        raise SettingsError("DATABASE_URL has an unknown value of auth: use iam, or leave it out")
+    host = parts.hostname or ""
     return DatabaseSettings(
-        host=parts.hostname,
+        host=host,
         port=port,
         name=unquote(parts.path.strip("/")),
-        user=unquote(parts.username),
+        user=unquote(parts.username or ""),
         password=unquote(parts.password) if parts.password else None,
-        tls=_uses_tls(options.get("sslmode"), parts.hostname, local=local),
-        ca=options.get("sslrootcert"),
-        iam=options.get("auth") == "iam",
+        tls=_uses_tls(parameters.get("sslmode"), host, local=local),
+        ca=parameters.get("sslrootcert"),
+        iam="auth" in parameters,
+        local=local,
     )
+
+
+def _split_database_url(url: str) -> SplitResult:
+    """Return the parts of a URL that has a user name, a host and the name of a database."""
+    parts = urlsplit("")
+    with suppress(ValueError):  # for example a bracket in the password
+        parts = urlsplit(url)
+    scheme, _, driver = parts.scheme.partition("+")
+    if scheme in POSTGRESQL_SCHEMES and driver:
+        raise SettingsError(f"DATABASE_URL names the driver {driver}: write {scheme}:// without a driver")
+    # An unescaped character in the password ends the part of the URL before the "@".
+    if scheme in POSTGRESQL_SCHEMES and ("#" in url or "@" in parts.path + parts.query):
+        raise SettingsError(
+            "DATABASE_URL has a special character in the user name, the password or a parameter: "
+            "percent-encode it (# as %23, / as %2F, ? as %3F, @ as %40)"
+        )
+    if scheme not in POSTGRESQL_SCHEMES or not (parts.hostname and parts.username and parts.path.strip("/")):
+        raise SettingsError(
+            "DATABASE_URL is not of the form postgresql://user:password@host:port/database, "
+            "in which special characters are percent-encoded"
+        )
+    return parts
 
 
 def _uses_tls(sslmode: str | None, host: str, *, local: bool) -> bool:
