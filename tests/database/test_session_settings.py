@@ -27,13 +27,13 @@ SELECT: Statement[..., Row] = Statement(
 
 
 @pytest.fixture
-def settings(worker_database: Database) -> Iterator[DatabaseSettings]:
+def settings(database: Database) -> Iterator[DatabaseSettings]:
     """Return the settings of a database of its own."""
-    name = f"{worker_database.value('SELECT current_database()')}_defaults"
-    worker_database.run(f"CREATE DATABASE {name}")
-    url = urlsplit(worker_database.url)._replace(path=f"/{name}").geturl()
+    name = f"{database.value('SELECT current_database()')}_defaults"
+    database.run(f"CREATE DATABASE {name}")
+    url = urlsplit(database.url)._replace(path=f"/{name}").geturl()
     yield parse_database_url(url, local=True)
-    worker_database.run(f"DROP DATABASE {name} WITH (FORCE)")
+    database.run(f"DROP DATABASE {name} WITH (FORCE)")
 
 
 def change_default(database: Database, settings: DatabaseSettings, setting: str, value: str) -> None:
@@ -51,9 +51,9 @@ def select(settings: DatabaseSettings) -> Row:
 
 @pytest.mark.parametrize(("setting", "value"), OTHER_DEFAULTS.items())
 def test_a_local_run_does_not_depend_on_the_defaults_of_the_database(
-    setting: str, value: str, settings: DatabaseSettings, worker_database: Database
+    setting: str, value: str, settings: DatabaseSettings, database: Database
 ) -> None:
-    change_default(worker_database, settings, setting, value)
+    change_default(database, settings, setting, value)
     row = select(settings)
     assert row == Row(1, "é", datetime(2026, 2, 1, 10, tzinfo=UTC))
     assert row.time.utcoffset() == UTC.utcoffset(None)
@@ -61,11 +61,11 @@ def test_a_local_run_does_not_depend_on_the_defaults_of_the_database(
 
 @pytest.mark.parametrize(("setting", "value"), OTHER_DEFAULTS.items())
 def test_a_deployed_function_refuses_other_defaults_by_name(
-    setting: str, value: str, settings: DatabaseSettings, worker_database: Database
+    setting: str, value: str, settings: DatabaseSettings, database: Database
 ) -> None:
     deployed = settings._replace(local=False)
     assert select(deployed).text == "é"
-    change_default(worker_database, settings, setting, value)
+    change_default(database, settings, setting, value)
     with pytest.raises(
         UnavailableError, match=rf"^the session has {setting} '{value}'.*: ALTER ROLE"
     ) as raised:
@@ -74,14 +74,14 @@ def test_a_deployed_function_refuses_other_defaults_by_name(
 
 
 @pytest.mark.parametrize("local", [True, False])
-def test_a_database_that_is_not_in_utf8_is_refused(*, local: bool, worker_database: Database) -> None:
-    name = f"{worker_database.value('SELECT current_database()')}_ascii"
-    worker_database.run(
+def test_a_database_that_is_not_in_utf8_is_refused(*, local: bool, database: Database) -> None:
+    name = f"{database.value('SELECT current_database()')}_ascii"
+    database.run(
         f"CREATE DATABASE {name} TEMPLATE template0 ENCODING 'SQL_ASCII' LOCALE_PROVIDER libc LOCALE 'C'"
     )
-    url = urlsplit(worker_database.url)._replace(path=f"/{name}").geturl()
+    url = urlsplit(database.url)._replace(path=f"/{name}").geturl()
     try:
         with pytest.raises(UnavailableError, match=rf"^the database {name} has the encoding SQL_ASCII"):
             select(parse_database_url(url, local=True)._replace(local=local))
     finally:
-        worker_database.run(f"DROP DATABASE {name} WITH (FORCE)")
+        database.run(f"DROP DATABASE {name} WITH (FORCE)")

@@ -64,7 +64,7 @@ def test_the_server_cancels_a_statement_before_the_function_stops_waiting(
     assert app.run("SHOW lock_timeout") == [["2s"]]
 
 
-@pytest.mark.usefixtures("app")
+@pytest.mark.usefixtures("app", "database")
 def test_text_and_times_of_the_role_do_not_depend_on_the_defaults_of_the_database(
     migrator_url: str, cluster: Cluster
 ) -> None:
