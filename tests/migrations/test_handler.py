@@ -129,6 +129,20 @@ def test_a_wrong_setting_fails_the_deployment_with_the_reason(monkeypatch: pytes
     assert reply["Reason"].startswith("SettingsError: DATABASE_URL is not of the form ")
 
 
+@pytest.mark.usefixtures("url")
+def test_a_region_without_certificates_fails_the_deployment_with_the_missing_file(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    file = "/var/task/authorities/xx-new-1.pem"
+    monkeypatch.setenv("DATABASE_SECRET", SECRET)
+    monkeypatch.setenv("AWS_CA_BUNDLE", file)
+    for name in ("AWS_ACCESS_KEY_ID", "AWS_SECRET_ACCESS_KEY"):
+        monkeypatch.setenv(name, "any")
+    assert reply_to("Create")["Reason"].startswith(
+        f"SettingsError: cannot read certificates from {file}, which AWS_CA_BUNDLE names: No such file"
+    )
+
+
 def test_a_deleted_stack_leaves_the_database_as_it_is(url: str, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("AWS_CA_BUNDLE", raising=False)
     assert reply_to("Delete")["Status"] == "SUCCESS"

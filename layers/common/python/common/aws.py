@@ -1,7 +1,7 @@
 """Requests to AWS: IAM tokens for the database, and Secrets Manager.
 
-`http.client` and `ssl` are imported only when a request is sent, because they would slow down each cold start
-and many execution environments never send one.
+`http.client` and `common.tls` are imported only when a request is sent, because they would slow down each cold
+start, and many execution environments never send one.
 """
 
 import json
@@ -101,10 +101,10 @@ def _request_json(method: str, url: str, headers: dict[str, str], body: bytes) -
     parts = urlsplit(url)
     connection: HTTPConnection
     if parts.scheme == "https":
-        import ssl  # noqa: PLC0415  # slow
+        from common.tls import tls_context  # noqa: PLC0415  # imports ssl
 
         # botocore uses the same variable. If it is unset, we trust the system's authorities.
-        context = ssl.create_default_context(cafile=os.environ.get("AWS_CA_BUNDLE") or None)
+        context = tls_context(os.environ.get("AWS_CA_BUNDLE") or None, "AWS_CA_BUNDLE")
         connection = HTTPSConnection(parts.netloc, timeout=TIMEOUT_SECONDS, context=context)
     else:
         connection = HTTPConnection(parts.netloc, timeout=TIMEOUT_SECONDS)

@@ -1,6 +1,6 @@
-"""The TLS context of connections to the database.
+"""TLS contexts, which verify the other side's certificate.
 
-A module of its own, because the authorizer imports `common.settings` and must not pay for importing `ssl`.
+A module of its own, because importing `ssl` is slow and the authorizer rarely needs it.
 """
 
 import ssl
@@ -10,17 +10,22 @@ from common.settings import DatabaseSettings, SettingsError
 
 
 def database_tls(settings: DatabaseSettings) -> ssl.SSLContext | Literal[False]:
-    """Return the context that verifies the database's certificate, or False for a connection without TLS.
+    """Return the context for connections to the database, or False for connections without TLS.
 
-    These are the values of pg8000's parameter `ssl_context`. Raises SettingsError if the file with the
-    certificate authorities cannot be read.
+    These are the values of pg8000's parameter `ssl_context`. Raises what `tls_context` raises.
     """
-    if not settings.tls:
-        return False
+    return settings.tls and tls_context(settings.ca, "sslrootcert in DATABASE_URL")
+
+
+def tls_context(file: str | None, setting: str) -> ssl.SSLContext:
+    """Return a context that trusts the certificate authorities in a PEM file, or those of the system.
+
+    Raises SettingsError with the name of the file and of the setting that names it.
+    """
     try:
-        return ssl.create_default_context(cafile=settings.ca)
+        return ssl.create_default_context(cafile=file)
     except OSError as error:  # also ssl.SSLError
+        reason = error.strerror or error
         raise SettingsError(
-            f"cannot read certificates from {settings.ca}, which sslrootcert in DATABASE_URL names: "
-            f"{error.strerror or error}"
+            f"cannot read certificates from {file}, which {setting} names: {reason}"
         ) from None
