@@ -1,7 +1,7 @@
 """Requests to AWS: IAM tokens for the database, and Secrets Manager.
 
-`http.client` and `common.tls` are imported only when a request is sent, because they would slow down each cold
-start, and many execution environments never send one.
+`http.client` and `common.tls` are imported only when a request is sent, because they slow down a cold start
+and many execution environments never send one.
 """
 
 import json
