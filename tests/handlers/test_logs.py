@@ -50,7 +50,7 @@ def test_an_internal_error_is_logged_with_type_and_place_without_its_message(
     response = call("read_post", user=ada)
     assert response.status == 500
     assert response.json() == {"detail": "Internal Server Error"}
-    [line] = output.lines()
+    line, metric = output.lines()
     assert line["message"] == "unexpected error"
     assert line["level"] == "ERROR"
     assert line["error"] == "KeyError"
@@ -59,6 +59,7 @@ def test_an_internal_error_is_logged_with_type_and_place_without_its_message(
     assert "/posts/handler.py:" in line["places"][-2]
     assert line["correlation_id"] == load_event("read_post")["requestContext"]["requestId"]
     assert line["service"] == "social"
+    assert metric["UnexpectedError"] == [1.0]
     assert "SELECT" not in json.dumps(line)
     assert "Traceback" not in json.dumps(line)
 
@@ -72,7 +73,8 @@ def test_a_failed_statement_is_logged_with_its_sqlstate_and_place(
         assert call("vote", user=ada).status == 500
     finally:
         database.run("ALTER TABLE ballots RENAME TO votes")
-    [line] = output.lines()
+    line, metric = output.lines()
+    assert metric["UnexpectedError"] == [1.0]
     assert line["error"] == "PostgresError"
     assert line["sqlstate"] == "42P01"
     assert [place for place in line["places"] if "/votes/handler.py:" in place]

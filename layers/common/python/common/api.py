@@ -77,7 +77,7 @@ def resolver() -> APIGatewayRestResolver:
         return (
             _unprocessable(validation_error("form_invalid", ("body",), "Form decode error"))
             if is_form
-            else _internal_error(error)
+            else on_error(error)
         )
 
     def on_not_found(error: NotFoundError) -> Response[Any]:
@@ -86,6 +86,10 @@ def resolver() -> APIGatewayRestResolver:
             request = f"{app.current_event.http_method} {app.current_event.path}"
             sys.stderr.write(f"template.yaml sends {request} here, but the handler has no such route\n")
         return _error_response(HTTPStatus.NOT_FOUND, error.msg)
+
+    def on_error(error: Exception) -> Response[Any]:
+        context = app.lambda_context
+        return _internal_error(error, context.function_name, context.function_version)
 
     app.not_found(on_not_found)
     app.exception_handler(RequestValidationError)(_unprocessable)
@@ -96,7 +100,7 @@ def resolver() -> APIGatewayRestResolver:
     app.exception_handler(AwsError)(_aws_failed)
     app.exception_handler(UnavailableError)(_unavailable)
     app.exception_handler(UnknownOutcomeError)(_unknown_outcome)
-    app.exception_handler(Exception)(_internal_error)
+    app.exception_handler(Exception)(on_error)
     return app
 
 
@@ -229,13 +233,17 @@ def _unknown_outcome(error: UnknownOutcomeError) -> Response[Any]:
         )
 
 
-def _internal_error(error: Exception) -> Response[Any]:
+def _internal_error(error: Exception, function: str, version: str) -> Response[Any]:
     if is_local():
         from common import local_errors  # noqa: PLC0415  # never imported on AWS
 
         local_errors.report(error)
     else:
         _log_without_message(error)
+        # A deployment watches this metric of its new version, because Lambda does not count a returned error.
+        with single_metric(name="UnexpectedError", unit=MetricUnit.Count, value=1) as metric:
+            metric.add_dimension(name="FunctionName", value=function)
+            metric.add_dimension(name="ExecutedVersion", value=version)
     return _error_response(HTTPStatus.INTERNAL_SERVER_ERROR, HTTPStatus.INTERNAL_SERVER_ERROR.phrase)
 
 
