@@ -68,7 +68,8 @@ template-check: $(VENV)/dev $(TOOLS)/sam/done $(TOOLS)/checkov/done ## Check the
 
 .PHONY: deploy
 deploy: $(TOOLS)/sam/done ## Build and deploy to your AWS account (STAGE=dev, staging or prod; ARGS for sam deploy)
-	$(SAM) build --config-env $(or $(STAGE),$(error say which: make deploy STAGE=dev))
+	@PYTHONPATH=. $(TOOLS)/sam/bin/python scripts/check_parameters.py $(or $(STAGE),$(error say which: make deploy STAGE=dev)) $(ARGS)
+	$(SAM) build --config-env $(STAGE)
 	$(SAM) deploy --config-env $(STAGE) $(ARGS)
 
 .PHONY: smoke
