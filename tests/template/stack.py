@@ -1,15 +1,16 @@
 """The stack that template.yaml becomes with the parameters of a stage, without an account to deploy it to."""
 
+import re
 import tomllib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from local.gateway.intrinsics import Resolver
-from local.gateway.translation import parameter_values, read_template, translate
+from local.gateway.translation import Template, parameter_values, read_template, translate
 
 ROOT = Path(__file__).parents[2]
-NO_VALUE = {"Ref": "AWS::NoValue"}
 TEMPLATE = read_template(ROOT / "template.yaml")
 # The functions that the API invokes, and no other, shift their traffic to new versions.
 LIVE = tuple(
@@ -19,25 +20,47 @@ LIVE = tuple(
 )
 
 Resource = dict[str, Any]
+IntrinsicFunction = Callable[[Any], object]
 
-
-def overrides(stage: str) -> dict[str, str]:
-    """Return what samconfig.toml says of a stage's parameters."""
-    config = tomllib.loads((ROOT / "samconfig.toml").read_text())
-    return dict(pair.split("=", 1) for pair in config[stage]["deploy"]["parameters"]["parameter_overrides"])
+_REGION = "eu-central-1"
+_PSEUDO_PARAMETERS = {
+    "AWS::AccountId": "123456789012",
+    "AWS::Partition": "aws",
+    "AWS::Region": _REGION,
+    "AWS::StackName": "social",
+    "AWS::URLSuffix": "amazonaws.com",
+}
+# Attributes of which the template takes a part.
+_ATTRIBUTES = {"Proxy.DBProxyArn": f"arn:aws:rds:{_REGION}:123456789012:db-proxy:prx-1"}
+_VARIABLE = re.compile(r"\$\{([^!}]+)\}")
+_NO_VALUE = object()
 
 
 class Stack:
-    """The resources of one stage, as CloudFormation would make them."""
+    """The resources of a stage, by logical id, with intrinsic functions resolved.
+
+    A reference to a resource is its logical id, and an attribute is `Resource.Attribute`. The stack is named
+    `social`. `parameters` are the values from samconfig.toml, with `changes`.
+    """
 
     def __init__(self, stage: str, **changes: str) -> None:
         self.parameters = parameter_values(TEMPLATE, {**overrides(stage), **changes})
-        translated = translate(TEMPLATE, self.parameters, "eu-central-1")
-        self._resolver = Resolver(self.parameters, {}, translated["Conditions"])
+        self._conditions = Resolver(self.parameters, {}, TEMPLATE["Conditions"])
+        self._functions: dict[str, IntrinsicFunction] = {
+            "Ref": self._ref,
+            "Fn::FindInMap": self._find_in_map,
+            "Fn::GetAtt": lambda argument: self._value(".".join(argument)),
+            "Fn::GetAZs": lambda _: [f"{_REGION}{zone}" for zone in "abc"],
+            "Fn::If": self._if,
+            "Fn::Join": lambda argument: argument[0].join(self._resolve(argument[1])),
+            "Fn::Select": lambda argument: self._resolve(argument[1])[int(argument[0])],
+            "Fn::Split": lambda argument: self._resolve(argument[1]).split(argument[0]),
+            "Fn::Sub": self._sub,
+        }
         self.resources: dict[str, Resource] = {
-            name: self._chosen(resource)
-            for name, resource in translated["Resources"].items()
-            if "Condition" not in resource or self._resolver.holds(resource["Condition"])
+            name: self._resolve(resource)
+            for name, resource in _translated(stage)["Resources"].items()
+            if "Condition" not in resource or self._conditions.holds(resource["Condition"])
         }
 
     def of_type(self, kind: str) -> dict[str, Resource]:
@@ -53,44 +76,51 @@ class Stack:
         properties: Resource = self.resources[name]["Properties"]
         return properties
 
-    def value(self, node: object) -> str:
-        """Return a value with the parameters in it filled in."""
-        return str(self._resolver.resolve(node))
-
-    def _chosen(self, node: Any) -> Any:  # noqa: ANN401  # whatever a template holds
-        """Return a part of the template with each choice made, and nothing else resolved."""
+    def _resolve(self, node: Any) -> Any:  # noqa: ANN401  # any node of a template
         if isinstance(node, list):
-            return [item for item in map(self._chosen, node) if item != NO_VALUE]
+            return [item for item in map(self._resolve, node) if item is not _NO_VALUE]
         if not isinstance(node, dict):
             return node
-        if list(node) == ["Fn::If"]:
-            condition, then, otherwise = node["Fn::If"]
-            return self._chosen(then if self._resolver.holds(condition) else otherwise)
-        chosen = {key: self._chosen(item) for key, item in node.items()}
-        return {key: item for key, item in chosen.items() if item != NO_VALUE}
+        if len(node) == 1:
+            [(name, argument)] = node.items()
+            if name in self._functions:
+                return self._functions[name](argument)
+        resolved = {key: self._resolve(item) for key, item in node.items()}
+        return {key: item for key, item in resolved.items() if item is not _NO_VALUE}
+
+    def _ref(self, name: str) -> object:
+        if name == "AWS::NoValue":
+            return _NO_VALUE
+        return self._value(name)
+
+    def _if(self, argument: list[Any]) -> object:
+        condition, then, otherwise = argument
+        return self._resolve(then if self._conditions.holds(condition) else otherwise)
+
+    def _sub(self, argument: str | list[Any]) -> str:
+        text, variables = argument if isinstance(argument, list) else (argument, {})
+        own = self._resolve(variables)
+        return _VARIABLE.sub(lambda match: own.get(match[1]) or self._value(match[1]), text)
+
+    def _find_in_map(self, argument: list[Any]) -> object:
+        name, *keys = self._resolve(argument)
+        return TEMPLATE["Mappings"][name][keys[0]][keys[1]]
+
+    def _value(self, name: str) -> str:
+        return {**_PSEUDO_PARAMETERS, **_ATTRIBUTES, **self.parameters}.get(name, name)
 
 
-def statements(role: Mapping[str, Any]) -> Iterator[dict[str, Any]]:
-    """Go through the statements of a role's own policies, with their actions as a list."""
-    for policy in role.get("Policies", []):
-        for statement in policy["PolicyDocument"]["Statement"]:
-            actions = statement["Action"]
-            yield {**statement, "Action": actions if isinstance(actions, list) else [actions]}
+def overrides(stage: str) -> dict[str, str]:
+    """Return the parameters of a stage in samconfig.toml."""
+    config = tomllib.loads((ROOT / "samconfig.toml").read_text())
+    return dict(pair.split("=", 1) for pair in config[stage]["deploy"]["parameters"]["parameter_overrides"])
 
 
-def references(node: object) -> set[str]:
-    """Return the names that a part of the template refers to."""
-    if isinstance(node, list):
-        return set().union(*map(references, node))
-    if not isinstance(node, dict):
-        return set()
-    found = set().union(*map(references, node.values()))
-    if isinstance(name := node.get("Ref"), str):
-        found.add(name)
-    if isinstance(attribute := node.get("Fn::GetAtt"), list):
-        found.add(attribute[0])
-    substituted = node.get("Fn::Sub")
-    text = substituted[0] if isinstance(substituted, list) else substituted
-    if isinstance(text, str):
-        found |= {part.split("}")[0].split(".")[0] for part in text.split("${")[1:]}
-    return found
+def policy(*statements: Resource) -> Resource:
+    """Return a policy document with these statements."""
+    return {"Version": "2012-10-17", "Statement": list(statements)}
+
+
+@cache
+def _translated(stage: str) -> Template:
+    return translate(TEMPLATE, parameter_values(TEMPLATE, overrides(stage)), _REGION)

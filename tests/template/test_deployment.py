@@ -1,107 +1,131 @@
-"""How new code comes to serve: after the migration, as a version, step by step."""
+"""Deployments: the migration first, then new versions, which take over the traffic step by step."""
 
 import pytest
 
-from tests.template.stack import LIVE, Stack, references
+from tests.template.stack import LIVE, TEMPLATE, Stack
+
+# Lambda's limit: https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html
+MAX_DESCRIPTION = 256
+# As long as these can be: an ARN of a layer version, an id of a cluster, an origin and a path.
+LONGEST = {
+    "Layer": 140,
+    "Database.DBClusterResourceId": 34,
+    "CorsOrigin": 50,
+    "Authorities": 0,
+}
+# A version does not contain them: they belong to the function.
+NOT_IN_A_VERSION = {"Description", "ReservedConcurrentExecutions"}
 
 
-def test_no_new_code_comes_before_the_schema_that_it_needs(stack: Stack) -> None:
+def test_new_code_is_deployed_after_the_migration(stack: Stack) -> None:
     for name in LIVE:
-        assert stack.resources[name]["DependsOn"] in ("Migration", ["Migration"])
+        assert stack.resources[name]["DependsOn"] == "Migration"
 
 
 def test_new_revisions_make_a_new_migration(stack: Stack) -> None:
-    version = stack.properties("Migration")["Version"]["Ref"]
-    assert stack.resources[version]["Type"] == "AWS::Lambda::Version"
-    assert stack.properties(version)["FunctionName"] == {"Ref": "MigrationFunction"}
-    assert "Writer" in stack.resources["Migration"]["DependsOn"]
-
-
-def test_another_database_is_migrated_anew(stack: Stack) -> None:
-    version = stack.properties(stack.properties("Migration")["Version"]["Ref"])
-    assert version["Description"] == stack.properties("MigrationFunction")["Description"]
-    assert {"Database", "Authorities"} <= references(version["Description"])
-
-
-def test_the_migration_goes_to_the_cluster_and_not_through_the_proxy(prod: Stack) -> None:
-    variables = prod.properties("MigrationFunction")["Environment"]["Variables"]
-    assert "Database" in references(variables["DATABASE_URL"])
-    assert "Proxy" not in references(variables)
+    migration = stack.resources["Migration"]
+    version = migration["Properties"]["Version"]
+    assert migration["Properties"]["ServiceToken"] == "MigrationFunctionAliaslive"
+    assert stack.properties(version)["FunctionName"] == "MigrationFunction"
+    assert migration["DependsOn"] == [
+        "Writer",
+        "SecretsEndpoint",
+        "S3Endpoint",
+        "SubnetARouteTable",
+        "SubnetBRouteTable",
+        "DatabaseAcceptsMigration",
+    ]
 
 
 def test_a_migration_that_times_out_is_not_retried(stack: Stack) -> None:
     [config] = stack.of_type("AWS::Lambda::EventInvokeConfig").values()
-    assert config["FunctionName"] == {"Ref": "MigrationFunction"}
-    assert config["MaximumRetryAttempts"] == 0
     # The custom resource invokes this alias.
-    alias = stack.properties("Migration")["ServiceToken"]["Ref"]
-    assert config["Qualifier"] == stack.properties(alias)["Name"]
+    own = {"FunctionName": "MigrationFunction", "Qualifier": "live", "MaximumRetryAttempts": 0}
+    assert config == {"DestinationConfig": {}} | own
 
 
-def test_the_api_calls_aliases(stack: Stack) -> None:
-    api = stack.properties("Api")["Body"]
-    called = {name for name in references(api) if name.startswith(tuple(LIVE))}
-    assert called == {f"{name}Aliaslive" for name in LIVE}
+def test_another_database_is_migrated_as_well(stack: Stack) -> None:
+    function = stack.properties("MigrationFunction")
+    assert "Database.DBClusterResourceId" in function["Description"]
+    assert version_of(stack, "MigrationFunction")["Description"] == function["Description"]
+
+
+def test_the_api_invokes_aliases_of_published_versions(stack: Stack) -> None:
+    for name in (*LIVE, "MigrationFunction"):
+        alias = stack.properties(f"{name}Aliaslive")
+        version = alias["FunctionVersion"].removesuffix(".Version")
+        assert alias == {"Name": "live", "FunctionName": name, "FunctionVersion": f"{version}.Version"}
+        assert stack.properties(version)["FunctionName"] == name
+
+
+@pytest.mark.parametrize("parameter", TEMPLATE["Parameters"])
+def test_a_parameter_that_changes_a_function_changes_its_description(parameter: str) -> None:
+    before, after = Stack("prod"), Stack("prod", **{parameter: another_value(parameter)})
+    for name in LIVE:
+        old, new = before.properties(name), after.properties(name)
+        is_changed = any(old.get(key) != new[key] for key in new.keys() - NOT_IN_A_VERSION)
+        # Another stage is another stack.
+        assert parameter == "Stage" or not is_changed or old["Description"] != new["Description"], name
+
+
+def another_value(parameter: str) -> str:
+    """Return a value that a parameter does not have in prod."""
+    declared, current = TEMPLATE["Parameters"][parameter], Stack("prod").parameters[parameter]
+    if "AllowedValues" in declared:
+        return next(str(value) for value in declared["AllowedValues"] if str(value) != current)
+    return str(float(current) + 1) if declared["Type"] == "Number" else f"{current}x"
 
 
 @pytest.mark.parametrize("name", LIVE)
-def test_a_version_names_every_parameter_and_layer_that_its_function_has(stack: Stack, name: str) -> None:
+def test_a_version_is_named_by_its_layer_and_has_the_description_of_its_function(
+    stack: Stack, name: str
+) -> None:
     function = stack.properties(name)
-    [version] = [
-        one for one in stack.of_type("AWS::Lambda::Version").values() if one["FunctionName"] == {"Ref": name}
-    ]
-    assert version["Description"] == function["Description"]
-    named = references(version["Description"]) | {"Stage", "Architecture"}
-    settings = {key: function[key] for key in ("Environment", "Layers", "SnapStart")}
-    needed = references(settings) & (stack.parameters.keys() | stack.resources.keys())
-    # Both are replaced only with the template, and so with the code.
-    assert needed - {"KeyRing", "Database", "Proxy"} <= named
-    assert "Database" not in needed or {"DatabaseProxy", "Database"} <= named
+    [layer] = function["Layers"]
+    assert layer in function["Description"]
+    assert version_of(stack, name)["Description"] == function["Description"]
+
+
+def version_of(stack: Stack, function: str) -> dict[str, str]:
+    """Return the properties of the version of a function."""
+    versions = stack.of_type("AWS::Lambda::Version").values()
+    [version] = [version for version in versions if version["FunctionName"] == function]
+    return version
 
 
 def test_a_description_is_short_enough_for_lambda(prod: Stack) -> None:
-    for name in LIVE:
-        text = prod.properties(name)["Description"]["Fn::Sub"][0]
-        ids = {"Layer": 100, "Database.DBClusterResourceId": 34, "CorsOrigin": 60, "Authorities": 0}
-        length = len(text)
-        for variable in text.split("${")[1:]:
-            key = variable.split("}")[0]
-            length += ids.get(key, len(prod.parameters.get(key, ""))) - len(key) - len("${}")
-        assert length <= 256, name
+    text = TEMPLATE["Resources"]["AuthFunction"]["Properties"]["Description"]["Fn::Sub"][0]
+    length = len(text)
+    for variable in text.split("${")[1:]:
+        name = variable.partition("}")[0]
+        length += LONGEST.get(name, len(prod.parameters.get(name, ""))) - len("${}") - len(name)
+    assert length <= MAX_DESCRIPTION
 
 
-def test_prod_shifts_traffic_step_by_step_and_goes_back_on_alarms(prod: Stack) -> None:
+@pytest.mark.parametrize(
+    ("stage", "config"),
+    [
+        ("dev", "LambdaAllAtOnce"),
+        ("staging", "LambdaCanary10Percent5Minutes"),
+        ("prod", "LambdaCanary10Percent10Minutes"),
+    ],
+)
+def test_traffic_shifts_step_by_step_and_back_on_an_alarm(stage: str, config: str) -> None:
+    stack = Stack(stage)
+    assert len(stack.of_type("AWS::CodeDeploy::DeploymentGroup")) == len(LIVE)
     for name in LIVE:
-        group = prod.properties(f"{name}DeploymentGroup")
-        config = group["DeploymentConfigName"]["Fn::Sub"]
-        assert prod.value(config[1]["ConfigName"]).startswith("Canary10Percent")
+        group = stack.properties(f"{name}DeploymentGroup")
+        assert group["DeploymentConfigName"] == f"CodeDeployDefault.{config}"
         assert "DEPLOYMENT_STOP_ON_ALARM" in group["AutoRollbackConfiguration"]["Events"]
-        assert {alarm["Name"]["Ref"] for alarm in group["AlarmConfiguration"]["Alarms"]} == {
-            "FunctionErrorsAlarm",
-            "ServerErrorsAlarm",
-        }
+        alias = stack.resources[f"{name}Aliaslive"]
+        update = alias["UpdatePolicy"]["CodeDeployLambdaAliasUpdate"]
+        assert update["DeploymentGroupName"] == f"{name}DeploymentGroup"
 
 
-def test_prod_starts_from_snapshots_and_dev_does_not_pay_for_them(prod: Stack, dev: Stack) -> None:
-    for name in LIVE:
-        assert prod.value(prod.properties(name)["SnapStart"]["ApplyOn"]) == "PublishedVersions"
-        assert dev.value(dev.properties(name)["SnapStart"]["ApplyOn"]) == "None"
-
-
-@pytest.mark.parametrize("architecture", ["arm64", "x86_64"])
-def test_the_layer_is_of_the_architecture_of_the_functions(architecture: str) -> None:
-    stack = Stack("dev", Architecture=architecture)
-    [layer] = stack.of_type("AWS::Lambda::LayerVersion").values()
-    assert layer["CompatibleArchitectures"] == [architecture]
-    for function in stack.of_type("AWS::Lambda::Function").values():
-        assert [stack.value(one) for one in function["Architectures"]] == [architecture]
-
-
-def test_the_functions_run_on_arm_unless_told_otherwise(stack: Stack) -> None:
-    assert stack.parameters["Architecture"] == "arm64"
-
-
-def test_keys_are_renewed_less_often_than_tokens_expire(stack: Stack) -> None:
-    days = int(stack.parameters["KeyRotationDays"])
-    assert days * 86_400 > 2 * int(stack.parameters["TokenLifetime"])
-    assert "KeyRotation" in stack.resources
+@pytest.mark.parametrize(
+    ("stage", "applies_to"),
+    [("dev", "None"), ("staging", "PublishedVersions"), ("prod", "PublishedVersions")],
+)
+def test_only_functions_of_the_api_start_from_snapshots(stage: str, applies_to: str) -> None:
+    for name, function in Stack(stage).of_type("AWS::Lambda::Function").items():
+        assert function["SnapStart"] == {"ApplyOn": applies_to if name in LIVE else "None"}

@@ -1,144 +1,184 @@
-"""Who may do what: each function its own, and no more than it calls."""
+"""Roles and permissions: each role may do exactly what its function calls."""
 
-import json
+import pytest
 
-from tests.template.stack import Stack, references, statements
+from tests.template.stack import LIVE, Resource, Stack, policy
 
-OWN_LOG = {"logs:CreateLogStream", "logs:PutLogEvents"}
-TRACING = {"xray:PutTraceSegments", "xray:PutTelemetryRecords"}
-# What Lambda does in a function's name to connect it to a subnet.
+ACCOUNT = "eu-central-1:123456789012"
+TRACING = {
+    "Effect": "Allow",
+    "Action": ["xray:PutTraceSegments", "xray:PutTelemetryRecords"],
+    # X-Ray has no resource-level permissions.
+    "Resource": "*",
+}
+# Lambda connects a function to a subnet with these actions.
 INTERFACES = {
-    "ec2:AssignPrivateIpAddresses",
-    "ec2:CreateNetworkInterface",
-    "ec2:DeleteNetworkInterface",
-    "ec2:DescribeNetworkInterfaces",
-    "ec2:DescribeSubnets",
-    "ec2:UnassignPrivateIpAddresses",
+    "Action": [
+        "ec2:AssignPrivateIpAddresses",
+        "ec2:CreateNetworkInterface",
+        "ec2:DeleteNetworkInterface",
+        "ec2:DescribeNetworkInterfaces",
+        "ec2:DescribeSubnets",
+        "ec2:UnassignPrivateIpAddresses",
+    ],
+    "Resource": "*",
 }
-KEYS = {"secretsmanager:GetSecretValue"}
-CONNECT = {"rds-db:connect"}
-ROTATE = KEYS | {
-    "secretsmanager:DescribeSecret",
-    "secretsmanager:PutSecretValue",
-    "secretsmanager:UpdateSecretVersionStage",
-}
-ALLOWED = {
-    "AuthorizerFunction": KEYS,
-    "AuthFunction": INTERFACES | CONNECT | KEYS,
-    "UsersFunction": INTERFACES | CONNECT,
-    "PostsFunction": INTERFACES | CONNECT,
-    "VotesFunction": INTERFACES | CONNECT,
-    "ApidocsFunction": set[str](),
-    "MigrationFunction": INTERFACES | CONNECT | KEYS,
-    "RotationFunction": ROTATE,
-}
-
-
-def role_of(stack: Stack, function: str) -> dict[str, object]:
-    return stack.properties(stack.properties(function)["Role"]["Fn::GetAtt"][0])
-
-
-def test_each_function_has_a_role_that_no_other_has(stack: Stack) -> None:
-    functions = stack.of_type("AWS::Lambda::Function")
-    assert functions.keys() == ALLOWED.keys()
-    assert len({json.dumps(function["Role"]) for function in functions.values()}) == len(functions)
-
-
-def test_a_role_allows_exactly_what_its_function_calls(stack: Stack) -> None:
-    for function, allowed in ALLOWED.items():
-        actions = {
-            action
-            for statement in statements(role_of(stack, function))
-            if statement["Effect"] == "Allow"
-            for action in statement["Action"]
+# Lambda may use them, but the code of a function may not.
+NETWORK: list[Resource] = [
+    {"Effect": "Allow"} | INTERFACES,
+    {
+        "Effect": "Deny",
+        "Condition": {"ArnLike": {"lambda:SourceFunctionArn": f"arn:aws:lambda:{ACCOUNT}:function:*"}},
+    }
+    | INTERFACES,
+]
+READ_KEYS = {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": "KeyRing"}
+CONNECT = {"Effect": "Allow", "Action": "rds-db:connect"}
+# The statements of each role, beside its own log and traces.
+ALLOWED: dict[str, list[Resource]] = {
+    "AuthorizerFunction": [READ_KEYS],
+    "AuthFunction": [*NETWORK, CONNECT, READ_KEYS],
+    "UsersFunction": [*NETWORK, CONNECT],
+    "PostsFunction": [*NETWORK, CONNECT],
+    "VotesFunction": [*NETWORK, CONNECT],
+    "ApidocsFunction": [],
+    "MigrationFunction": [
+        *NETWORK,
+        {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": "DatabaseSecret"},
+        # RDS may reject the password and require a token.
+        {
+            "Effect": "Allow",
+            "Action": "rds-db:connect",
+            "Resource": f"arn:aws:rds-db:{ACCOUNT}:dbuser:Database.DBClusterResourceId/migrator",
+        },
+    ],
+    "RotationFunction": [
+        {
+            "Effect": "Allow",
+            "Action": [
+                "secretsmanager:DescribeSecret",
+                "secretsmanager:GetSecretValue",
+                "secretsmanager:PutSecretValue",
+                "secretsmanager:UpdateSecretVersionStage",
+            ],
+            "Resource": "KeyRing",
         }
-        assert actions == OWN_LOG | TRACING | allowed, function
-        assert "ManagedPolicyArns" not in role_of(stack, function)
+    ],
+}
 
 
-def test_only_what_knows_no_resources_is_allowed_on_all_of_them(stack: Stack) -> None:
-    for function in ALLOWED:
-        for statement in statements(role_of(stack, function)):
-            if statement["Resource"] == "*":
-                assert set(statement["Action"]) in (TRACING, INTERFACES), function
-
-
-def test_a_function_writes_to_its_own_log_alone(stack: Stack) -> None:
-    for function in ALLOWED:
-        own = stack.properties(function)["LoggingConfig"]["LogGroup"]["Ref"]
-        for statement in statements(role_of(stack, function)):
-            if OWN_LOG & set(statement["Action"]):
-                assert statement["Resource"] == {"Fn::GetAtt": [own, "Arn"]}
-
-
-def test_the_code_of_a_function_may_not_touch_network_interfaces(stack: Stack) -> None:
-    for function, allowed in ALLOWED.items():
-        denied = [one for one in statements(role_of(stack, function)) if one["Effect"] == "Deny"]
-        assert bool(denied) == (allowed >= INTERFACES), function
-        for statement in denied:
-            assert set(statement["Action"]) == INTERFACES
-            assert "lambda:SourceFunctionArn" in statement["Condition"]["ArnLike"]
-
-
-def test_a_function_logs_in_as_one_role_of_the_proxy_or_the_cluster(dev: Stack, prod: Stack) -> None:
-    for stack, source in ((dev, "Database"), (prod, "Proxy")):
-        for function, allowed in ALLOWED.items():
-            is_migration = function == "MigrationFunction"
-            for statement in statements(role_of(stack, function)):
-                if CONNECT & set(statement["Action"]):
-                    assert allowed >= CONNECT
-                    role = "migrator" if is_migration else "app"
-                    assert statement["Resource"]["Fn::Sub"][0].endswith(f":dbuser:${{Id}}/{role}")
-                    assert references(statement["Resource"]) >= {"Database" if is_migration else source}
-
-
-def test_the_proxy_signs_in_as_the_same_user_of_the_cluster(prod: Stack) -> None:
-    [statement] = statements(prod.properties("ProxyRole"))
-    assert statement["Action"] == ["rds-db:connect"]
-    assert statement["Resource"]["Fn::Sub"][0].endswith(":dbuser:${Id}/app")
-    assert "Database" in references(statement["Resource"])
-
-
-def test_each_secret_is_read_by_those_who_need_it(stack: Stack) -> None:
-    readers: dict[str, set[str]] = {}
-    for function in ALLOWED:
-        for statement in statements(role_of(stack, function)):
-            if "secretsmanager:GetSecretValue" in statement["Action"]:
-                readers.setdefault(statement["Resource"]["Ref"], set()).add(function)
-    assert readers == {
-        "KeyRing": {"AuthorizerFunction", "AuthFunction", "RotationFunction"},
-        "DatabaseSecret": {"MigrationFunction"},
+def write_log(role: str) -> Resource:
+    """Return the statement that lets a role write to the log group of its function."""
+    return {
+        "Effect": "Allow",
+        "Action": ["logs:CreateLogStream", "logs:PutLogEvents"],
+        "Resource": f"{role.removesuffix('Role')}Logs.Arn",
     }
 
 
-def test_no_secret_stands_in_an_environment(stack: Stack) -> None:
+def assumed_by(service: str) -> Resource:
+    """Return the statement that lets a service assume a role."""
+    return {"Effect": "Allow", "Action": "sts:AssumeRole", "Principal": {"Service": service}}
+
+
+def database_user(resource_id: str) -> str:
+    """Return the ARN of the database role `app` at a cluster or at a proxy."""
+    return f"arn:aws:rds-db:{ACCOUNT}:dbuser:{resource_id}/app"
+
+
+@pytest.mark.parametrize(
+    ("stage", "resource_id"), [("dev", "Database.DBClusterResourceId"), ("prod", "prx-1")]
+)
+def test_a_role_allows_exactly_what_its_function_calls(stage: str, resource_id: str) -> None:
+    stack = Stack(stage)
+    functions = stack.of_type("AWS::Lambda::Function")
+    assert functions.keys() == ALLOWED.keys()
+    for name, allowed in ALLOWED.items():
+        role = functions[name]["Role"].removesuffix(".Arn")
+        assert role == name.replace("Function", "Role")
+        properties = stack.properties(role)
+        assert properties.keys() == {"AssumeRolePolicyDocument", "Policies"}
+        assert properties["AssumeRolePolicyDocument"] == policy(assumed_by("lambda.amazonaws.com"))
+        statements = [
+            statement
+            for inline in properties["Policies"]
+            for statement in inline["PolicyDocument"]["Statement"]
+        ]
+        assert statements == [write_log(role), TRACING] + [
+            {**statement, "Resource": database_user(resource_id)} if statement == CONNECT else statement
+            for statement in allowed
+        ]
+
+
+def test_policies_are_of_the_version_that_knows_variables_and_have_a_name_each(prod: Stack) -> None:
+    for role in prod.of_type("AWS::IAM::Role").values():
+        policies = role.get("Policies", [])
+        assert all(inline["PolicyDocument"]["Version"] == "2012-10-17" for inline in policies)
+        names = [inline["PolicyName"] for inline in policies]
+        assert len(set(names)) == len(names)
+
+
+def test_the_proxy_connects_to_the_cluster_with_the_same_database_role(prod: Stack) -> None:
+    role = prod.properties("ProxyRole")
+    assert role["AssumeRolePolicyDocument"] == policy(assumed_by("rds.amazonaws.com"))
+    [inline] = role["Policies"]
+    assert inline["PolicyDocument"] == policy(
+        {**CONNECT, "Resource": database_user("Database.DBClusterResourceId")}
+    )
+
+
+def test_flow_logs_are_written_for_this_account_only(stack: Stack) -> None:
+    role = stack.properties("FlowLogRole")
+    assert role["AssumeRolePolicyDocument"] == policy(
+        assumed_by("vpc-flow-logs.amazonaws.com")
+        | {"Condition": {"StringEquals": {"aws:SourceAccount": "123456789012"}}}
+    )
+    [inline] = role["Policies"]
+    assert inline["PolicyDocument"] == policy(
+        {
+            "Effect": "Allow",
+            "Action": ["logs:CreateLogStream", "logs:DescribeLogStreams", "logs:PutLogEvents"],
+            "Resource": "FlowLogs.Arn",
+        }
+    )
+
+
+def test_api_gateway_logs_with_a_role_of_the_account_that_outlives_the_stack(stack: Stack) -> None:
+    assert stack.properties("GatewayAccount") == {"CloudWatchRoleArn": "GatewayLogsRole.Arn"}
+    assert stack.properties("GatewayLogsRole") == {
+        "AssumeRolePolicyDocument": policy(assumed_by("apigateway.amazonaws.com")),
+        "ManagedPolicyArns": ["arn:aws:iam::aws:policy/service-role/AmazonAPIGatewayPushToCloudWatchLogs"],
+    }
+    for name in ("GatewayAccount", "GatewayLogsRole"):
+        assert stack.resources[name]["DeletionPolicy"] == "Retain"
+        assert stack.resources[name]["UpdateReplacePolicy"] == "Retain"
+    assert stack.resources["Api"]["DependsOn"] == "GatewayAccount"
+
+
+def test_no_secret_is_in_an_environment(stack: Stack) -> None:
     for name, function in stack.of_type("AWS::Lambda::Function").items():
         variables = function["Environment"]["Variables"]
-        assert "{{resolve:" not in json.dumps(variables)
-        url = stack.value(variables.get("DATABASE_URL", "postgresql://nobody@"))
-        assert ":" not in url.removeprefix("postgresql://").partition("@")[0], name
-        assert variables.get("JWT_KEYS", {"Ref": "KeyRing"}) == {"Ref": "KeyRing"}
+        assert not [value for value in variables.values() if "{{resolve:" in value]
+        user = variables.get("DATABASE_URL", "").removeprefix("postgresql://").partition("@")[0]
+        assert ":" not in user, name
 
 
-def test_functions_use_a_token_and_verify_whom_they_give_it_to(stack: Stack) -> None:
-    users = {name for name, allowed in ALLOWED.items() if allowed >= CONNECT}
-    for name in users:
-        url = stack.value(stack.properties(name)["Environment"]["Variables"]["DATABASE_URL"])
-        assert url.startswith(f"postgresql://{'migrator' if name == 'MigrationFunction' else 'app'}@")
-        assert "auth=iam" in url
-        assert "sslmode" not in url  # unsaid, it is verify-full
-        assert "/authorities/" in url
+def test_only_secrets_manager_may_start_a_rotation_and_only_of_this_secret(stack: Stack) -> None:
+    assert stack.properties("RotationPermission") == {
+        "Action": "lambda:InvokeFunction",
+        "FunctionName": "RotationFunction",
+        "Principal": "secretsmanager.amazonaws.com",
+        "SourceAccount": "123456789012",
+        "SourceArn": "KeyRing",
+    }
 
 
-def test_only_secrets_manager_may_rotate_and_only_this_secret(stack: Stack) -> None:
-    permission = stack.properties("RotationPermission")
-    assert permission["Principal"] == "secretsmanager.amazonaws.com"
-    assert permission["SourceArn"] == {"Ref": "KeyRing"}
-
-
-def test_the_gateway_may_call_the_alias_of_a_function_for_its_routes_alone(stack: Stack) -> None:
-    for name, permission in stack.of_type("AWS::Lambda::Permission").items():
-        if name != "RotationPermission":
-            assert permission["Principal"] == "apigateway.amazonaws.com"
-            assert permission["FunctionName"]["Ref"].endswith("Aliaslive")
-            assert "Api" in references(permission["SourceArn"])
+def test_the_gateway_may_invoke_the_alias_of_a_function_only_for_this_api(stack: Stack) -> None:
+    permissions = stack.of_type("AWS::Lambda::Permission")
+    del permissions["RotationPermission"]
+    invoked = {permission["FunctionName"] for permission in permissions.values()}
+    assert invoked == {f"{name}Aliaslive" for name in LIVE}
+    for permission in permissions.values():
+        assert permission["Action"] == "lambda:InvokeFunction"
+        assert permission["Principal"] == "apigateway.amazonaws.com"
+        assert permission["SourceArn"].startswith(f"arn:aws:execute-api:{ACCOUNT}:Api/")
