@@ -30,7 +30,7 @@ class Settings:
         port: TCP port of the gateway; 0 stands for a free one.
         database_url: libpq URL; empty stands for the cluster of this clone.
         jwt_keys: Key ring that signs and verifies tokens, as JSON; empty stands for the key of this clone.
-        cors_origin: Origin whose pages may read responses; empty stands for the default of the template.
+        cors_origin: Origin whose pages may read responses; by default `*`, which is every origin.
 
     """
 
@@ -50,7 +50,7 @@ class Settings:
             port=_port(values.get("PORT") or _DEFAULT_PORT),
             database_url=_database_url(values.get("DATABASE_URL", "")),
             jwt_keys=_jwt_keys(values.get("JWT_KEYS", "")),
-            cors_origin=_cors_origin(values.get("CORS_ORIGIN", "")),
+            cors_origin=_cors_origin(values.get("CORS_ORIGIN") or "*"),
         )
 
 
@@ -83,7 +83,7 @@ def _jwt_keys(text: str) -> str:
 
 
 def _cors_origin(text: str) -> str:
-    if text and not _ORIGIN.fullmatch(text):
+    if not _ORIGIN.fullmatch(text):
         raise LocalRunError(f"CORS_ORIGIN is {text!r}, not an origin such as http://localhost:5173, or *")
     return text
 

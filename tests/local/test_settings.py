@@ -38,11 +38,11 @@ def read(monkeypatch: pytest.MonkeyPatch, env_file: Path) -> Read:
 
 
 def test_nothing_is_set(read: Read) -> None:
-    assert read() == Settings(3000, "", "", "")
+    assert read() == Settings(3000, "", "", "*")
 
 
 def test_empty_is_unset(read: Read) -> None:
-    assert read(PORT="", DATABASE_URL="", JWT_KEYS="", CORS_ORIGIN="") == Settings(3000, "", "", "")
+    assert read(PORT="", DATABASE_URL="", JWT_KEYS="", CORS_ORIGIN="") == Settings(3000, "", "", "*")
 
 
 def test_everything_is_set(read: Read) -> None:
