@@ -1,1 +1,1 @@
-"""What takes minutes: faults, load, and thousands of inputs. `make test-long` runs it."""
+"""Tests that take minutes: faults, load and thousands of inputs. `make test-long` runs them."""

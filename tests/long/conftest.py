@@ -1,4 +1,4 @@
-"""A system of our own that may be broken: PostgreSQL, PgBouncer before it, and the gateway before both."""
+"""A system that tests can break: PostgreSQL, PgBouncer in front of it, and the local gateway."""
 
 import os
 import shutil
@@ -20,7 +20,7 @@ from tests.support.pgbouncer import PgBouncer, pooler
 
 HERE = Path(__file__).parent
 DATABASE = "social"
-# As the functions' role has them on AWS (migrations/roles.py); here the gateway migrates, and so may all.
+# The limits of the functions' role on AWS (migrations/roles.py). Here the functions use the superuser.
 LIMITS = {"statement_timeout": "2500ms", "lock_timeout": "2s"}
 
 
@@ -39,7 +39,7 @@ def key() -> Key:
 
 @pytest.fixture(scope="session")
 def has_pooler() -> bool:
-    """Tell whether there is a PgBouncer; skip what needs one and say how to get it otherwise."""
+    """Return True, or skip the test and say how to install PgBouncer."""
     if pgbouncer.program() is None:
         pytest.skip(pgbouncer.HOW_TO_GET_IT)
     return True
@@ -47,9 +47,9 @@ def has_pooler() -> bool:
 
 @pytest.fixture(scope="module")
 def cluster() -> Iterator[Cluster]:
-    """Return a PostgreSQL that keeps its data, and its port, over a restart."""
+    """Return a PostgreSQL server that keeps its data and its port over a restart."""
     directory = temporary_directory()
-    port = local.postgres.cluster._free_port()  # noqa: SLF001  # so that a restart finds it again
+    port = local.postgres.cluster._free_port()  # noqa: SLF001  # a restart must reuse it
     with pytest.MonkeyPatch.context() as patch, ExitStack() as stack:
         patch.setattr(local.postgres.cluster, "_free_port", lambda: port)
         stack.callback(shutil.rmtree, directory, ignore_errors=True)
@@ -60,7 +60,7 @@ def cluster() -> Iterator[Cluster]:
 def system(
     request: pytest.FixtureRequest, cluster: Cluster, key: Key, tmp_path_factory: pytest.TempPathFactory
 ) -> Iterator[System]:
-    """Return the gateway on a database with people in it, with and without PgBouncer between."""
+    """Return the gateway on a database with accounts, with and without PgBouncer in between."""
     cluster.create_database(DATABASE)
     url = cluster.url(DATABASE)
     with ExitStack() as stack:

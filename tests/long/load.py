@@ -1,7 +1,7 @@
-"""Drives a mixed workload against the local gateway and prints what it bore: `python -m tests.long.load`.
+"""Sends a mixed workload to a local gateway and prints throughput, percentiles and errors.
 
-A PostgreSQL of its own, PgBouncer between if there is one, the gateway, and clients that each wait for an
-answer before they ask again. LOAD_SECONDS (30) bounds it.
+`python -m tests.long.load` starts PostgreSQL, PgBouncer if it is installed, the gateway, and clients that
+send one request after the other for LOAD_SECONDS (30).
 """
 
 import json
@@ -24,7 +24,7 @@ from tests.support.local_gateway import LocalGateway, local_gateway
 
 CLIENTS = 8
 POOL = 10
-# Of a thousand requests; sign-up and login are nearly all bcrypt.
+# Requests in a thousand. bcrypt takes nearly all of the time of a sign-up or a login.
 WORKLOAD = {
     "sign_up": 2,
     "login": 8,
@@ -42,7 +42,7 @@ PERCENTILES = (50, 95, 99)
 
 @contextmanager
 def loaded(directory: Path, key: Key) -> Iterator[tuple[LocalGateway, list[Actor]]]:
-    """Start everything; give the gateway and the clients, ready to begin."""
+    """Start everything; yield the gateway and the clients."""
     with ExitStack() as stack:
         cluster = stack.enter_context(throwaway_cluster())
         cluster.create_database("load")
@@ -52,18 +52,18 @@ def loaded(directory: Path, key: Key) -> Iterator[tuple[LocalGateway, list[Actor
         gateway = stack.enter_context(local_gateway(served_url, directory / "log", bcrypt_cost=12))
         with Database(url) as database:
             people = populate(database, CLIENTS, key)
-            # Logins cost what they cost in production.
+            # A login costs as much as in production.
             database.run("UPDATE users SET password = :hashed", hashed=hash_password(PASSWORD))
         yield gateway, [Actor(gateway.url, person, people, WORKLOAD) for person in people]
 
 
 def percentile(values: Sequence[float], percent: int) -> float:
-    """Return the smallest of the values, which are sorted, that so many per cent are not above."""
+    """Return a percentile of sorted values."""
     return values[min(len(values) - 1, len(values) * percent // 100)]
 
 
 def report(outcomes: Sequence[Outcome], seconds: float) -> Iterator[str]:
-    """Say, a line a kind of request, how many there were, how long they took and how many failed."""
+    """Yield a line for each kind of request: number, errors and percentiles."""
     errors = sum(bool(outcome.wrong) or outcome.status >= 500 for outcome in outcomes)
     yield f"{len(outcomes)} requests in {seconds:.0f} s: {len(outcomes) / seconds:.0f}/s, {errors} errors"
     yield f"{'':10}{'number':>8}{'errors':>8}" + "".join(f"{f'p{percent} ms':>10}" for percent in PERCENTILES)
@@ -78,13 +78,13 @@ def report(outcomes: Sequence[Outcome], seconds: float) -> Iterator[str]:
 
 
 def main() -> int:
-    """Run it; return 1 when there was an error."""
+    """Run the load; return 1 if a request failed."""
     seconds = float(os.environ.get("LOAD_SECONDS", "30"))
     os.environ["JWT_KEYS"] = json.dumps({"load": secrets.token_urlsafe(32)})
     key = parse_keys(os.environ["JWT_KEYS"])[-1]
     with tempfile.TemporaryDirectory() as directory, loaded(Path(directory), key) as (gateway, actors):
-        between = "PgBouncer between" if pgbouncer.program() else pgbouncer.HOW_TO_GET_IT
-        sys.stdout.write(f"{CLIENTS} clients, {os.cpu_count()} CPUs for all of it, {between}\n")
+        between = "with PgBouncer" if pgbouncer.program() else pgbouncer.HOW_TO_GET_IT
+        sys.stdout.write(f"{CLIENTS} clients, {os.cpu_count()} CPUs for clients and servers, {between}\n")
         traffic = Traffic(actors)
         traffic.start(most=40)
         traffic.join()
@@ -95,7 +95,7 @@ def main() -> int:
         sys.stdout.write("\n".join(report(outcomes, time.monotonic() - begin)) + "\n")
         resident = gateway.resident_kilobytes()
         sys.stdout.write(
-            f"{len(resident)} processes of functions, {sum(resident.values()) // 1024} MB in all\n"
+            f"{len(resident)} execution environments, {sum(resident.values()) // 1024} MB in total\n"
         )
     return 1 if any(outcome.wrong or outcome.status >= 500 for outcome in outcomes) else 0
 

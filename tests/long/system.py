@@ -1,4 +1,4 @@
-"""The system under fire: what can be broken of it, and what must hold whatever is."""
+"""The system that tests break, and what must hold under every fault."""
 
 import time
 from collections import Counter
@@ -16,7 +16,7 @@ from tests.support.pgbouncer import PgBouncer
 from tests.support.processes import until
 
 PEOPLE = 6
-# The functions' time-out in template.yaml, less the margin in common/deadline.py.
+# The timeout of the functions in template.yaml, minus the margin in common/deadline.py.
 LONGEST_SECONDS = 10.0 - 1.0
 CALM_SECONDS = 2.0
 MIXED = {"read": 5, "user": 2, "account": 3, "list": 2, "search": 2, "write": 5, "edit": 2, "vote": 4}
@@ -24,7 +24,7 @@ READS = frozenset({"read", "user", "account", "list", "search"})
 
 
 class Record(NamedTuple):
-    """What was seen from before a fault until after it."""
+    """The outcomes from before a fault until after it."""
 
     outcomes: list[Outcome]
     during: list[Outcome]
@@ -32,16 +32,16 @@ class Record(NamedTuple):
 
     @property
     def reads(self) -> Counter[int]:
-        """Count the answers to reads, by status."""
+        """Count the responses to reads, by status."""
         return Counter(outcome.status for outcome in self.outcomes if outcome.kind in READS)
 
     @property
     def writes(self) -> Counter[int]:
-        """Count the answers to writes, by status; what a user did wrong counts as an answer like any."""
+        """Count the responses to writes, by status; a 4xx is a response like any other."""
         return Counter(outcome.status for outcome in self.outcomes if outcome.kind not in READS)
 
     def __str__(self) -> str:
-        """Say in a line what happened."""
+        """Summarise the outcomes in a line."""
         longest = max(outcome.seconds for outcome in self.outcomes)
         return (
             f"{len(self.outcomes)} requests, {len(self.during)} during;"
@@ -51,7 +51,7 @@ class Record(NamedTuple):
 
 
 class System:
-    """PostgreSQL, perhaps PgBouncer, the gateway, and people."""
+    """PostgreSQL, PgBouncer (or None), the gateway, and people who use it."""
 
     def __init__(
         self, cluster: Cluster, pooler: PgBouncer | None, gateway: LocalGateway, url: str, key: Key
@@ -65,12 +65,15 @@ class System:
         self._actors: list[Actor] = []
 
     def populate(self, database: Database) -> None:
-        """Add the people who will be busy."""
+        """Add the people who send requests."""
         self.people = populate(database, PEOPLE, self.key)
         self._actors = [Actor(self.gateway.url, person, self.people, MIXED) for person in self.people]
 
     def under(self, fault: Callable[[], object], *, calm: float = CALM_SECONDS) -> Record:
-        """Let everyone work while a fault begins and ends, and make sure of all that must hold."""
+        """Run `fault` while everyone sends requests; assert what must hold under every fault.
+
+        `calm` is the time in seconds before and after the fault.
+        """
         self._warm_up()
         before = self.gateway.workers()
         traffic = Traffic(self._actors)
@@ -82,7 +85,7 @@ class System:
         finally:
             self._wait_until_back()
             end = time.monotonic()
-            # What had begun in the fault gets its answer, and then comes what is asked for after it.
+            # Requests that began during the fault must end before those after it are counted.
             time.sleep(LONGEST_SECONDS if calm > CALM_SECONDS else calm)
             outcomes = traffic.finish()
         record = Record(
@@ -90,18 +93,18 @@ class System:
             [outcome for outcome in outcomes if outcome.at + outcome.seconds > begin and outcome.at < end],
             [outcome for outcome in outcomes if outcome.at > end + 1.0],
         )
-        assert before <= self.gateway.workers(), "a process was ended"
+        assert before <= self.gateway.workers(), "an execution environment was ended"
         assert_kept(record)
         self.assert_nothing_lost(record.outcomes)
         return record
 
     def _wait_until_back(self) -> None:
-        """Return when the database takes statements, through the pooler too: then the fault is over."""
+        """Return when the database, and the pooler, accept statements: the fault is over."""
         for url in [self.url, *([self.pooler.url()] if self.pooler else [])]:
             until(lambda url=url: _answers(url), seconds=60)  # type: ignore[misc]  # one argument, bound
 
     def _warm_up(self) -> None:
-        """Let every function have a process for each who will ask, so that none has to be started later."""
+        """Start an environment of each function for each client, so that none has to start later."""
         traffic = Traffic(self._actors)
         traffic.start(most=40)
         for outcome in traffic.join():
@@ -109,7 +112,7 @@ class System:
             assert outcome.status not in {0, NOTHING_DONE, UNKNOWN}, outcome
 
     def assert_nothing_lost(self, outcomes: Iterable[Outcome]) -> None:
-        """Make sure that what was said to be written is there, once, and what was said not to be is not."""
+        """Assert that each post exists once if it was reported as written, and never if as not written."""
         written = written_titles(self.url)
         for outcome in outcomes:
             if not outcome.title:
@@ -125,14 +128,14 @@ class System:
 
 
 def assert_kept(record: Record) -> None:
-    """Make sure of what holds under every fault."""
+    """Assert what must hold under every fault."""
     for outcome in record.outcomes:
         assert not outcome.wrong, outcome
         assert outcome.status < 500 or outcome.status in {NOTHING_DONE, UNKNOWN}, outcome
         assert outcome.seconds < LONGEST_SECONDS, outcome
         assert outcome.status != NOTHING_DONE or outcome.retry_after == "1", outcome
         assert outcome.status != UNKNOWN or outcome.kind not in READS, outcome
-    assert record.after, "nobody asked for anything after the fault"
+    assert record.after, "no request was sent after the fault"
     for outcome in record.after:
         assert outcome.status not in {0, NOTHING_DONE, UNKNOWN}, outcome
 

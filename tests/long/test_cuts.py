@@ -18,9 +18,9 @@ from tests.support.postgres_proxy import Fault, PostgresProxy
 
 CUTS = {
     "before the statement": Fault(reaches_server=False, response=lambda _: b""),
-    "during the answer": Fault(response=lambda response: response[: len(response) // 2]),
-    "after the statement, before the answer": Fault(response=lambda _: b""),
-    "after the answer": Fault(),
+    "during the response": Fault(response=lambda response: response[: len(response) // 2]),
+    "after the statement, before the response": Fault(response=lambda _: b""),
+    "after the response": Fault(),
 }
 CLIENTS = 4
 SECONDS = 10.0
@@ -43,7 +43,7 @@ def cut_system(
 
 
 @pytest.mark.parametrize("place", CUTS)
-def test_a_write_is_never_sent_twice_when_it_may_have_been_done(
+def test_a_write_with_an_unknown_outcome_is_not_sent_again(
     place: str, cut_system: tuple[LocalGateway, PostgresProxy, str], key: Key
 ) -> None:
     gateway, proxy, url = cut_system
@@ -74,9 +74,9 @@ def test_a_write_is_never_sent_twice_when_it_may_have_been_done(
     assert number > SECONDS / EVERY_SECONDS / 2
     assert before <= gateway.workers()
     assert_kept(record)
-    # A read that breaks is sent again; that both attempts are cut is rare, and known to the reader.
+    # A read whose connection is cut is sent again. It fails only if both attempts are cut, which is rare.
     assert record.reads[200] > 20 * record.reads[NOTHING_DONE]
-    # A post that is written has one such text among its parameters, one that is edited two.
+    # The parameters of an INSERT contain one such text, those of an UPDATE contain two.
     found = [TITLE.findall(message.payload) for message in list(proxy.messages) if message.kind == "B"]
     sent = Counter(texts[0].decode() for texts in found if len(texts) == 1)
     written = written_titles(url)
@@ -86,5 +86,5 @@ def test_a_write_is_never_sent_twice_when_it_may_have_been_done(
             assert written[outcome.title] <= 1, outcome
             assert outcome.status == UNKNOWN or written[outcome.title] == (outcome.status == 201), outcome
     broken = [outcome for outcome in outcomes if outcome.status == UNKNOWN]
-    assert broken or place == "after the answer"
+    assert broken or place == "after the response"
     assert all(outcome.kind not in READS for outcome in broken)

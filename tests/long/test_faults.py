@@ -1,8 +1,8 @@
-"""Faults under load: of PostgreSQL, of PgBouncer and of the way to them.
+"""Faults under load: of PostgreSQL, of PgBouncer and of the network between.
 
-What holds under each is in `System.under`: no wrong answer, no 5xx but 503 and 504, no write that is lost or
-done twice, none of the functions' processes ended, no answer later than the time-out less a margin, and every
-request after the fault answered. What a test says is what is known beyond that.
+`System.under` asserts what holds under each: no wrong response, no 5xx but 503 and 504, no write that is lost
+or done twice, no environment of a function that ends, no response after the timeout minus a margin, and a
+response to every request after the fault. The tests assert what else is known.
 """
 
 import os
@@ -28,16 +28,16 @@ ROUNDS = 5
 
 @pytest.fixture
 def tell(request: pytest.FixtureRequest) -> Iterator[list[Record]]:
-    """Take records, and print them when the test has ended: they are the figures in docs/reliability.md."""
+    """Collect records, and print them after the test: they are the figures in docs/reliability.md."""
     records: list[Record] = []
     yield records
     for record in records:
-        print(f"\n{request.node.name}: {record}")  # noqa: T201  # for who runs the test
+        print(f"\n{request.node.name}: {record}")  # noqa: T201  # figures
 
 
 @contextmanager
 def beside(system: System) -> Iterator[pg8000.native.Connection]:
-    """Give a connection that does not go through the pooler."""
+    """Yield a connection that bypasses the pooler."""
     connection = connect(system.url)
     try:
         yield connection
@@ -53,7 +53,7 @@ def test_every_backend_is_killed_again_and_again(system: System, tell: list[Reco
 
     record = system.under(kill)
     tell.append(record)
-    # The second attempt comes when all are dead and known to be.
+    # The second attempt begins after all connections are known to be closed.
     assert record.reads.keys() == {200}
 
 
@@ -76,13 +76,13 @@ def test_the_database_restarts(system: System, tell: list[Record]) -> None:
 
     record = system.under(restart, calm=3)
     tell.append(record)
-    # A pooler may hold its clients until the database is back; without one, somebody notices.
+    # A pooler can make its clients wait until the database is back. Without one, some reads fail.
     assert system.pooler is not None or 503 in record.reads
 
 
 def test_the_pooler_restarts(system: System, tell: list[Record]) -> None:
     if system.pooler is None:
-        pytest.skip("there is no pooler between")
+        pytest.skip("this system has no pooler")
 
     def restart() -> None:
         for number in (signal.SIGTERM, signal.SIGKILL, signal.SIGTERM):
@@ -94,9 +94,9 @@ def test_the_pooler_restarts(system: System, tell: list[Record]) -> None:
     tell.append(system.under(restart))
 
 
-def test_the_pooler_is_away_for_a_second(system: System, tell: list[Record]) -> None:
+def test_the_pooler_is_unavailable_for_a_second(system: System, tell: list[Record]) -> None:
     if system.pooler is None:
-        pytest.skip("there is no pooler between")
+        pytest.skip("this system has no pooler")
 
     def leave() -> None:
         assert system.pooler is not None
@@ -121,8 +121,8 @@ def test_a_statement_runs_into_its_limit(system: System, tell: list[Record]) -> 
     record = system.under(lock)
     tell.append(record)
     assert 503 in record.reads | record.writes
-    # The server gave up before the function did: what became of the write is known. Not so where the wait for
-    # a connection of the pooler came on top.
+    # The server's limit ends the statement before the function's timeout, so the outcome of a write is known.
+    # With a pooler, the wait for a connection is added.
     assert system.pooler or 504 not in record.writes
 
 
@@ -176,8 +176,8 @@ def test_the_server_is_full(system: System, tell: list[Record]) -> None:
     record = system.under(fill)
     tell.append(record)
     assert 503 in record.reads
-    # PgBouncer says by one SQLSTATE that it has found no server and that it has lost one: only without it is
-    # it known that nothing was done.
+    # PgBouncer reports with the same SQLSTATE that it found no server and that it lost one. Only without it,
+    # the outcome is known.
     assert system.pooler or 503 in record.writes
 
 
@@ -194,22 +194,22 @@ def test_the_server_is_the_old_writer_of_a_failover(system: System, tell: list[R
     record = system.under(fail_over)
     tell.append(record)
     assert record.reads.keys() == {200}
-    # It was refused, not lost: what became of the write is known.
+    # The server rejected the write, so its outcome is known.
     assert 503 in record.writes
     assert 504 not in record.writes
 
 
-def test_a_deadlock_is_survived_by_its_victim(system: System) -> None:
-    # One statement that deletes an account counts down many posts; here somebody else locks the first and the
-    # last of them the other way round.
+def test_the_victim_of_a_deadlock_succeeds(system: System) -> None:
+    # The statement that deletes an account locks many posts. Another session locks the first and the last of
+    # them in the opposite order.
     first, *_, last = sorted(person.post for person in system.people)
     lock = "UPDATE posts SET content = content WHERE id = :post"
     with ThreadPoolExecutor(1) as pool, Database(system.url) as database:
         database.run(f"ALTER DATABASE {DATABASE} SET deadlock_timeout = '300ms'")
         database.run(f"SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE {BACKENDS}")
         other = connect(system.url)
-        # A session looks for a deadlock once, this long after it began to wait: by then the circle is closed,
-        # and this one never does.
+        # A session looks for a deadlock once, after it has waited for this time. This one never does, so that
+        # it is never the victim.
         other.run("SET deadlock_timeout = '1min'")
         before = deadlocks(database)
         for _ in range(DEADLOCKS):

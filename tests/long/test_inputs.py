@@ -1,4 +1,4 @@
-"""Thousands of requests made from the OpenAPI document, and in sequences that depend on one another."""
+"""Thousands of requests generated from the OpenAPI document, also in sequences that depend on each other."""
 
 from pathlib import Path
 
@@ -10,7 +10,7 @@ from tests.support.local_gateway import local_gateway
 from tests.support.schemathesis_run import run_schemathesis
 
 
-def test_every_answer_to_thousands_is_one_that_the_document_describes(
+def test_every_response_to_thousands_of_requests_matches_the_document(
     cluster: Cluster, key: Key, tmp_path: Path
 ) -> None:
     cluster.create_database("inputs")

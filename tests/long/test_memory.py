@@ -1,4 +1,4 @@
-"""Twenty thousand requests leave the functions' processes as large as a few thousand did."""
+"""The memory of the functions after twenty thousand requests is that after a few thousand."""
 
 from pathlib import Path
 
@@ -8,8 +8,8 @@ from tests.long.traffic import Traffic
 
 WARM_UP = 4_000
 REQUESTS = 20_000
-# What allocators and a first use of something rare may still add; a leak of 100 bytes a request is more.
-MOST_GROWTH_KILOBYTES = 1_500
+# For allocators and the first use of rare code. A leak of 100 bytes per request is more.
+MAX_GROWTH_KILOBYTES = 1_500
 
 
 def test_the_memory_of_the_functions_does_not_grow(tmp_path: Path, key: Key) -> None:
@@ -28,4 +28,4 @@ def test_the_memory_of_the_functions_does_not_grow(tmp_path: Path, key: Key) -> 
     print("\n" + "\n".join(report(outcomes, seconds)))  # noqa: T201  # figures
     print(f"{len(before)} processes, {sum(before.values())} KB before, growth {sorted(growth.values())} KB")  # noqa: T201
     assert before.keys() <= after.keys()
-    assert max(growth.values()) < MOST_GROWTH_KILOBYTES
+    assert max(growth.values()) < MAX_GROWTH_KILOBYTES

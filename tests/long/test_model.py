@@ -1,4 +1,4 @@
-"""The API beside a simple model of it, for longer than `make test` has time for."""
+"""The API compared with a simple model of it, for longer than in `make test`."""
 
 import hypothesis
 import pytest

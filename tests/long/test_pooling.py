@@ -1,4 +1,4 @@
-"""Sixteen at once through a pooler with two connections: everyone gets their own rows, and only those."""
+"""Sixteen clients share two connections of a pooler, and each gets only its own rows."""
 
 import threading
 from collections.abc import Callable, Iterator
@@ -39,7 +39,7 @@ def url(cluster: Cluster) -> str:
 
 @pytest.fixture(scope="module")
 def people(url: str, key: Key) -> list[Person]:
-    """Return the people whose rows are asked for."""
+    """Return the people whose rows are read."""
     with Database(url) as database:
         return populate(database, CLIENTS, key)
 
@@ -53,7 +53,7 @@ def pooled(url: str, *, has_pooler: bool) -> Iterator[PgBouncer]:
 
 
 def all_at_once(ask: Callable[[int], bool]) -> int:
-    """Ask `REQUESTS` times, over all clients, which start together; return how many answers were wrong."""
+    """Send `REQUESTS` statements from clients that start together; return the number of wrong results."""
     start = threading.Barrier(CLIENTS)
 
     def client(index: int) -> int:
@@ -64,7 +64,7 @@ def all_at_once(ask: Callable[[int], bool]) -> int:
         return sum(pool.map(client, range(CLIENTS)))
 
 
-def test_nobody_gets_a_row_of_somebody_else_s(
+def test_no_client_gets_the_row_of_another(
     pooled: PgBouncer, people: list[Person], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("DATABASE_URL", pooled.url())
@@ -87,10 +87,10 @@ def test_nobody_gets_a_row_of_somebody_else_s(
         assert all_at_once(is_right) == 0
 
 
-def test_with_stock_pg8000_in_autocommit_people_do_get_rows_of_others(
+def test_with_stock_pg8000_in_autocommit_clients_get_rows_of_others(
     pooled: PgBouncer, people: list[Person]
 ) -> None:
-    """What the driver of ours is for: the pooler gives the server away between a Parse and its Bind."""
+    """The reason for our driver: the pooler can change the server connection between Parse and Bind."""
     engine = sqlalchemy.create_engine(
         pooled.url().replace("postgresql://", "postgresql+pg8000://"),
         isolation_level="AUTOCOMMIT",
@@ -111,7 +111,7 @@ def test_with_stock_pg8000_in_autocommit_people_do_get_rows_of_others(
                 rows = connection.execute(statements[wanted], {"id": person.id})
                 return [tuple(row) for row in rows] == [(person.id, getattr(person, wanted))]
         except (sqlalchemy.exc.DBAPIError, pg8000.exceptions.Error, OSError, RuntimeError) as error:
-            # Mostly it is noticed by nobody; sometimes the messages do not fit together any more.
+            # Sometimes the messages are out of step and the driver notices; mostly it does not.
             failures.append(error)
             return True
 
@@ -121,7 +121,7 @@ def test_with_stock_pg8000_in_autocommit_people_do_get_rows_of_others(
     assert wrong > 0
 
 
-def test_ten_thousand_mixed_requests_over_http_get_their_own_answers(
+def test_ten_thousand_mixed_requests_over_http_get_their_own_responses(
     pooled: PgBouncer, url: str, people: list[Person], tmp_path: Path
 ) -> None:
     with local_gateway(pooled.url(), tmp_path / "log") as gateway:

@@ -1,7 +1,7 @@
-"""Users who keep an API busy over HTTP, and check every answer against what they know.
+"""People who send requests over HTTP and check every response.
 
-Each is a thread with a connection, an account and posts of their own, so that each knows what every answer
-has to be: one that is somebody else's is noticed.
+Each is a thread with its own connection, account and posts. It therefore knows every correct response, and
+notices a response that belongs to somebody else.
 """
 
 import http.client
@@ -19,13 +19,24 @@ from common.keys import Key
 from common.tokens import Principal, sign
 from tests.support.database import PASSWORD, Database
 
-PATIENCE_SECONDS = 30.0
+TIMEOUT_SECONDS = 30.0
 NOTHING_DONE = 503
 UNKNOWN = 504
 
 
 class Outcome(NamedTuple):
-    """A request and what came of it; `wrong` says what in the answer cannot be, `title` what was written."""
+    """A request and its outcome.
+
+    Attributes:
+        kind: the kind of request.
+        status: the status of the response; 0 if there was none.
+        at: the time at which it was sent, in seconds.
+        seconds: the time until the response.
+        retry_after: the header of that name.
+        title: the title of the post that was written, if any.
+        wrong: what is wrong with the response; empty if nothing is.
+
+    """
 
     kind: str
     status: int
@@ -37,7 +48,7 @@ class Outcome(NamedTuple):
 
 
 class Reply(NamedTuple):
-    """An answer over HTTP."""
+    """An HTTP response."""
 
     status: int
     retry_after: str | None
@@ -45,25 +56,25 @@ class Reply(NamedTuple):
 
 
 class Client:
-    """A connection that is kept, as browsers do, and made anew when it was closed."""
+    """A connection that is kept alive, and opened again after it was closed."""
 
     def __init__(self, url: str, token: str = "") -> None:
         parts = urlsplit(url)
         self._connection = http.client.HTTPConnection(
-            parts.hostname or "", parts.port, timeout=PATIENCE_SECONDS
+            parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS
         )
         self._authorization = {"Authorization": f"Bearer {token}"} if token else {}
 
     def send(self, method: str, path: str, body: object = None) -> Reply:
-        """Send a request, with a body that is a text as a form and any other as JSON; return the answer."""
+        """Send a request and return the response; a string is sent as a form, any other body as JSON."""
         headers = dict(self._authorization)
         text = body if isinstance(body, str) else json.dumps(body)
         if body is not None:
             form = "application/x-www-form-urlencoded"
             headers["Content-Type"] = form if isinstance(body, str) else "application/json"
         self._connection.request(method, path, None if body is None else text.encode(), headers)
-        answer = self._connection.getresponse()
-        return Reply(answer.status, answer.headers["Retry-After"], answer.read())
+        response = self._connection.getresponse()
+        return Reply(response.status, response.headers["Retry-After"], response.read())
 
     def close(self) -> None:
         """Close the connection."""
@@ -71,7 +82,7 @@ class Client:
 
 
 class Person(NamedTuple):
-    """Somebody with an account, a token and a post that nobody changes; all in the database already."""
+    """A user in the database, with a token and a post that nobody changes."""
 
     id: int
     email: str
@@ -85,7 +96,7 @@ class Person(NamedTuple):
 
 
 def populate(database: Database, number: int, key: Key) -> list[Person]:
-    """Add people, whose tokens are signed with a key and good for an hour."""
+    """Add people, with tokens that are valid for an hour."""
     people = []
     for _ in range(number):
         email = f"{uuid.uuid4().hex}@example.com"
@@ -96,9 +107,9 @@ def populate(database: Database, number: int, key: Key) -> list[Person]:
 
 
 class Actor:
-    """One person at work; `others` are those whose posts they read and vote on.
+    """One person who sends requests, and reads and votes on the posts of `others`.
 
-    What they know of their votes and posts they know the next time they work, too.
+    It remembers its votes and posts from one call of `work` to the next.
     """
 
     def __init__(self, url: str, me: Person, others: Sequence[Person], weights: dict[str, int]) -> None:
@@ -112,7 +123,7 @@ class Actor:
         self.outcomes: list[Outcome] = []
 
     def work(self, is_over: Callable[[int], bool]) -> None:
-        """Send one request after the other until `is_over`, which is told how many were sent."""
+        """Send one request after the other until `is_over`, which gets the number of requests so far."""
         kinds, weights = list(self._weights), list(self._weights.values())
         self.outcomes = []
         while not is_over(len(self.outcomes)):
@@ -122,7 +133,7 @@ class Actor:
             try:
                 reply, title, wrong = getattr(self, f"_{kind}")()
             except (OSError, http.client.HTTPException) as error:
-                reply, wrong = Reply(0, None, b""), f"no answer: {error!r}"
+                reply, wrong = Reply(0, None, b""), f"no response: {error!r}"
                 self._client.close()
             seconds = time.monotonic() - begin
             self.outcomes.append(Outcome(kind, reply.status, begin, seconds, reply.retry_after, title, wrong))
@@ -178,10 +189,10 @@ class Actor:
         direction = self._chance.randint(0, 1)
         has = self._votes.get(post, False)
         reply = self._client.send("POST", "/vote", {"post_id": post, "dir": direction})
-        # Who does not know whether an earlier vote was counted cannot say which of the two is right.
+        # Both are correct if the outcome of an earlier vote is unknown.
         taken = 409 if direction else 404
         expected = {201, taken} if has is None else {taken if bool(direction) is has else 201}
-        wrong = _mistake(reply, expected, lambda answer: "message" in answer or "detail" in answer)
+        wrong = _mistake(reply, expected, lambda body: "message" in body or "detail" in body)
         if reply.status in {UNKNOWN, 0}:
             self._votes[post] = None
         elif reply.status != NOTHING_DONE:
@@ -198,21 +209,21 @@ class Actor:
         reply = self._client.send("POST", "/users", {"email": email, "password": PASSWORD})
         return reply, "", _mistake(reply, {201}, lambda user: user["email"] == email)
 
-    def _is_own(self, post: Any, title: str) -> bool:  # noqa: ANN401  # what JSON holds
+    def _is_own(self, post: Any, title: str) -> bool:  # noqa: ANN401  # any JSON
         return bool(post["title"] == title and post["owner"]["id"] == self._me.id)
 
 
 def _mistake(reply: Reply, expected: set[int], right: Callable[[Any], bool]) -> str:
-    """Return what is wrong with an answer; an answer that says that there is none is not wrong."""
+    """Return what is wrong with a response; 503 and 504 are not wrong."""
     if reply.status in {NOTHING_DONE, UNKNOWN}:
         return ""
     if reply.status not in expected:
         return f"{reply.status} instead of {expected}: {reply.body[:200]!r}"
-    return "" if right(json.loads(reply.body)) else f"somebody else's answer: {reply.body[:200]!r}"
+    return "" if right(json.loads(reply.body)) else f"a response for somebody else: {reply.body[:200]!r}"
 
 
 class Traffic:
-    """People at work at the same time, a thread each, from `start` to `finish`."""
+    """People who send requests at the same time, a thread each, from `start` to `finish`."""
 
     def __init__(self, actors: Iterable[Actor]) -> None:
         self._actors = list(actors)
@@ -221,7 +232,7 @@ class Traffic:
         self._most = 0
 
     def start(self, most: int = 10**9) -> None:
-        """Let them work until `finish` or until each has sent `most` requests."""
+        """Send requests until `finish`, or until each has sent `most` requests."""
         self._most = most
         self._threads = [threading.Thread(target=actor.work, args=(self._is_over,)) for actor in self._actors]
         for thread in self._threads:
@@ -231,13 +242,13 @@ class Traffic:
         return self._over.is_set() or sent >= self._most
 
     def join(self) -> list[Outcome]:
-        """Wait until each has sent their requests; return all outcomes."""
+        """Wait until each has sent its requests; return all outcomes."""
         for thread in self._threads:
             thread.join()
         return [outcome for actor in self._actors for outcome in actor.outcomes]
 
     def finish(self) -> list[Outcome]:
-        """Let nobody begin another request; return all outcomes."""
+        """Begin no further request; return all outcomes."""
         self._over.set()
         return self.join()
 
