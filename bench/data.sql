@@ -1,8 +1,8 @@
--- Fills the tables; `size` says how much: users, posts, votes, and the bcrypt hash of every user's password.
--- Users' votes are skewed to old posts, but for one post on the second page, which every user has voted on.
+-- Fills the tables. The table `size` has the number of users, posts and votes, and the hash of every password.
+-- Most votes are on old posts, except that every user has voted on one post of the second page.
 SELECT setseed(0.42);
 
--- 5,000 pseudo-words of 4 to 8 letters, of which titles use the first far more often than the last.
+-- 5,000 pseudo-words of 4 to 8 letters. Titles use the first ones far more often than the last ones.
 CREATE TEMP TABLE words AS
 SELECT number, translate(substr(md5(number::text), 1, 4 + number % 5), '0123456789', 'ghijklmnop') AS word
 FROM generate_series(1, 5000) AS number;
@@ -12,20 +12,20 @@ INSERT INTO users (id, email, password, created_at)
 SELECT number, 'user' || number || '@example.com', hash, now() - (users - number) * interval '1 minute'
 FROM size, generate_series(1, users) AS number;
 
--- User 1 has no votes, so that a request of theirs can cast one.
+-- User 1, who sends the requests, has no votes and can therefore cast them.
 INSERT INTO votes (user_id, post_id)
 SELECT number, posts - 15 FROM size, generate_series(2, users) AS number;
 INSERT INTO votes (user_id, post_id)
 SELECT DISTINCT 2 + floor(random() * (users - 1))::integer, 1 + floor(power(random(), 2) * (posts - 100))::integer
 FROM size, generate_series(1, votes - users);
--- The newest posts have up to 99 votes, as a first page has.
+-- The newest posts have up to 99 votes.
 INSERT INTO votes (user_id, post_id)
 SELECT 2 + number, post FROM size, generate_series(posts - 99, posts) AS post, generate_series(1, post % 100) AS number
 WHERE post <> posts - 15;
 CREATE TEMP TABLE tally AS SELECT post_id, count(*)::integer AS number FROM votes GROUP BY post_id;
 ALTER TABLE tally ADD PRIMARY KEY (post_id);
 
--- A tenth are drafts; the hot post is none.
+-- A tenth of the posts are drafts, but not the hot post.
 INSERT INTO posts (id, title, content, published, created_at, owner_id, vote_count)
 SELECT post.id, initcap(a.word) || ' ' || b.word || ' ' || c.word || ' ' || d.word,
        repeat(b.word || ' ' || c.word || ' ' || d.word || ' ', 1 + post.id % 20),
@@ -42,7 +42,7 @@ JOIN words AS c ON c.number = w3 JOIN words AS d ON d.number = w4
 LEFT JOIN tally ON tally.post_id = post.id
 ORDER BY post.id;
 
--- Its triggers are off while it is filled.
+-- The triggers, which would do this, are off while the tables are filled.
 INSERT INTO post_ranks (post_id, vote_count) SELECT id, vote_count FROM posts;
 
 SELECT setval(pg_get_serial_sequence('users', 'id'), users), setval(pg_get_serial_sequence('posts', 'id'), posts)

@@ -1,8 +1,8 @@
-# ruff: noqa: S608  # statements are put together from the constants here
-"""The same API as little code as it takes: no framework, no models, one prepared statement a request.
+# ruff: noqa: S608  # statements consist of the constants here
+"""The same API with the least code: no framework, no models, one prepared statement for each request.
 
-For measuring only. It checks types by hand, leaves out error details, headers and logs, and lets the driver
-and json do the rest: what the project takes beyond this is the price of what it does beyond this.
+It is only for measurements. It checks types by hand, and has no error details, headers or logs. The
+difference to the project is the cost of what the project does in addition.
 """
 
 import base64
@@ -57,12 +57,12 @@ SQL = {
 _statements: dict[str, Any] = {}
 
 
-class Problem(Exception):  # noqa: N818  # an answer, not an error of ours
-    """A status and its detail."""
+class Problem(Exception):  # noqa: N818  # a response, not a fault
+    """An error response: its status and detail."""
 
 
 def run(name: str, **values: object) -> list[list[Any]]:
-    """Run a statement; the first time, prepare it, and connect first of all."""
+    """Run a statement. The first call connects, and the first call for each statement prepares it."""
     if name not in _statements:
         _statements[name] = connection().prepare(SQL[name])
     return _statements[name].run(**values)  # type: ignore[no-any-return]  # pg8000 has no types
@@ -74,19 +74,19 @@ def connection() -> Any:  # noqa: ANN401  # pg8000 has no types
         made = pg8000.native.Connection(
             URL.username, host=URL.hostname, port=URL.port, database=URL.path[1:], ssl_context=False
         )
-        # Times go from PostgreSQL's text to ours without a datetime between.
+        # PostgreSQL's text becomes ISO 8601 without a datetime in between.
         made.register_in_adapter(TIMESTAMPTZ, lambda text: f"{text.replace(' ', 'T', 1)}:00")
         _statements[""] = made
     return _statements[""]
 
 
 def user_json(row: list[Any]) -> dict[str, Any]:
-    """Return a user as an answer has it."""
+    """Return the user of a response."""
     return {"id": row[0], "email": row[1], "created_at": row[2]}
 
 
 def post_json(row: list[Any]) -> dict[str, Any]:
-    """Return a post as an answer has it."""
+    """Return the post of a response."""
     return {
         "id": row[0],
         "title": row[1],
@@ -98,7 +98,7 @@ def post_json(row: list[Any]) -> dict[str, Any]:
 
 
 def fields(event: dict[str, Any], **types: type) -> dict[str, Any]:
-    """Return the fields of a JSON body, each of its type."""
+    """Return the fields of a JSON body, and check the type of each."""
     try:
         body = {"published": True} | json.loads(event["body"])
     except (TypeError, ValueError):
@@ -110,7 +110,7 @@ def fields(event: dict[str, Any], **types: type) -> dict[str, Any]:
 
 
 def users(event: dict[str, Any], method: str, number: int | None) -> tuple[int, object]:
-    """Show a user or add one."""
+    """Return a user or add one."""
     if method == "GET":
         rows = run("user", id=number)
         if not rows:
@@ -129,7 +129,7 @@ def users(event: dict[str, Any], method: str, number: int | None) -> tuple[int, 
 
 
 def login(event: dict[str, Any], _method: str, _number: int | None) -> tuple[int, object]:
-    """Give a token for a password."""
+    """Return a token for a password."""
     import bcrypt  # noqa: PLC0415  # only where it is needed, as in the project
 
     form = parse_qs(event["body"])
@@ -152,7 +152,7 @@ def token(user: int) -> str:
 
 
 def posts(event: dict[str, Any], method: str, number: int | None) -> tuple[int, object]:
-    """List, show, add, change or delete."""
+    """List, return, add, change or delete posts."""
     me = int(event["requestContext"]["authorizer"]["user_id"])
     match method, number:
         case "GET", None:
@@ -178,14 +178,14 @@ def posts(event: dict[str, Any], method: str, number: int | None) -> tuple[int, 
 
 
 def found(rows: list[list[Any]], number: int | None) -> list[Any]:
-    """Return the row that a change of one's own post returned; say why when it returned none."""
+    """Return the row of a changed post; raise a Problem if there is none."""
     if not rows:
         raise Problem(403, "not yours") if run("exists", id=number) else Problem(404, "no such post")
     return rows[0]
 
 
 def vote(event: dict[str, Any], _method: str, _number: int | None) -> tuple[int, object]:
-    """Cast a vote or take it back."""
+    """Cast or retract a vote."""
     me = int(event["requestContext"]["authorizer"]["user_id"])
     body = fields(event, post_id=int, dir=int)
     if not run("cast" if body["dir"] == 1 else "retract", id=body["post_id"], me=me):
@@ -201,7 +201,7 @@ ROUTES = {"users": users, "login": login, "posts": posts, "vote": vote}
 
 
 def handler(event: dict[str, Any], _context: object) -> dict[str, Any]:
-    """Answer an event of a REST API."""
+    """Handle an event of a REST API."""
     name, _, number = event["path"].strip("/").partition("/")
     try:
         status, body = ROUTES[name](event, event["httpMethod"], int(number) if number else None)
