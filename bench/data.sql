@@ -12,6 +12,9 @@ INSERT INTO users (id, email, password, created_at)
 SELECT number, 'user' || number || '@example.com', hash, now() - (users - number) * interval '1 minute'
 FROM size, generate_series(1, users) AS number;
 
+-- The session of the requests, which all come from user 1.
+INSERT INTO sessions (id, user_id) VALUES ('b3f1c9f2-6c0e-4f43-9d0a-6d4f1f0e2a55', 1);
+
 -- User 1, who sends the requests, has no votes and can therefore cast them.
 INSERT INTO votes (user_id, post_id)
 SELECT number, posts - 15 FROM size, generate_series(2, users) AS number;

@@ -12,6 +12,8 @@ from pg8000.native import literal
 from tqdm import tqdm
 
 from bench.databases import Size, fill
+from bench.packages import SESSION
+from common.principal import Principal
 from local.postgres import Cluster
 from posts import lists
 from posts.paging import FIRST_PAGE
@@ -19,7 +21,7 @@ from tests.support.database import connect
 
 SMALL: Final = {"1k": Size(500, 1_000, 10_000), "100k": Size(50_000, 100_000, 1_000_000)}
 LARGE: Final = {"1M": Size(500_000, 1_000_000, 10_000_000)}
-VIEWER: Final = 1
+VIEWER: Final = Principal(1, SESSION)
 LIMIT: Final = 10
 REPEATS: Final = 101
 # The reference takes seconds, and the project less than a thousandth of one.
@@ -73,7 +75,7 @@ def _cases(connection: Any, size: Size) -> Iterator[tuple[str, str]]:
         return str(row[key]), post
 
     def page(query: Any, position: tuple[str, int], **values: object) -> str:
-        values |= {"viewer": VIEWER, "limit": LIMIT, "skip": 0}
+        values |= {**VIEWER._asdict(), "limit": LIMIT, "skip": 0}
         return _text(query, values | {"after": position[0], "after_id": position[1]})
 
     deep = size.posts // 10

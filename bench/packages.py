@@ -16,7 +16,8 @@ import jwt
 
 from bench import ROOT
 from common.keys import Key
-from common.tokens import Principal, sign
+from common.principal import Principal
+from common.tokens import sign
 
 NOOP: Final = "no-op"
 FLOOR: Final = "floor"

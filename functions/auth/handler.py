@@ -8,24 +8,23 @@ from aws_lambda_powertools.event_handler.exceptions import ForbiddenError, Unaut
 from aws_lambda_powertools.event_handler.openapi.params import Form
 
 from auth import queries, refresh_tokens
-from auth.rows import SessionRow
 from auth.schemas import Refresh, Token
 from auth.settings import TOKEN_LIFETIME_SECONDS
 from common import api, database
 from common.authentication import INVALID_CREDENTIALS, authenticate_by_email
 from common.emails import normalize_if_valid
-from common.identity import UNAUTHORIZED, current_session_id, current_user_id, rows_or_unauthorized
+from common.identity import UNAUTHORIZED, client_address, current_principal, rows_or_unauthorized
 from common.keys import Key, KeyRing
+from common.principal import Principal
 from common.schemas import Text
-from common.tokens import Principal, sign
+from common.tokens import sign
 
 app = api.resolver()
 database.managed_connection()  # reads its settings during init, so that the first request does not
 ring = KeyRing()
 
 
-def _token(session: SessionRow, key: Key, refresh_token: str) -> Token:
-    principal = Principal(session.user_id, str(session.id))
+def _token(principal: Principal, key: Key, refresh_token: str) -> Token:
     access_token = sign(principal, key, lifetime=TOKEN_LIFETIME_SECONDS)
     return Token(access_token=access_token, expires_in=TOKEN_LIFETIME_SECONDS, refresh_token=refresh_token)
 
@@ -34,42 +33,48 @@ def _token(session: SessionRow, key: Key, refresh_token: str) -> Token:
 def log_in(username: Annotated[Text, Form()], password: Annotated[Text, Form()]) -> Token:
     """Log in with the e-mail as the username."""
     key = ring.newest()  # may fail, so before anything is written
-    user = authenticate_by_email(normalize_if_valid(username), password)
+    user = authenticate_by_email(normalize_if_valid(username), password, client_address(app))
     token = refresh_tokens.generate()
     sessions = queries.open_session(
-        user_id=user.user_id, verified_hash=user.password_hash, token_hash=refresh_tokens.digest(token)
+        user.attempt,
+        user_id=user.user_id,
+        verified_hash=user.password_hash,
+        token_hash=refresh_tokens.digest(token),
     )
     if not sessions:  # the password was changed in the meantime
         raise ForbiddenError(INVALID_CREDENTIALS)
-    return _token(sessions[0], key, token)
+    return _token(Principal(user.user_id, str(sessions[0].id)), key, token)
 
 
 @app.post("/auth/refresh", responses=api.responses(Token, 200, 401, 422))
 def refresh(presented: Refresh) -> Token:
-    """Exchange a refresh token, once, for a new access token and a new refresh token."""
-    key = ring.newest()
-    token = refresh_tokens.generate()
+    """Exchange a refresh token for a new access token and the next refresh token."""
+    signing_key = ring.newest()
+    keys = [signing_key, *(key for key in ring.all() if key != signing_key)]
+    successors = {
+        refresh_tokens.digest(token): token
+        for token in (refresh_tokens.successor(presented.refresh_token, key) for key in keys)
+    }
     sessions = queries.renew_session(
-        token_hash=refresh_tokens.digest(presented.refresh_token), next_hash=refresh_tokens.digest(token)
+        token_hash=refresh_tokens.digest(presented.refresh_token), successor_hashes=" ".join(successors)
     )
     if not sessions:
         raise UnauthorizedError(UNAUTHORIZED)
-    return _token(sessions[0], key, token)
+    session = sessions[0]
+    return _token(Principal(session.user_id, str(session.id)), signing_key, successors[session.token_hash])
 
 
 @app.post("/auth/logout", status_code=HTTPStatus.NO_CONTENT, responses=api.responses(None, 204, 401))
 def log_out() -> Response[None]:
-    """End this session: its refresh tokens stop working, its access token works until it expires."""
-    rows_or_unauthorized(
-        queries.end_session(user_id=current_user_id(app), session_id=current_session_id(app))
-    )
+    """End this session; its tokens are refused from the next request on."""
+    rows_or_unauthorized(queries.end_session(current_principal(app)))
     return Response(HTTPStatus.NO_CONTENT)
 
 
 @app.post("/auth/logout-all", status_code=HTTPStatus.NO_CONTENT, responses=api.responses(None, 204, 401))
 def log_out_everywhere() -> Response[None]:
     """End all sessions of the user."""
-    rows_or_unauthorized(queries.end_sessions(user_id=current_user_id(app)))
+    rows_or_unauthorized(queries.end_sessions(current_principal(app)))
     return Response(HTTPStatus.NO_CONTENT)
 
 

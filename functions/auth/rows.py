@@ -11,6 +11,14 @@ class SessionRow(NamedTuple):
     user_id: int
 
 
+class RenewedRow(NamedTuple):
+    """A renewed session, its user, and the hash of its refresh token."""
+
+    id: UUID
+    user_id: int
+    token_hash: str
+
+
 class UserRow(NamedTuple):
     """A user who exists."""
 

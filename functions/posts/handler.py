@@ -9,14 +9,15 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.exceptions import ForbiddenError, NotFoundError
 
 from common import api, database
-from common.identity import current_user_id, rows_or_unauthorized
+from common.identity import current_principal, rows_or_unauthorized
+from common.principal import Principal
 from posts import lists, queries
 from posts.paging import FIRST_PAGE, Sort, cursor_after, decode, encode, next_link
 from posts.parameters import CursorText, IdempotencyKey, Limit, Published, Search, Skip, SortBy
 from posts.rows import ListParameters, ListRow, PostLookupRow, PostRow
 from posts.schemas import Page, Post, PostCreate, PostOut
 
-ListStatements = Mapping[Sort, database.Statement[[ListParameters], ListRow]]
+ListStatements = Mapping[Sort, database.Statement[[Principal, ListParameters], ListRow]]
 # One statement for each order. A search has statements of its own, because its SQL does more work.
 FEED: ListStatements = {"new": lists.feed_new, "old": lists.feed_old, "top": lists.feed_top}
 SEARCH: ListStatements = {"new": lists.search_new, "old": lists.search_old, "top": lists.search_top}
@@ -62,7 +63,6 @@ def _list_page(
         message = "Input should be the cursor of a Link header of this list"
         raise api.validation_error("value_error", ("query", "cursor"), message) from None
     parameters = ListParameters(
-        viewer=current_user_id(app),
         author=author,
         term=request.search,
         limit=request.limit,
@@ -70,7 +70,7 @@ def _list_page(
         after=after,
         after_id=after_id,
     )
-    rows = rows_or_unauthorized(statements[request.sort](parameters))
+    rows = rows_or_unauthorized(statements[request.sort](current_principal(app), parameters))
     if not rows[0].author_exists:
         raise NotFoundError("There is no such user")
     posts = [post for row in rows if (post := row.post())]
@@ -114,15 +114,13 @@ def list_user_posts(
 @app.post("/posts", status_code=HTTPStatus.CREATED, responses=api.responses(Post, 201, 401, 422))
 def create_post(post: PostCreate, idempotency_key: IdempotencyKey = None) -> Post:
     """Create a post. A request with the same Idempotency-Key within a day gets the first response again."""
-    owner = current_user_id(app)
+    principal = current_principal(app)
     if idempotency_key is None:
-        rows = queries.create(owner=owner, title=post.title, content=post.content, published=post.published)
+        rows = queries.create(principal, **post.model_dump())
         return Post.of(_existing_post(rows))
     stored = queries.create_once(
-        owner=owner,
-        title=post.title,
-        content=post.content,
-        published=post.published,
+        principal,
+        **post.model_dump(),
         key=idempotency_key,
         fingerprint=hashlib.sha256(post.model_dump_json().encode()).hexdigest(),
     )
@@ -130,23 +128,21 @@ def create_post(post: PostCreate, idempotency_key: IdempotencyKey = None) -> Pos
     if not first.same_request:
         message = "This key was used with a different body"
         raise api.validation_error("idempotency_key_reused", ("header", "idempotency-key"), message)
-    return Post.once(first, owner, post)
+    return Post.once(first, principal.user_id, post)
 
 
 @app.get("/posts/<post_id>", responses=api.responses(Post, 200, 401, 404, 422))
 def read_post(post_id: api.PathId) -> Post:
     """Read a post."""
-    return Post.of(_existing_post(queries.read(post_id=post_id, viewer=current_user_id(app))))
+    return Post.of(_existing_post(queries.read(current_principal(app), post_id=post_id)))
 
 
 @app.put("/posts/<post_id>", responses=api.responses(Post, 200, 401, 403, 404, 422))
 def update_post(post_id: api.PathId, post: PostCreate) -> Post:
     """Replace your own post."""
-    editor = current_user_id(app)
-    rows = queries.change(
-        post_id=post_id, editor=editor, title=post.title, content=post.content, published=post.published
-    )
-    return Post.of(_require_owner(_existing_post(rows), editor))
+    principal = current_principal(app)
+    rows = queries.change(principal, post_id=post_id, **post.model_dump())
+    return Post.of(_require_owner(_existing_post(rows), principal.user_id))
 
 
 @app.delete(
@@ -156,8 +152,9 @@ def update_post(post_id: api.PathId, post: PostCreate) -> Post:
 )
 def delete_post(post_id: api.PathId) -> Response[None]:
     """Delete your own post."""
-    editor = current_user_id(app)
-    _require_owner(_existing_post(queries.remove(post_id=post_id, editor=editor)), editor)
+    principal = current_principal(app)
+    rows = queries.mark_deleted(principal, post_id=post_id)
+    _require_owner(_existing_post(rows), principal.user_id)
     return Response(HTTPStatus.NO_CONTENT)
 
 

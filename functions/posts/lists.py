@@ -8,7 +8,6 @@ from sqlalchemy import (
     FromClause,
     SQLColumnExpression,
     Subquery,
-    and_,
     asc,
     cast,
     desc,
@@ -24,6 +23,8 @@ from sqlalchemy.sql.elements import SQLCoreOperations
 
 from common.database import Statement
 from common.models import Post, PostRank, User
+from common.principal import Principal
+from common.queries import is_draft_of, is_published, valid_principal
 from common.statement import statement
 from posts.rows import ListParameters, ListRow
 from posts.selects import POST_COLUMNS, TRUE, PostSelect, for_viewer
@@ -34,7 +35,7 @@ THREE: ColumnElement[int] = literal_column("3")
 # The number of posts that a search reads in list order, in about 1 ms, before it uses the n-gram index.
 SCAN_LIMIT: ColumnElement[int] = literal_column("2000")
 
-ListStatement = Statement[[ListParameters], ListRow]
+ListStatement = Statement[[Principal, ListParameters], ListRow]
 
 
 class Order(NamedTuple):
@@ -101,10 +102,6 @@ def _has_ngrams(term: str) -> ColumnElement[bool]:
     return func.grams(Post.title, ONE, THREE).bool_op("@>")(func.grams(term, size, size))
 
 
-def _drafts(viewer: int) -> ColumnElement[bool]:
-    return and_(Post.owner_id == viewer, ~Post.published)
-
-
 # A list returns one row more than `limit` if it continues. It reads published posts and drafts from separate
 # indexes, so that a user with many drafts does not slow down other readers.
 
@@ -112,10 +109,12 @@ def _drafts(viewer: int) -> ColumnElement[bool]:
 def _feed(order: Order) -> ListStatement:
     """Return the statement that lists every post that the viewer may see."""
 
-    def feed(page: ListParameters) -> PostSelect:
+    def feed(viewer: Principal, page: ListParameters) -> PostSelect:
         every = order.after(page).limit(_rows_needed(page))
-        posts = _page(order, [every.where(Post.published), every.where(_drafts(page.viewer))], page)
-        return for_viewer(page.viewer, posts, TRUE.label("author_exists")).order_by(*order.order_by(posts))
+        posts = _page(order, [every.where(is_published()), every.where(is_draft_of(viewer.user_id))], page)
+        return for_viewer(valid_principal(viewer), posts, TRUE.label("author_exists")).order_by(
+            *order.order_by(posts)
+        )
 
     return statement(ListRow)(feed)
 
@@ -130,20 +129,22 @@ def _search(order: Order, unranked: Order) -> ListStatement:
     `unranked` is the same order without `post_ranks`, for the parts that do not read posts in list order.
     """
 
-    def search(page: ListParameters) -> PostSelect:
+    def search(viewer: Principal, page: ListParameters) -> PostSelect:
         rows_needed = _rows_needed(page)
-        first = order.after(page).where(Post.published).limit(rows_needed + SCAN_LIMIT).subquery()
+        first = order.after(page).where(is_published()).limit(rows_needed + SCAN_LIMIT).subquery()
         matches = select(first).where(_contains(first.c.title, page.term))
         scanned = matches.order_by(*order.order_by(first)).limit(rows_needed).cte("scanned")
         scan_suffices = select(func.count()).select_from(scanned).scalar_subquery() >= rows_needed
         every = unranked.after(page)
         # OFFSET 0 is an optimization fence: otherwise the planner would walk the index of the list order.
-        matching = every.where(Post.published, _contains(Post.title, page.term), _has_ngrams(page.term))
+        matching = every.where(is_published(), _contains(Post.title, page.term), _has_ngrams(page.term))
         indexed = matching.order_by(None).offset(ZERO).subquery()
         rest = select(indexed).where(~scan_suffices).order_by(*order.order_by(indexed)).limit(rows_needed)
-        drafts = every.where(_drafts(page.viewer), _contains(Post.title, page.term)).limit(rows_needed)
+        drafts = every.where(is_draft_of(viewer.user_id), _contains(Post.title, page.term)).limit(rows_needed)
         posts = _page(order, [select(scanned).where(scan_suffices), rest, drafts], page)
-        return for_viewer(page.viewer, posts, TRUE.label("author_exists")).order_by(*order.order_by(posts))
+        return for_viewer(valid_principal(viewer), posts, TRUE.label("author_exists")).order_by(
+            *order.order_by(posts)
+        )
 
     return statement(ListRow)(search)
 
@@ -151,10 +152,12 @@ def _search(order: Order, unranked: Order) -> ListStatement:
 def _own_drafts(order: Order) -> ListStatement:
     """Return the statement that lists the viewer's drafts."""
 
-    def own_drafts(page: ListParameters) -> PostSelect:
-        every = order.after(page).where(_drafts(page.viewer), _contains(Post.title, page.term))
+    def own_drafts(viewer: Principal, page: ListParameters) -> PostSelect:
+        every = order.after(page).where(is_draft_of(viewer.user_id), _contains(Post.title, page.term))
         posts = _page(order, [every.limit(_rows_needed(page))], page)
-        return for_viewer(page.viewer, posts, TRUE.label("author_exists")).order_by(*order.order_by(posts))
+        return for_viewer(valid_principal(viewer), posts, TRUE.label("author_exists")).order_by(
+            *order.order_by(posts)
+        )
 
     return statement(ListRow)(own_drafts)
 
@@ -162,12 +165,12 @@ def _own_drafts(order: Order) -> ListStatement:
 def _author(order: Order) -> ListStatement:
     """Return the statement that lists an author's posts."""
 
-    def author_posts(page: ListParameters) -> PostSelect:
+    def author_posts(viewer: Principal, page: ListParameters) -> PostSelect:
         own = order.after(page).where(Post.owner_id == page.author, _contains(Post.title, page.term))
         every = own.limit(_rows_needed(page))
-        posts = _page(order, [every.where(Post.published), every.where(_drafts(page.viewer))], page)
-        author_exists = exists(select(User.id).where(User.id == page.author))
-        return for_viewer(page.viewer, posts, author_exists.label("author_exists")).order_by(
+        posts = _page(order, [every.where(is_published()), every.where(is_draft_of(viewer.user_id))], page)
+        author_exists = exists(select(User.id).where(User.id == page.author, User.deleted_at.is_(None)))
+        return for_viewer(valid_principal(viewer), posts, author_exists.label("author_exists")).order_by(
             *order.order_by(posts)
         )
 

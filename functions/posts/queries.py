@@ -9,17 +9,17 @@ from sqlalchemy import (
     case,
     delete,
     exists,
+    func,
     literal_column,
-    null,
-    or_,
     select,
     union_all,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
 
-from common.models import IdempotencyKey, Post, User
-from common.queries import SWEEP_LIMIT
+from common.models import IdempotencyKey, Post
+from common.principal import Principal
+from common.queries import NOW, SWEEP_LIMIT, is_published, is_visible_to, valid_principal
 from common.statement import statement
 from posts.rows import IdempotentPostRow, PostLookupRow
 from posts.selects import POST_COLUMNS, TRUE, PostSelect, for_viewer
@@ -28,25 +28,25 @@ DAY_AGO: ColumnElement[datetime] = literal_column("now() - interval '1 day'")
 
 
 def _or_someone_elses(own: FromClause, post_id: int, editor: int) -> FromClause:
-    someone_elses = select(*POST_COLUMNS).where(Post.id == post_id, Post.owner_id != editor, Post.published)
+    someone_elses = select(*POST_COLUMNS).where(Post.id == post_id, Post.owner_id != editor, is_published())
     return union_all(select(own), someone_elses).subquery()
 
 
 @statement(PostLookupRow)
-def read(*, post_id: int, viewer: int) -> PostSelect:
+def read(viewer: Principal, *, post_id: int) -> PostSelect:
     """Read a post that the viewer may see."""
-    visible = or_(Post.published, Post.owner_id == viewer)
-    return for_viewer(viewer, select(*POST_COLUMNS).where(Post.id == post_id, visible).subquery())
+    post = select(*POST_COLUMNS).where(Post.id == post_id, is_visible_to(viewer.user_id))
+    return for_viewer(valid_principal(viewer), post.subquery())
 
 
 @statement(PostLookupRow)
-def create(*, owner: int, title: str, content: str, published: bool) -> PostSelect:
+def create(principal: Principal, *, title: str, content: str, published: bool) -> PostSelect:
     """Insert a post."""
+    owner = valid_principal(principal)
     written: tuple[Any, ...] = (title, content, published)
-    values = select(User.id, *written).where(User.id == owner)
     created = (
         insert(Post)
-        .from_select(["owner_id", "title", "content", "published"], values)
+        .from_select(["owner_id", "title", "content", "published"], select(owner.c.id, *written))
         .returning(*POST_COLUMNS)
     )
     return for_viewer(owner, created.cte("created"))
@@ -54,33 +54,30 @@ def create(*, owner: int, title: str, content: str, published: bool) -> PostSele
 
 @statement(IdempotentPostRow)
 def create_once(
-    *, owner: int, title: str, content: str, published: bool, key: str, fingerprint: str
+    principal: Principal, *, title: str, content: str, published: bool, key: str, fingerprint: str
 ) -> PostSelect:
     """Insert a post, or return the post of an earlier request with the same key in the last day.
 
     If two requests use a key at the same moment, one of them finds the key only after it has inserted its
-    post. It then sets `post_id` to NULL, which violates a constraint and rolls the statement back. It is run
-    again (`common.database.CONFLICTS`) and returns the post of the other request.
+    post. It then raises a serialization failure, which rolls the statement back. It is run again
+    (`common.database.CONFLICTS`) and returns the post of the other request.
 
     Each new post deletes a few expired keys of its owner.
     """
+    owner = valid_principal(principal)
     written: tuple[Any, ...] = (title, content, published)
     key_value: Any = key
     fingerprint_value: Any = fingerprint
     earlier = (
         select(IdempotencyKey)
         .where(
-            IdempotencyKey.user_id == owner, IdempotencyKey.key == key, IdempotencyKey.created_at > DAY_AGO
+            IdempotencyKey.user_id == principal.user_id,
+            IdempotencyKey.key == key,
+            IdempotencyKey.created_at > DAY_AGO,
         )
         .cte("earlier")
     )
-    # Lock the user first, in the same order as the deletion of an account, to avoid a deadlock. The foreign
-    # key of the post locks the same row, but only at the end.
-    values = (
-        select(User.id, *written)
-        .where(User.id == owner, ~exists(select(earlier.c.key)))
-        .with_for_update(key_share=True, read=True)
-    )
+    values = select(owner.c.id, *written).where(~exists(select(earlier.c.key)))
     created = (
         insert(Post)
         .from_select(["owner_id", "title", "content", "published"], values)
@@ -94,7 +91,10 @@ def create_once(
     stored = stored.on_conflict_do_update(
         index_elements=[IdempotencyKey.user_id, IdempotencyKey.key],
         set_={
-            "post_id": case((IdempotencyKey.created_at > DAY_AGO, null()), else_=stored.excluded.post_id),
+            "post_id": case(
+                (IdempotencyKey.created_at > DAY_AGO, func.raise_serialization_failure()),
+                else_=stored.excluded.post_id,
+            ),
             "created_at": stored.excluded.created_at,
             "fingerprint": stored.excluded.fingerprint,
         },
@@ -106,7 +106,7 @@ def create_once(
     expired = (
         select(IdempotencyKey.key)
         .where(
-            IdempotencyKey.user_id == owner,
+            IdempotencyKey.user_id == principal.user_id,
             IdempotencyKey.key != key,
             IdempotencyKey.created_at <= DAY_AGO,
             exists(select(stored_key.c.key)),
@@ -116,7 +116,7 @@ def create_once(
         .cte("expired")
     )
     swept = delete(IdempotencyKey).where(
-        IdempotencyKey.user_id == owner, IdempotencyKey.key.in_(select(expired.c.key))
+        IdempotencyKey.user_id == principal.user_id, IdempotencyKey.key.in_(select(expired.c.key))
     )
     result = union_all(
         select(created.c.id, created.c.created_at, fingerprint_value),
@@ -127,36 +127,41 @@ def create_once(
             result.c.id,
             result.c.created_at,
             (result.c.fingerprint == fingerprint).label("same_request"),
-            User.email.label("owner_email"),
-            User.created_at.label("owner_created_at"),
+            owner.c.email.label("owner_email"),
+            owner.c.created_at.label("owner_created_at"),
         )
-        .select_from(User)
+        .select_from(owner)
         .join(result, TRUE)
-        .where(User.id == owner)
         .add_cte(swept.cte("swept"))
     )
 
 
 @statement(PostLookupRow)
-def change(*, post_id: int, editor: int, title: str, content: str, published: bool) -> PostSelect:
+def change(principal: Principal, *, post_id: int, title: str, content: str, published: bool) -> PostSelect:
     """Replace a post of the editor. Return it, or somebody else's published post unchanged."""
+    editor = valid_principal(principal)
     changed = (
         update(Post)
-        .where(Post.id == post_id, Post.owner_id == editor)
+        .where(Post.id == post_id, Post.owner_id == editor.c.id, Post.deleted_at.is_(None))
         .values(title=title, content=content, published=published)
         .returning(*POST_COLUMNS)
         .cte("changed")
     )
-    return for_viewer(editor, _or_someone_elses(changed, post_id, editor))
+    return for_viewer(editor, _or_someone_elses(changed, post_id, principal.user_id))
 
 
 @statement(PostLookupRow)
-def remove(*, post_id: int, editor: int) -> PostSelect:
-    """Delete a post of the editor. Return it, or somebody else's published post, which is not deleted."""
-    removed = (
-        delete(Post)
-        .where(Post.id == post_id, Post.owner_id == editor)
+def mark_deleted(principal: Principal, *, post_id: int) -> PostSelect:
+    """Delete a post of the editor. Return it, or somebody else's published post, which is not deleted.
+
+    The maintenance function removes the row and its votes later: there may be a million of them.
+    """
+    editor = valid_principal(principal)
+    deleted = (
+        update(Post)
+        .where(Post.id == post_id, Post.owner_id == editor.c.id, Post.deleted_at.is_(None))
+        .values(published=literal_column("false"), deleted_at=NOW)
         .returning(*POST_COLUMNS)
-        .cte("removed")
+        .cte("deleted")
     )
-    return for_viewer(editor, _or_someone_elses(removed, post_id, editor))
+    return for_viewer(editor, _or_someone_elses(deleted, post_id, principal.user_id))

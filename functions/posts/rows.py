@@ -8,7 +8,6 @@ class ListParameters(NamedTuple):
     """Which posts of a list a page holds.
 
     Attributes:
-        viewer: The id of the user who sees the list.
         author: The id of the user whose posts are listed; only used by a list of an author.
         term: The text that each title contains; only in a search it must not be empty.
         limit: The number of posts on the page. A statement returns one more row if the list continues.
@@ -18,7 +17,6 @@ class ListParameters(NamedTuple):
 
     """
 
-    viewer: int
     author: int
     term: str
     limit: int

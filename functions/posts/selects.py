@@ -1,13 +1,13 @@
 """What the statements of posts share.
 
-Each statement starts from the principal's row in `users` and joins the posts that they may see. So one round
-trip tells two things: no row means that the account was deleted, and a row in which `post_exists` is false
-means that there is no such post for the principal.
+Each statement starts from the principal and joins the posts that they may see. So one round trip tells two
+things: no row means that the token is no longer valid, and a row in which `post_exists` is false means that
+there is no such post for the principal.
 """
 
 from typing import Any
 
-from sqlalchemy import ColumnElement, FromClause, Select, select, true
+from sqlalchemy import CTE, ColumnElement, FromClause, Select, select, true
 from sqlalchemy.orm import aliased
 
 from common.models import Post, User
@@ -26,9 +26,8 @@ TRUE: ColumnElement[bool] = true()
 PostSelect = Select[*tuple[Any, ...]]
 
 
-def for_viewer(viewer: int, posts: FromClause, *more: ColumnElement[Any]) -> PostSelect:
+def for_viewer(viewer: CTE, posts: FromClause, *more: ColumnElement[Any]) -> PostSelect:
     """Return the fields of PostLookupRow for posts that the viewer may see, and more columns."""
-    user = aliased(User)
     owner = aliased(User)
     return (
         select(
@@ -38,8 +37,7 @@ def for_viewer(viewer: int, posts: FromClause, *more: ColumnElement[Any]) -> Pos
             owner.created_at.label("owner_created_at"),
             *more,
         )
-        .select_from(user)
+        .select_from(viewer)
         .outerjoin(posts, TRUE)
         .outerjoin(owner, owner.id == posts.c.owner_id)
-        .where(user.id == viewer)
     )

@@ -6,9 +6,10 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.exceptions import ForbiddenError, NotFoundError, ServiceError
 
 from common import api, database
-from common.authentication import WRONG_PASSWORD, authenticate_by_id
-from common.identity import current_session_id, current_user_id, rows_or_unauthorized
+from common.authentication import WRONG_PASSWORD, authenticate_principal
+from common.identity import client_address, current_principal, rows_or_unauthorized
 from common.passwords import hash_password
+from common.principal import Principal
 from common.schemas import UserOut
 from users import queries
 from users.schemas import Account, AccountChange, PasswordChange, PasswordProof, UserCreate
@@ -19,12 +20,12 @@ app = api.resolver()
 database.managed_connection()  # reads its settings during init, so that the first request does not
 
 
-def _password_changed_error(user: int) -> ForbiddenError:
+def _password_changed_error(principal: Principal) -> ForbiddenError:
     """Return the error for a password that was changed while we checked it.
 
-    Raises UnauthorizedError if the account was deleted instead.
+    Raises UnauthorizedError if the session ended instead.
     """
-    rows_or_unauthorized(queries.account(user_id=user))
+    rows_or_unauthorized(queries.account(principal))
     return ForbiddenError(WRONG_PASSWORD)
 
 
@@ -40,21 +41,22 @@ def sign_up(user: UserCreate) -> UserOut:
 @app.get("/users/me", responses=api.responses(Account, 200, 401))
 def read_account() -> Account:
     """Read your own account."""
-    return Account(**rows_or_unauthorized(queries.account(user_id=current_user_id(app)))[0]._asdict())
+    return Account(**rows_or_unauthorized(queries.account(current_principal(app)))[0]._asdict())
 
 
 @app.patch("/users/me", responses=api.responses(Account, 200, 401, 403, 409, 422, 429))
 def update_account(change: AccountChange) -> Account:
     """Change your phone number, or with the current password your e-mail."""
-    user = current_user_id(app)
+    principal = current_principal(app)
     if change.email is None or change.current_password is None:
         if "phone_number" not in change.model_fields_set:
             return read_account()
-        rows = queries.change_phone_number(user_id=user, phone_number=change.phone_number)
+        rows = queries.change_phone_number(principal, phone_number=change.phone_number)
         return Account(**rows_or_unauthorized(rows)[0]._asdict())
-    verified = authenticate_by_id(user, change.current_password)
+    verified = authenticate_principal(principal, change.current_password, client_address(app))
     changed = queries.change_email(
-        user_id=user,
+        principal,
+        verified.attempt,
         verified_hash=verified.password_hash,
         email=change.email,
         phone_number=change.phone_number,
@@ -64,7 +66,7 @@ def update_account(change: AccountChange) -> Account:
     if row.email_taken:
         raise ServiceError(HTTPStatus.CONFLICT, EMAIL_TAKEN)
     if row.id is None:
-        raise _password_changed_error(user)
+        raise _password_changed_error(principal)
     return Account(**row._asdict())
 
 
@@ -75,13 +77,13 @@ def update_account(change: AccountChange) -> Account:
 )
 def update_password(change: PasswordChange) -> Response[None]:
     """Change your password. All other sessions end."""
-    user, session = current_user_id(app), current_session_id(app)
-    verified = authenticate_by_id(user, change.current_password)
+    principal = current_principal(app)
+    verified = authenticate_principal(principal, change.current_password, client_address(app))
     new_hash = hash_password(change.new_password)
     if not queries.change_password(
-        user_id=user, verified_hash=verified.password_hash, password=new_hash, session_id=session
+        principal, verified.attempt, verified_hash=verified.password_hash, password=new_hash
     ):
-        raise _password_changed_error(user)
+        raise _password_changed_error(principal)
     return Response(HTTPStatus.NO_CONTENT)
 
 
@@ -92,10 +94,10 @@ def update_password(change: PasswordChange) -> Response[None]:
 )
 def delete_account(proof: PasswordProof) -> Response[None]:
     """Delete your account with all posts and votes."""
-    user = current_user_id(app)
-    verified = authenticate_by_id(user, proof.current_password)
-    if not queries.remove(user_id=user, verified_hash=verified.password_hash):
-        raise _password_changed_error(user)
+    principal = current_principal(app)
+    verified = authenticate_principal(principal, proof.current_password, client_address(app))
+    if not queries.mark_deleted(principal, verified.attempt, verified_hash=verified.password_hash):
+        raise _password_changed_error(principal)
     return Response(HTTPStatus.NO_CONTENT)
 
 

@@ -1,15 +1,17 @@
 """The SQL of users."""
 
 from typing import Any
-from uuid import UUID
 
-from sqlalchemy import Select, case, delete, exists, func, select, true, update
+from sqlalchemy import Select, String, Uuid, case, exists, func, literal_column, null, select, true, update
+from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
 
-from common.models import Session, User
-from common.queries import clear_login_failures, sha256
+from common.models import DeletedUser, Session, User
+from common.principal import Principal
+from common.queries import NOW, clear_login_failures, sha256, valid_principal
+from common.rows import Attempt
 from common.statement import statement
 from users.rows import AccountRow, EmailChangeRow, UserRow
 
@@ -28,88 +30,122 @@ def create(*, email: str, password: str) -> ReturningInsert[*tuple[Any, ...]]:
 @statement(UserRow)
 def read(*, user_id: int) -> Select[*tuple[Any, ...]]:
     """Read the public fields of a user."""
-    return select(*USER_COLUMNS).where(User.id == user_id)
+    return select(*USER_COLUMNS).where(User.id == user_id, User.deleted_at.is_(None))
 
 
 @statement(AccountRow)
-def account(*, user_id: int) -> Select[*tuple[Any, ...]]:
-    """Read the account of a user."""
-    return select(*ACCOUNT_COLUMNS).where(User.id == user_id)
+def account(principal: Principal) -> Select[*tuple[Any, ...]]:
+    """Read the principal's account; no row if the token is no longer valid."""
+    caller = valid_principal(principal)
+    return select(*ACCOUNT_COLUMNS).join(caller, caller.c.id == User.id)
 
 
 @statement(AccountRow)
-def change_phone_number(*, user_id: int, phone_number: str | None) -> ReturningUpdate[*tuple[Any, ...]]:
-    """Change a user's phone number; no row if the account was deleted."""
-    return (
-        update(User).where(User.id == user_id).values(phone_number=phone_number).returning(*ACCOUNT_COLUMNS)
-    )
+def change_phone_number(
+    principal: Principal, *, phone_number: str | None
+) -> ReturningUpdate[*tuple[Any, ...]]:
+    """Change a user's phone number; no row if the token is no longer valid."""
+    caller = valid_principal(principal)
+    changed = update(User).where(User.id == caller.c.id).values(phone_number=phone_number)
+    return changed.returning(*ACCOUNT_COLUMNS)
 
 
 @statement(EmailChangeRow)
 def change_email(
-    *, user_id: int, verified_hash: str, email: str, phone_number: str | None, keep_phone_number: bool
+    principal: Principal,
+    attempt: Attempt,
+    *,
+    verified_hash: str,
+    email: str,
+    phone_number: str | None,
+    keep_phone_number: bool,
 ) -> Select[*tuple[Any, ...]]:
-    """Change a user's e-mail, and the phone number unless `keep_phone_number`; no row without such a user.
+    """Change a user's e-mail, and the phone number unless `keep_phone_number`.
 
-    Nothing is changed if the e-mail is taken or if the user's password hash is not `verified_hash` any more.
+    No row if the token is no longer valid. Nothing is changed if the e-mail is taken or if the user's
+    password hash is not `verified_hash` any more.
     """
+    caller = valid_principal(principal)
     other = aliased(User)
     keeps: Any = keep_phone_number
-    taken = exists(select(other.id).where(func.lower(other.email) == func.lower(email), other.id != user_id))
+    taken = exists(
+        select(other.id).where(func.lower(other.email) == func.lower(email), other.id != principal.user_id)
+    )
     changed = (
         update(User)
-        .where(User.id == user_id, User.password == verified_hash, ~taken)
+        .where(User.id == caller.c.id, User.password == verified_hash, ~taken)
         .values(email=email, phone_number=case((keeps, User.phone_number), else_=phone_number))
         .returning(*ACCOUNT_COLUMNS)
         .cte("changed")
     )
     return (
         select(taken.label("email_taken"), *changed.c)
-        .select_from(User)
+        .select_from(caller)
         .outerjoin(changed, true())
-        .where(User.id == user_id)
-        .add_cte(clear_login_failures(user_id).cte("cleared_failures"))
+        .add_cte(clear_login_failures(attempt).cte("cleared_failures"))
     )
 
 
 @statement(UserRow)
 def change_password(
-    *, user_id: int, verified_hash: str, password: str, session_id: UUID
+    principal: Principal,
+    attempt: Attempt,
+    *,
+    verified_hash: str,
+    password: str,
 ) -> Select[*tuple[Any, ...]]:
     """Change a user's password and end their other sessions.
 
     No row if the user's password hash is not `verified_hash` any more. A session that a concurrent login is
-    about to open cannot be ended here; its first renewal is refused because of `Session.password_digest`.
+    about to open cannot be ended here; it is refused because of `Session.password_digest`.
     """
+    caller = valid_principal(principal)
     new_hash: Any = password
     changed = (
         update(User)
-        .where(User.id == user_id, User.password == verified_hash)
+        .where(User.id == caller.c.id, User.password == verified_hash)
         .values(password=password)
         .returning(*USER_COLUMNS)
         .cte("changed")
     )
-    ended = delete(Session).where(Session.user_id == changed.c.id, Session.id != session_id)
-    kept = (
-        update(Session)
-        .where(Session.user_id == changed.c.id, Session.id == session_id)
-        .values(password_digest=sha256(new_hash))
+    own_session = sql_cast(principal.session_id, Uuid())
+    ended = update(Session).where(
+        Session.user_id == changed.c.id, Session.id != own_session, Session.ended_at.is_(None)
     )
+    kept = update(Session).where(Session.user_id == changed.c.id, Session.id == own_session)
     return (
         select(*changed.c)
-        .add_cte(kept.cte("kept_session"))
-        .add_cte(ended.cte("ended_sessions"))
-        .add_cte(clear_login_failures(user_id).cte("cleared_failures"))
+        .add_cte(kept.values(password_digest=sha256(new_hash)).cte("kept_session"))
+        .add_cte(ended.values(ended_at=NOW).cte("ended_sessions"))
+        .add_cte(clear_login_failures(attempt).cte("cleared_failures"))
     )
 
 
 @statement(UserRow)
-def remove(*, user_id: int, verified_hash: str) -> Select[*tuple[Any, ...]]:
-    """Delete a user with all posts, votes and sessions; no row unless their hash is `verified_hash`."""
-    removed = (
-        delete(User)
-        .where(User.id == user_id, User.password == verified_hash)
+def mark_deleted(
+    principal: Principal,
+    attempt: Attempt,
+    *,
+    verified_hash: str,
+) -> Select[*tuple[Any, ...]]:
+    """Delete a user and free the e-mail; no row unless the password hash is `verified_hash`.
+
+    The maintenance function removes the posts and votes later: there may be a million of them.
+    """
+    caller = valid_principal(principal)
+    unused_address = literal_column("'deleted '", String) + sql_cast(User.id, String)
+    deleted = (
+        update(User)
+        .where(User.id == caller.c.id, User.password == verified_hash)
+        .values(email=unused_address, password=literal_column("''"), phone_number=null(), deleted_at=NOW)
         .returning(*USER_COLUMNS)
-        .cte("removed")
+        .cte("deleted")
     )
-    return select(*removed.c).add_cte(clear_login_failures(user_id).cte("cleared_failures"))
+    hidden = insert(DeletedUser).from_select(["user_id"], select(deleted.c.id))
+    ended = update(Session).where(Session.user_id == deleted.c.id, Session.ended_at.is_(None))
+    return (
+        select(*deleted.c)
+        .add_cte(hidden.cte("hidden"))
+        .add_cte(ended.values(ended_at=NOW).cte("ended_sessions"))
+        .add_cte(clear_login_failures(attempt).cte("cleared_failures"))
+    )

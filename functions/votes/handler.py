@@ -5,7 +5,7 @@ from http import HTTPStatus
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError, ServiceError
 
 from common import api, database
-from common.identity import current_user_id, rows_or_unauthorized
+from common.identity import current_principal, rows_or_unauthorized
 from common.schemas import Message
 from votes import queries
 from votes.schemas import Ballot
@@ -21,10 +21,9 @@ database.managed_connection()  # reads its settings during init, so that the fir
 )
 def vote(ballot: Ballot) -> Message:
     """Cast a vote (dir = 1) or retract it (any lower dir)."""
-    voter = current_user_id(app)
     casts = ballot.dir == 1
     statement = queries.cast if casts else queries.retract
-    post_exists, changed = rows_or_unauthorized(statement(voter=voter, post_id=ballot.post_id))[0]
+    post_exists, changed = rows_or_unauthorized(statement(current_principal(app), post_id=ballot.post_id))[0]
     if not post_exists:
         raise NotFoundError("There is no such post")
     if casts and not changed:

@@ -1,48 +1,41 @@
 """The SQL of votes. Triggers update the vote count of the post.
 
-Each statement returns no row if the voter's account was deleted.
+Each statement returns no row if the token is no longer valid.
 """
 
-from sqlalchemy import CTE, Select, delete, exists, or_, select
+from sqlalchemy import CTE, Select, delete, exists, select
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import aliased
 
-from common.models import Post, User, Vote
+from common.models import Post, Vote
+from common.principal import Principal
+from common.queries import is_visible_to, valid_principal
 from common.statement import statement
 from votes.rows import VoteRow
 
 
-def _visible(voter: int, post_id: int) -> CTE:
-    return select(Post.id).where(Post.id == post_id, or_(Post.published, Post.owner_id == voter)).cte("post")
+def _visible_post(voter: CTE, post_id: int) -> CTE:
+    return select(Post.id).join(voter, is_visible_to(voter.c.id)).where(Post.id == post_id).cte("post")
 
 
-def _outcome(voter: int, post: CTE, changed: CTE) -> Select[bool, bool]:
-    user = aliased(User)
+def _outcome(voter: CTE, post: CTE, changed: CTE) -> Select[bool, bool]:
     post_exists = exists(select(post.c.id)).label("post_exists")
-    return (
-        select(post_exists, exists(select(changed.c.post_id)).label("changed"))
-        .select_from(user)
-        .where(user.id == voter)
-    )
+    return select(post_exists, exists(select(changed.c.post_id)).label("changed")).select_from(voter)
 
 
 @statement(VoteRow)
-def cast(*, voter: int, post_id: int) -> Select[bool, bool]:
+def cast(principal: Principal, *, post_id: int) -> Select[bool, bool]:
     """Cast a vote on a post that the voter may see; nothing changes if there is a vote already."""
-    post = _visible(voter, post_id)
-    vote = select(User.id, post.c.id).where(User.id == voter)
-    changed = (
-        insert(Vote)
-        .from_select(["user_id", "post_id"], vote)
-        .on_conflict_do_nothing()
-        .returning(Vote.post_id)
-    )
+    voter = valid_principal(principal)
+    post = _visible_post(voter, post_id)
+    vote = insert(Vote).from_select(["user_id", "post_id"], select(voter.c.id, post.c.id))
+    changed = vote.on_conflict_do_nothing().returning(Vote.post_id)
     return _outcome(voter, post, changed.cte("changed"))
 
 
 @statement(VoteRow)
-def retract(*, voter: int, post_id: int) -> Select[bool, bool]:
+def retract(principal: Principal, *, post_id: int) -> Select[bool, bool]:
     """Retract a vote; nothing changes if there is none."""
-    post = _visible(voter, post_id)
-    changed = delete(Vote).where(Vote.user_id == voter, Vote.post_id == post.c.id).returning(Vote.post_id)
-    return _outcome(voter, post, changed.cte("changed"))
+    voter = valid_principal(principal)
+    post = _visible_post(voter, post_id)
+    changed = delete(Vote).where(Vote.user_id == voter.c.id, Vote.post_id == post.c.id)
+    return _outcome(voter, post, changed.returning(Vote.post_id).cte("changed"))

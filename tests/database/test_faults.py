@@ -16,7 +16,7 @@ from common.connection import PostgresError
 from common.database import ManagedConnection
 from common.errors import UnavailableError, UnknownOutcomeError
 from tests.support.connections import run_sql
-from tests.support.database import Database, connect
+from tests.support.database import Database, connect, principal_of
 from tests.support.lambdas import Context, call
 from tests.support.postgres_proxy import READY, Fault, PostgresProxy, error_response
 
@@ -252,13 +252,22 @@ def test_no_statement_starts_after_the_deadline(connection: ManagedConnection, p
     assert proxy.connections == 0
 
 
-@pytest.mark.parametrize("state", ["40P01", "40001", "23502", "23503", "23505"])
-def test_a_statement_with_a_conflict_is_retried_on_the_same_connection(
+@pytest.mark.parametrize("state", ["40P01", "40001", "23503", "23505"])
+def test_a_statement_that_lost_a_race_is_run_again_over_the_same_connection(
     state: str, connection: ManagedConnection, proxy: PostgresProxy, attempts: Database
 ) -> None:
     assert run_sql(connection, FAILING, state, 1, writes=True) == [[1]]
     assert attempts.value("SELECT last_value FROM attempts") == 2
     assert proxy.connections == 1
+
+
+def test_a_missing_value_is_our_fault_and_not_a_lost_race(
+    connection: ManagedConnection, attempts: Database
+) -> None:
+    with pytest.raises(PostgresError) as raised:
+        run_sql(connection, FAILING, "23502", 1, writes=True)
+    assert raised.value.sqlstate == "23502"
+    assert attempts.value("SELECT last_value FROM attempts") == 1
 
 
 @pytest.mark.parametrize("state", ["25006", "53300", "57P01", "57P02", "57P03"])
@@ -402,7 +411,7 @@ def test_a_vote_on_a_post_that_is_deleted_concurrently_finds_no_post(
     assert connection.connection is None
     post_id = database.add_post(owner)
     with ThreadPoolExecutor(1) as pool, held(database, post_id) as other:
-        vote = pool.submit(votes.queries.cast, voter=owner, post_id=post_id)
+        vote = pool.submit(votes.queries.cast, principal_of(owner), post_id=post_id)
         database.wait_for_locks(1)
         other.run("DELETE FROM posts WHERE id = :post_id", post_id=post_id)
         other.run("COMMIT")

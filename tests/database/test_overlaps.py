@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing, contextmanager
+from datetime import UTC, datetime
 from typing import Any
 from uuid import UUID
 
@@ -12,20 +13,22 @@ import auth.queries
 import posts.queries
 import users.queries
 from common.database import ManagedConnection, Statement
+from common.principal import Principal
+from common.rows import Attempt
 from common.settings import database_settings
 from tests.support.connections import run_sql
-from tests.support.database import PASSWORD_HASH, Database, connect
+from tests.support.database import PASSWORD_HASH, Database, connect, principal_of
 
 NEW_HASH = "another hash"
 
 
 @contextmanager
-def open_transaction(statement: Statement[..., Any], **values: object) -> Iterator[None]:
+def open_transaction(query: Statement[..., Any], *objects: object, **values: object) -> Iterator[None]:
     """Run a statement on a connection of its own; commit at the end of the block."""
     connection = ManagedConnection(database_settings())
     try:
         run_sql(connection, "BEGIN")
-        connection.run(statement, [values[name] for name in statement.parameters])
+        connection.run(query, query._values(objects, values))  # noqa: SLF001  # as a call of the statement does
         yield
         run_sql(connection, "COMMIT")
     finally:
@@ -44,19 +47,21 @@ def here(ada: int) -> UUID:
     return log_in(ada, "here")
 
 
+ATTEMPT = Attempt("", "", datetime.max.replace(tzinfo=UTC))
+
+
 def log_in(user: int, token: str) -> UUID:
-    [opened] = auth.queries.open_session(user_id=user, verified_hash=PASSWORD_HASH, token_hash=token)
+    [opened] = auth.queries.open_session(ATTEMPT, user_id=user, verified_hash=PASSWORD_HASH, token_hash=token)
     return opened.id
 
 
 def change_password(user: int, session: UUID) -> None:
-    assert users.queries.change_password(
-        user_id=user, verified_hash=PASSWORD_HASH, password=NEW_HASH, session_id=session
-    )
+    principal = Principal(user, str(session))
+    assert users.queries.change_password(principal, ATTEMPT, verified_hash=PASSWORD_HASH, password=NEW_HASH)
 
 
 def can_renew(token: str) -> bool:
-    return bool(auth.queries.renew_session(token_hash=token, next_hash=f"{token} next"))
+    return bool(auth.queries.renew_session(token_hash=token, successor_hashes=f"{token}-next"))
 
 
 def uses(database: Database) -> int:
@@ -68,7 +73,7 @@ def test_a_login_that_ends_after_a_password_change_opens_no_lasting_session(
     ada: int, here: UUID, database: Database
 ) -> None:
     login = {"user_id": ada, "verified_hash": PASSWORD_HASH, "token_hash": "late"}
-    with open_transaction(auth.queries.open_session, **login):
+    with open_transaction(auth.queries.open_session, ATTEMPT, **login):
         change_password(ada, here)
     assert not can_renew("late")
     assert uses(database) == 0
@@ -78,8 +83,8 @@ def test_a_login_that_ends_after_a_password_change_opens_no_lasting_session(
 def test_a_login_that_does_not_see_a_password_change_opens_no_lasting_session(
     ada: int, here: UUID, database: Database
 ) -> None:
-    change = {"user_id": ada, "verified_hash": PASSWORD_HASH, "password": NEW_HASH, "session_id": here}
-    with open_transaction(users.queries.change_password, **change):
+    change = {"verified_hash": PASSWORD_HASH, "password": NEW_HASH}
+    with open_transaction(users.queries.change_password, Principal(ada, str(here)), ATTEMPT, **change):
         log_in(ada, "late")
     assert not can_renew("late")
     assert uses(database) == 0
@@ -91,13 +96,13 @@ def test_a_refresh_that_waits_for_a_password_change_continues_in_the_changing_se
     token: str, ada: int, here: UUID, database: Database
 ) -> None:
     log_in(ada, "elsewhere")
-    change = {"user_id": ada, "verified_hash": PASSWORD_HASH, "password": NEW_HASH, "session_id": here}
+    change = {"verified_hash": PASSWORD_HASH, "password": NEW_HASH}
     with ThreadPoolExecutor(1) as pool:
-        with open_transaction(users.queries.change_password, **change):
+        with open_transaction(users.queries.change_password, Principal(ada, str(here)), ATTEMPT, **change):
             renewed = pool.submit(can_renew, token)
             database.wait_for_locks(1)
         assert renewed.result() == (token == "here")
-    assert can_renew(f"{token} next") == (token == "here")
+    assert can_renew(f"{token}-next") == (token == "here")
 
 
 @pytest.mark.parametrize("token", ["here", "elsewhere"])
@@ -106,23 +111,23 @@ def test_a_password_change_that_waits_for_a_refresh_keeps_its_own_session(
 ) -> None:
     log_in(ada, "elsewhere")
     with ThreadPoolExecutor(1) as pool:
-        with open_transaction(auth.queries.renew_session, token_hash=token, next_hash=f"{token} next"):
+        with open_transaction(auth.queries.renew_session, token_hash=token, successor_hashes=f"{token}-next"):
             changed = pool.submit(change_password, ada, here)
             database.wait_for_locks(1)
         changed.result()
-    assert can_renew(f"{token} next") == (token == "here")
+    assert can_renew(f"{token}-next") == (token == "here")
 
 
 OLD_KEYS = ("expired", "other")
 
 
 def post(user: int, key: str) -> int:
-    return len(posts.queries.create_once(**a_post(user, key)))
+    return len(posts.queries.create_once(principal_of(user), **a_post(key)))
 
 
-def a_post(user: int, key: str) -> dict[str, Any]:
+def a_post(key: str) -> dict[str, Any]:
     written = {"title": "Title", "content": "Content", "published": True}
-    return {"owner": user, "key": key, "fingerprint": "x", **written}
+    return {"key": key, "fingerprint": "x", **written}
 
 
 def free_keys(database: Database) -> list[str]:
@@ -144,8 +149,8 @@ def _old_keys(ada: int, database: Database) -> None:
 
 
 @pytest.mark.usefixtures("_old_keys")
-def test_a_request_does_not_wait_for_keys_that_another_one_deletes(ada: int, database: Database) -> None:
-    with open_transaction(posts.queries.create_once, **a_post(ada, "new")):
+def test_a_request_does_not_wait_for_the_keys_that_another_sweeps(ada: int, database: Database) -> None:
+    with open_transaction(posts.queries.create_once, principal_of(ada), **a_post("new")):
         assert free_keys(database) == []
         assert post(ada, "newer")
     assert database.run("SELECT key FROM idempotency_keys ORDER BY key") == [["new"], ["newer"]]
@@ -154,7 +159,7 @@ def test_a_request_does_not_wait_for_keys_that_another_one_deletes(ada: int, dat
 @pytest.mark.usefixtures("_old_keys")
 def test_an_expired_key_that_another_request_deletes_is_free(ada: int, database: Database) -> None:
     with ThreadPoolExecutor(1) as pool:
-        with open_transaction(posts.queries.create_once, **a_post(ada, "new")):
+        with open_transaction(posts.queries.create_once, principal_of(ada), **a_post("new")):
             posted = pool.submit(post, ada, "expired")
             database.wait_for_locks(1)
         assert posted.result() == 1
@@ -174,19 +179,3 @@ def test_a_request_that_waits_for_its_own_key_holds_no_other(ada: int, database:
         assert posted.result() == 1
     assert free == ["other"]
     assert database.run("SELECT key FROM idempotency_keys") == [["expired"]]
-
-
-@pytest.mark.usefixtures("_old_keys")
-def test_a_request_that_waits_for_its_user_holds_no_key(ada: int, database: Database) -> None:
-    # Otherwise the deletion of the account, which has locked the user, would wait for the keys, and deadlock.
-    with ThreadPoolExecutor(1) as pool, closing(connect(database.url)) as other:
-        other.run("BEGIN")
-        other.run("SELECT FROM users FOR UPDATE")
-        posted = pool.submit(post, ada, "new")
-        database.wait_for_locks(1)
-        free = free_keys(database)
-        other.run("DELETE FROM users")
-        other.run("COMMIT")
-        assert posted.result() == 0
-    assert free == ["expired", "other"]
-    assert database.value("SELECT count(*) FROM posts") == 0

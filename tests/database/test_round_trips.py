@@ -20,6 +20,10 @@ PROOF = {"current_password": PASSWORD}
 
 # Requests with two round trips: they check a password between a read and a write.
 WITH_PASSWORD: list[tuple[str, dict[str, Any], int]] = [
+    ("login", {"body": "username=nobody&password=x"}, 403),
+    ("update_account", {"user": "ada", "body": {"email": "a@example.com", "current_password": "x"}}, 403),
+    ("update_password", {"user": "ada", "body": {"current_password": "x", "new_password": "y"}}, 403),
+    ("delete_account", {"user": "ada", "body": {"current_password": "x"}}, 403),
     ("login", {"body": FORM}, 200),
     ("update_account", {"user": "ada", "body": PROOF | {"email": "lovelace@example.com"}}, 200),
     ("update_account", {"user": "ada", "body": PROOF | {"email": "bob@example.com"}}, 409),
@@ -33,7 +37,6 @@ REQUESTS: list[tuple[str, dict[str, Any], int]] = [
     ("sign_up", {"body": NEW_USER | {"email": "ada@example.com"}}, 409),
     ("read_user", {"item": "ada"}, 200),
     ("read_user", {"item": 0}, 404),
-    ("login", {"body": "username=nobody&password=x"}, 403),
     ("list_posts", {"user": "ada"}, 200),
     ("list_posts", {"user": "ada", "query": [("search", "50%"), ("cursor", CURSOR), ("limit", "100")]}, 200),
     ("create_post", {"user": "ada"}, 201),
@@ -58,9 +61,6 @@ REQUESTS: list[tuple[str, dict[str, Any], int]] = [
     ("read_account", {"user": "ada"}, 200),
     ("update_account", {"user": "ada", "body": {"phone_number": "1"}}, 200),
     ("update_account", {"user": "ada", "body": {}}, 200),
-    ("update_account", {"user": "ada", "body": {"email": "a@example.com", "current_password": "x"}}, 403),
-    ("update_password", {"user": "ada", "body": {"current_password": "x", "new_password": "y"}}, 403),
-    ("delete_account", {"user": "ada", "body": {"current_password": "x"}}, 403),
     ("refresh", {"body": {"refresh_token": "x"}}, 401),
     ("refresh", {"body": {"refresh_token": "good"}}, 200),
     ("log_out", {"user": "ada"}, 204),
@@ -143,7 +143,8 @@ def test_no_statement_pins_a_session_of_rds_proxy(
     connection.settings = connection.settings._replace(local=False)
     monkeypatch.setattr(passwords, "BCRYPT_COST", 4)
     monkeypatch.setattr(passwords, "DUMMY_HASH", passwords.hash_password("x"))
-    for event, changes, _ in REQUESTS + WITH_PASSWORD:
+    *requests, log_out, log_out_everywhere = REQUESTS
+    for event, changes, _ in [*requests, *WITH_PASSWORD, log_out, log_out_everywhere]:
         send(event, changes, names)
     startup, *messages = proxy.messages
     assert {message.kind for message in messages} == set("PBES")

@@ -15,7 +15,7 @@ import votes.queries
 from common import database as common_database
 from common import deadline
 from tests.support.connections import connection_per_thread, run_sql
-from tests.support.database import PASSWORD_HASH, Database, connect
+from tests.support.database import PASSWORD_HASH, Database, connect, principal_of
 from tests.support.lambdas import Context
 
 T = TypeVar("T")
@@ -66,7 +66,7 @@ def test_of_twenty_concurrent_sign_ups_with_one_address_one_succeeds(database: D
 def test_of_fifty_concurrent_votes_of_one_user_one_counts(database: Database) -> None:
     ada = database.add_user()
     post_id = database.add_post(ada)
-    outcomes = run_in_threads(50, lambda _: votes.queries.cast(voter=ada, post_id=post_id))
+    outcomes = run_in_threads(50, lambda _: votes.queries.cast(principal_of(ada), post_id=post_id))
     assert sorted(outcomes) == [[(True, False)]] * 49 + [[(True, True)]]
     assert database.run("SELECT vote_count FROM posts") == [[1]]
 
@@ -75,7 +75,7 @@ def test_of_fifty_concurrent_retractions_of_one_vote_one_succeeds(database: Data
     ada = database.add_user()
     post_id = database.add_post(ada)
     database.add_vote(ada, post_id)
-    outcomes = run_in_threads(50, lambda _: votes.queries.retract(voter=ada, post_id=post_id))
+    outcomes = run_in_threads(50, lambda _: votes.queries.retract(principal_of(ada), post_id=post_id))
     assert sorted(outcomes) == [[(True, False)]] * 49 + [[(True, True)]]
     assert database.run("SELECT vote_count FROM posts") == [[0]]
 
@@ -83,7 +83,9 @@ def test_of_fifty_concurrent_retractions_of_one_vote_one_succeeds(database: Data
 def test_concurrent_votes_of_many_users_on_one_post_all_count(database: Database) -> None:
     voters = [database.add_user(f"user{number}@example.com") for number in range(30)]
     post_id = database.add_post(voters[0])
-    outcomes = run_in_threads(30, lambda index: votes.queries.cast(voter=voters[index], post_id=post_id))
+    outcomes = run_in_threads(
+        30, lambda index: votes.queries.cast(principal_of(voters[index]), post_id=post_id)
+    )
     assert outcomes == [[(True, True)]] * 30
     assert database.run("SELECT vote_count FROM posts") == [[30]]
 
@@ -100,18 +102,22 @@ def test_the_counter_is_exact_after_concurrent_votes_retractions_edits_and_delet
             user, post_id = rng.choice(user_ids), rng.choice(post_ids)
             match rng.choices(list(ACTIONS), list(ACTIONS.values()))[0]:
                 case "cast":
-                    votes.queries.cast(voter=user, post_id=post_id)
+                    votes.queries.cast(principal_of(user), post_id=post_id)
                 case "retract":
-                    votes.queries.retract(voter=user, post_id=post_id)
+                    votes.queries.retract(principal_of(user), post_id=post_id)
                 case "post":
-                    rows = posts.queries.create(owner=user, title="t", content="c", published=True)
+                    rows = posts.queries.create(principal_of(user), title="t", content="c", published=True)
                     post_ids.extend(row.id for row in rows if row.id is not None)
                 case "edit":
                     posts.queries.change(
-                        post_id=post_id, editor=user, title="e", content="c", published=rng.random() < 0.9
+                        principal_of(user),
+                        post_id=post_id,
+                        title="e",
+                        content="c",
+                        published=rng.random() < 0.9,
                     )
                 case "remove":
-                    posts.queries.remove(post_id=post_id, editor=user)
+                    posts.queries.mark_deleted(principal_of(user), post_id=post_id)
                 case "delete_account":
                     delete_account(user)
         return ROUNDS
@@ -171,16 +177,17 @@ def test_a_concurrent_change_and_deletion_of_a_post_cause_no_error(database: Dat
     ada = database.add_user()
     post_ids = [database.add_post(ada) for _ in range(20)]
 
-    def change_or_remove(index: int) -> list[bool | None]:
-        if index % 2:
-            return [posts.queries.remove(post_id=post_id, editor=ada)[0].post_exists for post_id in post_ids]
-        return [
-            posts.queries.change(post_id=post_id, editor=ada, title="n", content="c", published=True)[
-                0
-            ].post_exists
-            for post_id in post_ids
-        ]
+    def change_or_delete(index: int) -> list[bool]:
+        rows = []
+        for post_id in post_ids:
+            if index % 2:
+                rows += posts.queries.mark_deleted(principal_of(ada), post_id=post_id)
+            else:
+                text = {"title": "n", "content": "c"}
+                rows += posts.queries.change(principal_of(ada), post_id=post_id, published=True, **text)
+        return [row.post_exists for row in rows]
 
-    removed = run_in_threads(4, change_or_remove)[1::2]
-    assert sum(sum(map(bool, found)) for found in removed) == 20
-    assert database.value("SELECT count(*) FROM posts") == 0
+    deleted = run_in_threads(4, change_or_delete)[1::2]
+    assert sum(map(sum, deleted)) == 20
+    assert database.value("SELECT count(*) FROM posts WHERE deleted_at IS NULL") == 0
+    assert database.value("SELECT count(*) FROM posts WHERE published") == 0

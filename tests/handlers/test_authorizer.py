@@ -8,7 +8,8 @@ import pytest
 
 from auth.authorizer import handler
 from common.keys import Key, KeyRing
-from common.tokens import Principal, sign
+from common.principal import Principal
+from common.tokens import sign
 from tests.support.lambdas import Context, load_event
 
 BEARER = Principal(7, "5f0c64a2-6d1e-4a3b-9c56-0f4a5b1f8a11")

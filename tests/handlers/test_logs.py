@@ -12,6 +12,7 @@ from common import api
 from common.api import log
 from common.connection import PostgresError
 from common.errors import UnavailableError
+from tests.handlers.test_account import session_of
 from tests.handlers.test_responses import raising
 from tests.support.database import Database
 from tests.support.lambdas import call, invoke, load_event, new_event
@@ -176,7 +177,7 @@ def test_no_password_token_hash_or_statement_is_logged(output: Output) -> None:
     malformed = call("sign_up", body='{"password": "S3cret-pass"')
     logged_in = call("login", body="username=eve%40example.com&password=S3cret-pass")
     wrong = call("login", body="username=eve%40example.com&password=S3cret-pass%20")
-    listed = call("list_posts", user=signed_up.json()["id"])
+    listed = call("list_posts", user=signed_up.json()["id"], session=session_of(logged_in))
     responses = [signed_up, taken, too_long, malformed, logged_in, wrong, listed]
     assert [response.status for response in responses] == [201, 409, 422, 422, 200, 403, 200]
     written = output.text()

@@ -105,7 +105,10 @@ def test_deleting_a_post_returns_no_body(ada: int, database: Database) -> None:
     response = call("delete_post", user=ada, item=post_id)
     assert (response.status, response.body) == (204, "")
     assert "Content-Type" not in response.headers
-    assert database.run("SELECT id FROM posts") == [[other]]
+    assert [each["Post"]["id"] for each in call("list_posts", user=ada).json()] == [other]
+    assert call("read_post", user=ada, item=post_id).status == 404
+    assert call("change_post", user=ada, item=post_id).status == 404
+    assert call("list_posts", user=ada, query=[("published", "false")]).json() == []
     assert call("delete_post", user=ada, item=post_id).status == 404
 
 

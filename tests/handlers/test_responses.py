@@ -16,7 +16,7 @@ ORIGIN = "https://app.example.com"
 
 
 def raising(error: Exception) -> Callable[..., NoReturn]:
-    def run(**_values: object) -> NoReturn:
+    def run(*_objects: object, **_values: object) -> NoReturn:
         raise error
 
     return run

@@ -19,7 +19,7 @@ from tests.long.conftest import DATABASE
 from tests.long.system import MIXED
 from tests.long.traffic import Actor, Person, Traffic, populate, statuses
 from tests.support.connections import connection_per_thread
-from tests.support.database import Database
+from tests.support.database import Database, principal_of
 from tests.support.lambdas import Context
 from tests.support.local_gateway import local_gateway
 from tests.support.pgbouncer import PgBouncer, pooler
@@ -77,10 +77,12 @@ def test_no_client_gets_the_row_of_another(
                 [user] = users.queries.read(user_id=person.id)
                 return (user.id, user.email) == (person.id, person.email)
             case 1:
-                [post] = posts.queries.read(post_id=person.post, viewer=person.id)
+                [post] = posts.queries.read(principal_of(person.id), post_id=person.post)
                 return (post.id, post.title) == (person.post, person.title)
             case _:
-                [account] = users.queries.change_phone_number(user_id=person.id, phone_number=str(person.id))
+                [account] = users.queries.change_phone_number(
+                    principal_of(person.id), phone_number=str(person.id)
+                )
                 return (account.id, account.phone_number) == (person.id, str(person.id))
 
     with connection_per_thread():

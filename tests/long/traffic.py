@@ -16,8 +16,8 @@ from typing import Any, NamedTuple
 from urllib.parse import quote, urlencode, urlsplit
 
 from common.keys import Key
-from common.tokens import Principal, sign
-from tests.support.database import PASSWORD, Database
+from common.tokens import sign
+from tests.support.database import PASSWORD, Database, principal_of
 
 TIMEOUT_SECONDS = 30.0
 NOTHING_DONE = 503
@@ -101,7 +101,7 @@ def populate(database: Database, number: int, key: Key) -> list[Person]:
     for _ in range(number):
         email = f"{uuid.uuid4().hex}@example.com"
         user = database.add_user(email)
-        token = sign(Principal(user, str(uuid.uuid4())), key, lifetime=3600)
+        token = sign(principal_of(user), key, lifetime=3600)
         people.append(Person(user, email, token, database.add_post(user, f"of {email}")))
     return people
 

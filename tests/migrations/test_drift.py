@@ -37,6 +37,7 @@ def test_the_functions_and_triggers_are_those_listed_here(database: Database) ->
     assert [name for name, _ in programs["functions"]] == [
         "count_votes",
         "grams",
+        "raise_serialization_failure",
         "rank_new_posts",
         "rank_votes",
     ]

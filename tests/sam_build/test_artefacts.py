@@ -12,7 +12,7 @@ import pytest
 from tests.sam_build.conftest import LAYER, ROOT, Build
 from tests.template.stack import LIVE, Stack
 
-FUNCTIONS = (*LIVE, "RotationFunction", "MigrationFunction")
+FUNCTIONS = (*LIVE, "RotationFunction", "MaintenanceFunction", "MigrationFunction")
 # From the header of an ELF file: https://refspecs.linuxfoundation.org/elf/gabi4+/ch4.eheader.html
 MACHINE = slice(18, 20)
 MACHINES = {"CommonLayerArm": b"\xb7\x00", "CommonLayerX86": b"\x3e\x00"}

@@ -7,14 +7,22 @@ from datetime import datetime
 from types import TracebackType
 from typing import Any, Self
 from urllib.parse import urlsplit
+from uuid import UUID
 
 import pg8000.native
 
-# Hashed with the lowest cost of bcrypt, so that tests which need an account are fast.
+from common.principal import Principal
+
+# bcrypt at the least cost, so that a test which only needs an account does not wait for one.
 PASSWORD = "correct horse"
 PASSWORD_HASH = "$2b$04$r3LvJ73t.OyJxojt0lrizunUHDZ4ZWAerOgK8pIcQuxaa0rJ5UHEu"
 # Defaults that a database or a role can have, and with which text and times are written differently.
 OTHER_DEFAULTS = {"client_encoding": "LATIN1", "DateStyle": "SQL, DMY", "TimeZone": "Asia/Kolkata"}
+
+
+def principal_of(user_id: int) -> Principal:
+    """Return the user and the session that a test sends requests with, unless it names another session."""
+    return Principal(user_id, str(UUID(int=user_id)))
 
 
 def connect(url: str) -> pg8000.native.Connection:
@@ -82,10 +90,16 @@ class Database:
         self.run(self._truncate)
 
     def add_user(self, email: str = "ada@example.com") -> int:
-        """Insert a user whose password is `PASSWORD` and return the id."""
+        """Add a user who has `PASSWORD` and the session of `principal_of`, and return the id."""
         sql = "INSERT INTO users (email, password) VALUES (:email, :password) RETURNING id"
         user_id: int = self.value(sql, email=email, password=PASSWORD_HASH)
+        self.add_session(user_id)
         return user_id
+
+    def add_session(self, user_id: int) -> None:
+        """Add the session of `principal_of`."""
+        sql = "INSERT INTO sessions (id, user_id) VALUES (CAST(:id AS uuid), :user_id)"
+        self.run(sql, id=principal_of(user_id).session_id, user_id=user_id)
 
     def add_post(
         self,

@@ -9,6 +9,8 @@ from typing import Any, NamedTuple
 
 import yaml
 
+from tests.support.database import principal_of
+
 Event = dict[str, Any]
 
 ROOT = Path(__file__).parents[2]
@@ -96,7 +98,8 @@ def new_event(
     event = load_event(name)
     context = event["requestContext"]
     if user is not None:
-        context["authorizer"] |= {"user_id": str(user), "principalId": str(user)}
+        claims = {"user_id": str(user), "session_id": principal_of(user).session_id}
+        context["authorizer"] |= {**claims, "principalId": str(user)}
     if session is not None:
         context["authorizer"] |= {"session_id": session}
     if item is not None:

@@ -31,6 +31,7 @@ ALARMS = {
     "DatabaseUnavailable": (OWN, "DatabaseUnavailable", SERVICE, "Sum", 60, 3, 3, 4),
     "UnknownOutcome": (OWN, "UnknownOutcome", SERVICE, "Sum", 60, 1, 1, 0),
     "MigrationErrors": (LAMBDA, "Errors", {"FunctionName": "MigrationFunction"}, "Sum", 60, 1, 1, 0),
+    "MaintenanceErrors": (LAMBDA, "Errors", {"FunctionName": "MaintenanceFunction"}, "Sum", 300, 1, 1, 0),
     "RotationErrors": (LAMBDA, "Errors", {"FunctionName": "RotationFunction"}, "Sum", 300, 1, 1, 0),
     "DatabaseCapacity": (RDS, "ACUUtilization", CLUSTER, "Average", 60, 10, 10, 90),
     "Connections": (RDS, "DatabaseConnections", CLUSTER, "Maximum", 60, 3, 3, 600),

@@ -38,7 +38,11 @@ def test_new_revisions_make_a_new_migration(stack: Stack) -> None:
 
 
 def test_a_migration_that_times_out_is_not_retried(stack: Stack) -> None:
-    [config] = stack.of_type("AWS::Lambda::EventInvokeConfig").values()
+    configs = stack.of_type("AWS::Lambda::EventInvokeConfig").values()
+    by_function = {config["FunctionName"]: config for config in configs}
+    assert by_function.keys() == {"MigrationFunction", "MaintenanceFunction"}
+    assert all(config["MaximumRetryAttempts"] == 0 for config in configs)
+    config = by_function["MigrationFunction"]
     # The custom resource invokes this alias.
     own = {"FunctionName": "MigrationFunction", "Qualifier": "live", "MaximumRetryAttempts": 0}
     assert config == {"DestinationConfig": {}} | own
@@ -129,3 +133,17 @@ def test_traffic_shifts_step_by_step_and_back_on_an_alarm(stage: str, config: st
 def test_only_functions_of_the_api_start_from_snapshots(stage: str, applies_to: str) -> None:
     for name, function in Stack(stage).of_type("AWS::Lambda::Function").items():
         assert function["SnapStart"] == {"ApplyOn": applies_to if name in LIVE else "None"}
+
+
+def test_maintenance_runs_once_a_day_and_nothing_else_wakes_the_database_on_a_schedule(stack: Stack) -> None:
+    assert stack.of_type("AWS::Scheduler::Schedule") == {}
+    [rule] = stack.of_type("AWS::Events::Rule").values()
+    assert rule["ScheduleExpression"] == "rate(1 day)"
+    assert rule["Targets"] == [{"Id": "maintenance", "Arn": "MaintenanceFunction.Arn"}]
+    assert "State" not in rule
+    assert stack.properties("MaintenancePermission") == {
+        "Action": "lambda:InvokeFunction",
+        "FunctionName": "MaintenanceFunction",
+        "Principal": "events.amazonaws.com",
+        "SourceArn": "MaintenanceSchedule.Arn",
+    }

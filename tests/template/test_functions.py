@@ -57,6 +57,12 @@ def expected(stack: Stack) -> dict[str, dict[str, Any]]:
                 "DATABASE_SECRET": "DatabaseSecret",
             },
         },
+        "MaintenanceFunction": {
+            "Handler": "maintenance.sweeper.handler",
+            "MemorySize": 256,
+            "Timeout": 900,
+            "Variables": url(stack),
+        },
         "RotationFunction": {
             "Handler": "auth.rotation.handler",
             "MemorySize": 256,

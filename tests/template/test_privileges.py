@@ -52,6 +52,7 @@ ALLOWED: dict[str, list[Resource]] = {
             "Resource": f"arn:aws:rds-db:{ACCOUNT}:dbuser:Database.DBClusterResourceId/migrator",
         },
     ],
+    "MaintenanceFunction": [*NETWORK, CONNECT],
     "RotationFunction": [
         {
             "Effect": "Allow",
@@ -175,7 +176,7 @@ def test_only_secrets_manager_may_start_a_rotation_and_only_of_this_secret(stack
 
 def test_the_gateway_may_invoke_the_alias_of_a_function_only_for_this_api(stack: Stack) -> None:
     permissions = stack.of_type("AWS::Lambda::Permission")
-    del permissions["RotationPermission"]
+    del permissions["RotationPermission"], permissions["MaintenancePermission"]
     invoked = {permission["FunctionName"] for permission in permissions.values()}
     assert invoked == {f"{name}Aliaslive" for name in LIVE}
     for permission in permissions.values():

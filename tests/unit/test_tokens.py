@@ -11,7 +11,8 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from common.keys import Key, KeyRing
-from common.tokens import InvalidTokenError, Principal, sign, verify
+from common.principal import Principal
+from common.tokens import InvalidTokenError, sign, verify
 
 BEARER = Principal(7, "5f0c64a2-6d1e-4a3b-9c56-0f4a5b1f8a11")
 OLD = Key("2026-01", "o" * 32)

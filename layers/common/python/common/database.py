@@ -32,10 +32,8 @@ STATEMENT_TIMEOUT_SECONDS: Final = 3.0
 RETRY_DELAY_SECONDS: Final = 0.1
 
 # A concurrent statement inserted the same key, deleted a row or held a lock. A second attempt sees this.
-# A statement may also violate a NOT NULL constraint on purpose, to be rolled back and run again.
 CONFLICTS: Final = frozenset(
     {
-        "23502",  # not_null_violation
         "23503",  # foreign_key_violation
         "23505",  # unique_violation
         "40001",  # serialization_failure
@@ -81,7 +79,7 @@ Row = TypeVar("Row", bound=NamedTuple)
 class Statement(Generic[P, Row]):
     """A compiled SQL statement. Calling it runs it, in one round trip, and returns its rows.
 
-    The call takes the parameters by keyword, or in one object whose fields are named like them. Such an
+    The call takes the parameters by keyword, and in NamedTuples whose fields are named like them. Such an
     object may serve several statements: each reads the fields that its SQL uses.
 
     Raises TypeError for unknown or missing keywords, UnavailableError when nothing was changed, and
@@ -103,13 +101,14 @@ class Statement(Generic[P, Row]):
         return list(map(self.row_type._make, rows))
 
     def _values(self, args: Sequence[object], kwargs: Mapping[str, object]) -> list[object]:
-        if args and not kwargs:
-            return [getattr(args[0], name) for name in self.parameters]
-        if kwargs.keys() != set(self.parameters):
-            unknown = sorted(kwargs.keys() - set(self.parameters))
-            missing = sorted(set(self.parameters) - kwargs.keys())
-            raise TypeError(f"wrong keywords for this statement: unknown {unknown}, missing {missing}")
-        return [kwargs[name] for name in self.parameters]
+        values = dict(kwargs)
+        for each in args:
+            values |= each._asdict()  # type: ignore[attr-defined]  # P says that they are NamedTuples
+        unknown = sorted(kwargs.keys() - set(self.parameters))
+        missing = sorted(set(self.parameters) - values.keys())
+        if unknown or missing:
+            raise TypeError(f"wrong parameters for this statement: unknown {unknown}, missing {missing}")
+        return [values[name] for name in self.parameters]
 
 
 def field_types(row: type[NamedTuple]) -> dict[str, object]:

@@ -7,39 +7,47 @@ from uuid import UUID
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.exceptions import UnauthorizedError
 
+from common.principal import Principal
+
 T = TypeVar("T")
 
 UNAUTHORIZED = "Could not validate credentials"
 
 
-def current_user_id(app: APIGatewayRestResolver) -> int:
-    """Return the id of the user in the authorizer context.
+def current_principal(app: APIGatewayRestResolver) -> Principal:
+    """Return the principal in the authorizer context.
 
     Raises UnauthorizedError if there is none, so that a route without an authorizer fails closed.
     """
-    claim = _claim(app, "user_id")
-    if not claim.isdecimal():
-        raise UnauthorizedError(UNAUTHORIZED)
-    return int(claim)
-
-
-def current_session_id(app: APIGatewayRestResolver) -> UUID:
-    """Return the id of the session in the authorizer context; raises UnauthorizedError if there is none."""
-    try:
-        return UUID(_claim(app, "session_id"))
-    except ValueError:
-        raise UnauthorizedError(UNAUTHORIZED) from None
-
-
-def _claim(app: APIGatewayRestResolver, name: str) -> str:
     context = app.current_event["requestContext"].get("authorizer") or {}
-    return context.get(name) or ""
+    user_id, session_id = context.get("user_id") or "", context.get("session_id") or ""
+    try:
+        if user_id.isdecimal():
+            return Principal(int(user_id), str(UUID(session_id)))
+    except ValueError:
+        pass
+    raise UnauthorizedError(UNAUTHORIZED)
+
+
+def client_address(app: APIGatewayRestResolver) -> str:
+    """Return the address that the client connects from, in the form that attempts are counted by.
+
+    API Gateway fills in `sourceIp`; a forwarded header is the client's own. An IPv6 client usually controls a
+    /64 network and can choose any address in it: they count as one.
+    """
+    # Imported here because only requests with a password need it.
+    from ipaddress import IPv4Address, IPv6Network, ip_address  # noqa: PLC0415
+
+    address = ip_address(app.current_event.request_context.identity.source_ip)
+    if isinstance(address, IPv4Address):
+        return str(address)
+    return str(address.ipv4_mapped or IPv6Network((address, 64), strict=False))
 
 
 def rows_or_unauthorized(rows: Sequence[T]) -> Sequence[T]:
-    """Return the rows of a statement that starts from the principal's row in `users`.
+    """Return the rows of a statement that starts from the principal.
 
-    Raises UnauthorizedError if there are none: the account was deleted, but its access token has not expired.
+    Raises UnauthorizedError if there are none: the session ended, but its access token has not expired.
     """
     if not rows:
         raise UnauthorizedError(UNAUTHORIZED)

@@ -82,6 +82,10 @@ class KeyRing:
         self._refresh(CACHE_SECONDS)
         return self._keys[-1]
 
+    def all(self) -> tuple[Key, ...]:
+        """Return the keys that were fetched last, oldest first."""
+        return self._keys
+
     def find(self, kid: object) -> Key:
         """Return the key with this id.
 

@@ -3,7 +3,7 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import TIMESTAMP, ForeignKey, Index, MetaData, String, func, text
+from sqlalchemy import ARRAY, TIMESTAMP, ForeignKey, Index, MetaData, String, func, text
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 NEWEST_FIRST = (text("created_at DESC"), text("id DESC"))
@@ -33,9 +33,22 @@ class User(Base):
     password: Mapped[str] = mapped_column(String)
     created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.now())
     phone_number: Mapped[str | None] = mapped_column(String)
+    # From then on the account does not exist for anyone; `email` and `password` are replaced at that moment.
+    deleted_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
 
     # E-mail addresses are unique regardless of letter case. Logins use this index.
     __table_args__ = (Index("uq_users_lower_email", func.lower(email), unique=True),)
+
+
+class DeletedUser(Base):
+    """The id of a deleted user whose posts and votes are not removed yet.
+
+    The few rows of this table are what lists compare with: they need not read the users.
+    """
+
+    __tablename__ = "deleted_users"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
 
 
 class Post(Base):
@@ -51,8 +64,11 @@ class Post(Base):
     owner_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     # The number of votes. Triggers on `votes` maintain it, because count(*) would read every vote.
     vote_count: Mapped[int] = mapped_column(server_default=text("0"))
+    # From then on the post does not exist for anyone; `published` becomes false at that moment.
+    deleted_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
 
     __table_args__ = (
+        Index("ix_posts_deleted", "id", postgresql_where=text("deleted_at IS NOT NULL")),
         Index("ix_posts_published_newest", *NEWEST_FIRST, postgresql_where=text("published")),
         Index("ix_posts_owner_newest", "owner_id", "published", *NEWEST_FIRST),
         Index(
@@ -86,11 +102,18 @@ class Session(Base):
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.gen_random_uuid())
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     renewed_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.now())
+    # From then on its tokens are invalid; the row is removed later, with up to thousands of refresh tokens.
+    ended_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     # SHA-256 of the password hash with which the session was opened. A change of the password cannot see a
-    # session that a concurrent login is about to open. The first renewal of that session compares this digest
-    # and is refused.
+    # session that a concurrent login is about to open. Every use of that session compares this digest and is
+    # refused.
     # NULL in sessions that are older than this column.
     password_digest: Mapped[bytes | None]
+
+    __table_args__ = (
+        Index("ix_sessions_active", "user_id", "renewed_at", postgresql_where=text("ended_at IS NULL")),
+        Index("ix_sessions_ended", "id", postgresql_where=text("ended_at IS NOT NULL")),
+    )
 
 
 class RefreshToken(Base):
@@ -104,12 +127,30 @@ class RefreshToken(Base):
     used_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
 
 
-class LoginFailure(Base):
-    """The number of consecutive failed logins with an e-mail address, with or without an account.
+class LoginAttempts(Base):
+    """Failed and pending attempts to log in: a row for each client address, account, and pair of both.
 
-    `account` is the SHA-256 hash of the address in lower case. People sometimes type a password into that
-    field, so we do not store the text.
+    `key` is a SHA-256 hash of what the row counts, so that nothing that was typed is stored in plain text.
+    The hash of an IPv4 address can be reversed by trying all of them.
     """
+
+    __tablename__ = "login_attempts"
+
+    key: Mapped[bytes] = mapped_column(primary_key=True)
+    failures: Mapped[int] = mapped_column(server_default=text("0"))
+    failed_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    # From then on, `failures` no longer counts.
+    forgotten_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    # When each pending attempt expires.
+    reservations: Mapped[list[datetime]] = mapped_column(
+        ARRAY(TIMESTAMP(timezone=True)), server_default=text("'{}'")
+    )
+    succeeded_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    touched_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), index=True)
+
+
+class LoginFailure(Base):
+    """Where the previous release counts failed logins. The next release drops it."""
 
     __tablename__ = "login_failures"
 

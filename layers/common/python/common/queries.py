@@ -1,105 +1,296 @@
 """The SQL that functions share: the rate limit of login attempts, and digests.
 
-An attempt is counted as failed before the password is checked. The statement that follows a correct password
-clears the count. So concurrent attempts cannot exceed the limit together.
+An attempt is reserved before the password is checked. The statement after the check records a failure, or
+does what the password was for and clears the failures. A request that crashes in between leaves a
+reservation, which expires. All times are `clock_timestamp()`: a statement that waited for a row may have an
+older `now()` than the row.
 """
 
+from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
     CTE,
+    TIMESTAMP,
     ColumnElement,
-    Delete,
     Integer,
     Select,
+    String,
+    Update,
+    Uuid,
+    and_,
     case,
     cast,
     delete,
     exists,
     func,
     literal_column,
+    or_,
     select,
+    type_coerce,
+    union_all,
+    update,
 )
 from sqlalchemy.dialects.postgresql import insert
+from sqlalchemy.orm import aliased
+from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.sql.elements import SQLCoreOperations
 
-from common.models import LoginFailure, User
-from common.rows import AttemptRow
+from common.models import DeletedUser, LoginAttempts, Post, Session, User
+from common.principal import Principal
+from common.rows import Attempt, AttemptRow, FailureRow
 from common.statement import statement
 
-# Ten attempts have no delay. After that the delay doubles from one second up to 64 seconds. It does not grow
-# further, because an attacker who fails on purpose must not lock the owner out. 15 minutes without an attempt
-# reset the count.
-NEXT_ATTEMPT_AT: ColumnElement[Any] = literal_column(
-    "login_failures.last_at + interval '1 second' * CASE WHEN login_failures.failures < 10 THEN 0"
-    " ELSE power(2, least(login_failures.failures - 10, 6)) END"
-)
-EXPIRED: ColumnElement[bool] = LoginFailure.last_at < literal_column("now() - interval '15 minutes'")
+ZERO: ColumnElement[int] = literal_column("0")
 ONE: ColumnElement[int] = literal_column("1")
-SWEEP_LIMIT: ColumnElement[int] = literal_column("2")
+# A parameter of a statement has the type of its values, though a bound parameter is what builds the
+# statement.
+Text = SQLCoreOperations[str] | str
+MOMENT = TIMESTAMP(timezone=True)
+NOW: ColumnElement[datetime] = func.clock_timestamp(type_=MOMENT)
+RESERVATION: ColumnElement[Any] = literal_column("interval '10 seconds'")
+SECOND: ColumnElement[Any] = literal_column("interval '1 second'")
+# After so many failures each further one doubles the pause, up to a minute: of one client address on one
+# account, of an address that never logged in to an account under attack, and of one address on all accounts.
+FREE_FAILURES: ColumnElement[int] = literal_column("20")
+FREE_FAILURES_OF_STRANGERS: ColumnElement[int] = literal_column("2")
+FREE_FAILURES_OF_CLIENTS: ColumnElement[int] = literal_column("100")
+# An account is under attack when this many attempts failed within an hour, from all addresses together.
+ATTACK: ColumnElement[int] = literal_column("100")
+FIFTEEN_MINUTES: ColumnElement[Any] = literal_column("interval '15 minutes'")
+HOUR: ColumnElement[Any] = literal_column("interval '1 hour'")
+DAY: ColumnElement[Any] = literal_column("interval '1 day'")
+# An attempt adds at most three rows.
+SWEEP_LIMIT: ColumnElement[int] = literal_column("5")
 
 
-def sha256(value: SQLCoreOperations[str]) -> ColumnElement[bytes]:
+def has_verified_password() -> ColumnElement[bool]:
+    """Tell whether a session was opened with the password that its user still has."""
+    # Sessions from before there were digests stay valid; a later change of the password ended them.
+    return or_(Session.password_digest.is_(None), Session.password_digest == sha256(User.password))
+
+
+def valid_principal(principal: Principal) -> CTE:
+    """Return the user of a token; no row when the user is deleted or the session ended.
+
+    Every statement behind the authorizer starts from this row, so that both take effect with the next
+    request.
+    """
+    return (
+        select(User.id, User.email, User.created_at)
+        .join(Session, Session.user_id == User.id)
+        .where(User.id == principal.user_id, Session.id == cast(principal.session_id, Uuid()))
+        .where(User.deleted_at.is_(None), Session.ended_at.is_(None), has_verified_password())
+        .cte("principal")
+    )
+
+
+def is_published() -> ColumnElement[bool]:
+    """Tell whether everyone may see a post."""
+    owner_is_deleted = exists(select(DeletedUser.user_id).where(DeletedUser.user_id == Post.owner_id))
+    return and_(Post.published, ~owner_is_deleted)
+
+
+def is_draft_of(viewer: SQLCoreOperations[int] | int) -> ColumnElement[bool]:
+    """Tell whether a post is a draft that only its owner, the viewer, may see."""
+    return and_(Post.owner_id == viewer, ~Post.published, Post.deleted_at.is_(None))
+
+
+def is_visible_to(viewer: SQLCoreOperations[int] | int) -> ColumnElement[bool]:
+    """Tell whether a viewer may see a post: the rule for every statement that reads posts.
+
+    A list reads both parts by an index each, so that the drafts of one user slow down nobody else.
+    """
+    return or_(is_published(), is_draft_of(viewer))
+
+
+def sha256(value: Text) -> ColumnElement[bytes]:
     """Return the SQL for the SHA-256 hash of a text."""
     return func.sha256(func.convert_to(value, literal_column("'UTF8'")))
 
 
-def account_key(email: SQLCoreOperations[str]) -> ColumnElement[bytes]:
-    """Return the SQL for the key of an e-mail address in `login_failures`."""
-    return sha256(func.lower(email))
+def _keys(email: Text, client: Text) -> Select[*tuple[Any, ...]]:
+    """Return the keys of the three rows that an attempt counts in; `client` has no blank in it."""
+    blank: ColumnElement[str] = literal_column("' '", String)
+    account = func.lower(email, type_=String)
+    return select(
+        account.label("account"),
+        sha256(client).label("client_key"),
+        sha256(func.concat(client, blank, account)).label("pair_key"),
+        sha256(func.concat(blank, account)).label("account_key"),
+        type_coerce(NOW + RESERVATION, MOMENT).label("reserved_until"),
+    )
 
 
-def clear_login_failures(user_id: int) -> Delete:
-    """Return the statement that deletes a user's count of failed logins, for use in a CTE."""
-    own_key = select(account_key(User.email)).where(User.id == user_id).scalar_subquery()
-    return delete(LoginFailure).where(LoginFailure.account == own_key)
+def _valid_reservations() -> ColumnElement[Any]:
+    expires_at = func.unnest(LoginAttempts.reservations).column_valued("expires_at")
+    return func.array(select(expires_at).where(expires_at > NOW).scalar_subquery())
 
 
-def _count_attempt(address: CTE) -> Select[*tuple[Any, ...]]:
-    own_key = select(account_key(address.c.email))
-    # Returns no row during the delay: the attempt is then neither counted nor allowed.
-    counted = (
-        insert(LoginFailure)
-        .from_select(["account", "failures"], select(account_key(address.c.email), ONE))
-        .on_conflict_do_update(
-            index_elements=[LoginFailure.account],
-            set_={
-                "failures": case((EXPIRED, ONE), else_=LoginFailure.failures + ONE),
-                "last_at": func.now(),
-            },
-            where=func.now() >= NEXT_ATTEMPT_AT,
+def _failures() -> ColumnElement[int]:
+    return case((LoginAttempts.forgotten_at > NOW, LoginAttempts.failures), else_=ZERO)
+
+
+def _next_at(free: ColumnElement[int]) -> ColumnElement[Any]:
+    """Return when the next attempt may be made after `free` failures or more."""
+    seconds = func.least(
+        func.power(literal_column("2"), func.least(_failures() - free, literal_column("6"))),
+        literal_column("60"),
+    )
+    return LoginAttempts.failed_at + SECOND * seconds
+
+
+def _admits(free: ColumnElement[int]) -> ColumnElement[bool]:
+    """Tell whether a row admits one more attempt; each reservation may become a failure."""
+    reserved = func.cardinality(_valid_reservations())
+    return or_(_failures() + reserved < free, and_(reserved == ZERO, _next_at(free) <= NOW))
+
+
+def _reserve(
+    key: ColumnElement[bytes], keys: CTE, free: ColumnElement[int], *conditions: ColumnElement[bool]
+) -> ReturningInsert[bytes]:
+    new = insert(LoginAttempts).from_select(
+        ["key", "reservations", "touched_at"],
+        select(
+            key, func.array_append(literal_column("'{}'::timestamptz[]"), keys.c.reserved_until), NOW
+        ).where(*conditions),
+    )
+    return new.on_conflict_do_update(
+        index_elements=[LoginAttempts.key],
+        set_={
+            "reservations": func.array_cat(_valid_reservations(), new.excluded.reservations),
+            "touched_at": new.excluded.touched_at,
+        },
+        where=_admits(free),
+    ).returning(LoginAttempts.key)
+
+
+def _free_failures(keys: CTE) -> ColumnElement[int]:
+    """Return how many attempts of one address on one account may fail before it has to pause."""
+    total = aliased(LoginAttempts)
+    attacked = exists(
+        select(total.key).where(
+            total.key == select(keys.c.account_key).scalar_subquery(),
+            total.forgotten_at > NOW,
+            total.failures > ATTACK,
         )
-        .returning(LoginFailure.account)
-        .cte("counted")
     )
-    expired = (
-        select(LoginFailure.account).where(EXPIRED, LoginFailure.account.not_in(own_key)).limit(SWEEP_LIMIT)
+    return case(
+        (and_(LoginAttempts.succeeded_at.is_(None), attacked), FREE_FAILURES_OF_STRANGERS),
+        else_=FREE_FAILURES,
     )
-    swept = delete(LoginFailure).where(LoginFailure.account.in_(expired.with_for_update(skip_locked=True)))
-    seconds = func.ceil(func.date_part(literal_column("'epoch'"), NEXT_ATTEMPT_AT - func.now()))
+
+
+def _seconds_to(moment: ColumnElement[Any]) -> ColumnElement[int]:
+    return cast(func.ceil(func.date_part(literal_column("'epoch'"), moment - NOW)), Integer)
+
+
+def _attempt(keys: CTE) -> Select[*tuple[Any, ...]]:
+    """Reserve an attempt of a client address on an account.
+
+    Every statement locks the row of the pair first and that of the client second: no two wait for each other.
+    """
+    pair = _reserve(keys.c.pair_key, keys, _free_failures(keys)).cte("pair")
+    client = _reserve(keys.c.client_key, keys, FREE_FAILURES_OF_CLIENTS, exists(select(pair.c.key))).cte(
+        "client"
+    )
+    reserved = exists(select(client.c.key))
+    swept = (
+        select(LoginAttempts.key)
+        .where(
+            LoginAttempts.touched_at < NOW - DAY,
+            LoginAttempts.key.not_in(select(keys.c.client_key).union_all(select(keys.c.pair_key))),
+        )
+        .limit(SWEEP_LIMIT)
+        .with_for_update(skip_locked=True)
+    )
+    waits = [
+        select(_seconds_to(_next_at(free))).where(LoginAttempts.key == key).scalar_subquery()
+        for key, free in (
+            (keys.c.client_key, FREE_FAILURES_OF_CLIENTS),
+            (keys.c.pair_key, _free_failures(keys)),
+        )
+    ]
     return (
         select(
-            exists(select(counted.c.account)).label("allowed"),
-            func.greatest(cast(seconds, Integer), ONE, type_=Integer).label("retry_after_seconds"),
+            case((reserved, keys.c.reserved_until)).label("reserved_until"),
+            func.greatest(*waits, ONE, type_=Integer).label("retry_after_seconds"),
+            keys.c.account,
             User.id.label("user_id"),
             User.password.label("password_hash"),
         )
-        .select_from(address)
-        .outerjoin(User, func.lower(User.email) == address.c.email)
-        .outerjoin(LoginFailure, LoginFailure.account == account_key(address.c.email))
-        .add_cte(swept.cte("swept"))
+        .select_from(keys)
+        .outerjoin(User, and_(func.lower(User.email) == keys.c.account, User.deleted_at.is_(None)))
+        .add_cte(delete(LoginAttempts).where(LoginAttempts.key.in_(swept)).cte("swept"))
     )
 
 
 @statement(AttemptRow)
-def attempt_by_email(*, email: str) -> Select[*tuple[Any, ...]]:
-    """Count a login attempt with an e-mail address, regardless of letter case."""
-    return _count_attempt(select(func.lower(email).label("email")).cte("address"))
+def reserve_attempt_by_email(*, email: str, client: str) -> Select[*tuple[Any, ...]]:
+    """Reserve an attempt to log in to the account of an address, which may not exist."""
+    return _attempt(_keys(email, client).cte("keys"))
 
 
 @statement(AttemptRow)
-def attempt_by_id(*, user_id: int) -> Select[*tuple[Any, ...]]:
-    """Count an attempt of a user to confirm their password; no row if the account was deleted."""
-    return _count_attempt(
-        select(func.lower(User.email).label("email")).where(User.id == user_id).cte("address")
+def reserve_attempt_by_principal(principal: Principal, *, client: str) -> Select[*tuple[Any, ...]]:
+    """Reserve an attempt of a user to confirm their password; no row when the token is no longer valid."""
+    caller = valid_principal(principal)
+    return _attempt(_keys(caller.c.email, client).select_from(caller).cte("keys"))
+
+
+@statement(FailureRow)
+def record_failure(attempt: Attempt) -> Select[int]:
+    """Replace a reservation by a failure: of the client address, of the account, and of the two together."""
+    keys = _keys(attempt.account, attempt.client).cte("keys")
+
+    def failure(key: ColumnElement[bytes], remembered: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
+        return select(key, ONE, NOW, NOW + remembered, NOW)
+
+    failures = union_all(
+        failure(keys.c.pair_key, FIFTEEN_MINUTES),
+        failure(keys.c.client_key, FIFTEEN_MINUTES),
+        failure(keys.c.account_key, HOUR),
+    )
+    new = insert(LoginAttempts).from_select(
+        ["key", "failures", "failed_at", "forgotten_at", "touched_at"], failures
+    )
+    is_forgotten = or_(LoginAttempts.forgotten_at.is_(None), LoginAttempts.forgotten_at <= NOW)
+    # Those of a pair are forgotten some time after the last failure, those in a total some time after the
+    # first.
+    is_pair = LoginAttempts.key == select(keys.c.pair_key).scalar_subquery()
+    recorded = new.on_conflict_do_update(
+        index_elements=[LoginAttempts.key],
+        set_={
+            "failures": case((is_forgotten, ONE), else_=LoginAttempts.failures + ONE),
+            "failed_at": new.excluded.failed_at,
+            "forgotten_at": case(
+                (or_(is_forgotten, is_pair), new.excluded.forgotten_at), else_=LoginAttempts.forgotten_at
+            ),
+            "reservations": func.array_remove(LoginAttempts.reservations, attempt.reserved_until),
+            "touched_at": new.excluded.touched_at,
+        },
+    ).returning(LoginAttempts.failures)
+    return select(recorded.cte("recorded").c.failures)
+
+
+def clear_login_failures(attempt: Attempt) -> Update:
+    """Return the statement that ends a reservation and clears the failures of the address on the account."""
+    keys = _keys(attempt.account, attempt.client).cte("keys")
+    is_pair = LoginAttempts.key == select(keys.c.pair_key).scalar_subquery()
+    own = select(keys.c.client_key).union_all(select(keys.c.pair_key))
+    locked = (
+        select(LoginAttempts.key)
+        .where(LoginAttempts.key.in_(own))
+        .order_by(~is_pair)
+        .with_for_update()
+        .cte("locked")
+    )
+    return (
+        update(LoginAttempts)
+        .where(LoginAttempts.key.in_(select(locked.c.key)))
+        .values(
+            reservations=func.array_remove(LoginAttempts.reservations, attempt.reserved_until),
+            failures=case((is_pair, ZERO), else_=LoginAttempts.failures),
+            succeeded_at=case((is_pair, NOW), else_=LoginAttempts.succeeded_at),
+        )
     )

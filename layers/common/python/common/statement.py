@@ -7,10 +7,11 @@ a cold start.
 
 import inspect
 from collections.abc import Callable
+from datetime import datetime
 from typing import Any
 from uuid import UUID
 
-from sqlalchemy import Boolean, Integer, String, UpdateBase, Uuid, bindparam
+from sqlalchemy import TIMESTAMP, Boolean, Integer, String, UpdateBase, Uuid, bindparam
 from sqlalchemy.dialects.postgresql.pg8000 import dialect
 from sqlalchemy.sql.selectable import ReturnsRows
 from sqlalchemy.sql.visitors import iterate
@@ -20,6 +21,7 @@ from common.database import P, Row, Statement, field_types
 
 SQL_TYPES: dict[object, TypeEngine[Any]] = {
     bool: Boolean(),
+    datetime: TIMESTAMP(timezone=True),
     int: Integer(),
     str: String(),
     str | None: String(),
@@ -32,11 +34,8 @@ def statement(row_type: type[Row]) -> Callable[[Callable[P, ReturnsRows]], State
     """Declare a statement whose rows are of `row_type`, a NamedTuple class.
 
     The decorated function builds the statement. It is called once, with a bound parameter for each of its
-    keyword-only parameters; their annotations give the SQL types. Where SQLAlchemy's types do not accept such
-    a Python type, assign the parameter to a variable of type Any.
-
-    A function may instead have one parameter whose type is a NamedTuple class: the fields of that class are
-    then the statement's parameters, and the statement need not use all of them.
+    keyword-only parameters; their annotations give the SQL types. The type of a positional parameter is a
+    NamedTuple class, whose fields become parameters of the statement, too; it need not use all of them.
 
     Raises TypeError when
 
@@ -50,13 +49,15 @@ def statement(row_type: type[Row]) -> Callable[[Callable[P, ReturnsRows]], State
         name = build.__qualname__
         signature = inspect.signature(build).parameters.values()
         objects = [each.annotation for each in signature if each.kind is not each.KEYWORD_ONLY]
-        types = objects[0].__annotations__ if objects else {each.name: each.annotation for each in signature}
+        keywords = {each.name: each.annotation for each in signature if each.kind is each.KEYWORD_ONLY}
+        types = dict(item for kind in objects for item in kind.__annotations__.items()) | keywords
         unsupported = {parameter: kind for parameter, kind in types.items() if kind not in SQL_TYPES}
         if unsupported:
             raise TypeError(f"{name} has parameters of types that SQL_TYPES lacks: {unsupported}")
         bound: dict[str, Any] = {each: bindparam(each, type_=SQL_TYPES[kind]) for each, kind in types.items()}
+        arguments = [kind._make(bound[field] for field in kind._fields) for kind in objects]
         call: Callable[..., ReturnsRows] = build  # mypy cannot know the parameters of `build`
-        selectable = call(objects[0](**bound)) if objects else call(**bound)
+        selectable = call(*arguments, **{keyword: bound[keyword] for keyword in keywords})
         compiled = DIALECT.statement_compiler(DIALECT, selectable)
         columns = [(each, column.type.python_type) for each, column in selectable.exported_columns.items()]
         fields = list(field_types(row_type).items())
@@ -65,8 +66,8 @@ def statement(row_type: type[Row]) -> Callable[[Callable[P, ReturnsRows]], State
         used = tuple(compiled.positiontup or ())
         if not set(used) <= types.keys():
             raise TypeError(f"{name} sends constants as parameters: {used}")
-        if not objects and types.keys() != set(used):
-            raise TypeError(f"{name} does not use its parameters: {sorted(types.keys() - set(used))}")
+        if not keywords.keys() <= set(used):
+            raise TypeError(f"{name} does not use its parameters: {sorted(keywords.keys() - set(used))}")
         writes = any(isinstance(element, UpdateBase) for element in iterate(selectable))
         return Statement(row_type, " ".join(str(compiled).split()), used, writes=writes)
 

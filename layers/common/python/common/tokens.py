@@ -4,9 +4,9 @@ The authorizer imports this module, and its cold start delays every route: impor
 """
 
 import time
-from typing import NamedTuple
 
 from common.keys import Key, KeyRing, UnknownKeyError
+from common.principal import Principal
 from common.pyjwt import jwt
 
 ALGORITHM = "HS256"
@@ -17,19 +17,6 @@ MAX_USER_ID = 2**31 - 1
 
 class InvalidTokenError(Exception):
     """The token is not valid. The message is for logs; clients must not see why."""
-
-
-class Principal(NamedTuple):
-    """The user and the session of a token.
-
-    Attributes:
-        user_id: The id of the user.
-        session_id: The UUID of the session that a login opened.
-
-    """
-
-    user_id: int
-    session_id: str
 
 
 def sign(principal: Principal, key: Key, *, lifetime: int) -> str:

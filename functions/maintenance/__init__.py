@@ -1,0 +1,1 @@
+"""Removes, once a day, the rows that requests only marked or left behind."""

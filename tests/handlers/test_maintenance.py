@@ -1,0 +1,143 @@
+"""The daily removal of rows that requests only marked or left behind."""
+
+import pytest
+
+from maintenance.sweeper import handler
+from tests.support.database import PASSWORD, Database, connect
+from tests.support.lambdas import Context, call
+
+pytestmark = pytest.mark.usefixtures("_cheap_hashes")
+
+
+def count(database: Database, table: str) -> int:
+    number: int = database.value(f"SELECT count(*) FROM {table}")
+    return number
+
+
+def delete_account(user: int) -> None:
+    assert call("delete_account", user=user, body={"current_password": PASSWORD}).status == 204
+
+
+def add_posts(database: Database, owner: int, number: int) -> None:
+    database.run(
+        "INSERT INTO posts (owner_id, title, content)"
+        " SELECT :owner, 'Title', 'Content' FROM generate_series(1, CAST(:number AS integer))",
+        owner=owner,
+        number=number,
+    )
+
+
+def add_voters(database: Database, number: int) -> None:
+    database.run(
+        "INSERT INTO users (email, password) SELECT 'voter' || n || '@example.com', 'x'"
+        " FROM generate_series(1, CAST(:number AS integer)) AS n",
+        number=number,
+    )
+
+
+def vote_on_all_posts(database: Database, voters: str) -> None:
+    database.run(
+        f"INSERT INTO votes (user_id, post_id) SELECT u.id, p.id FROM users u, posts p WHERE {voters}"
+    )
+
+
+def test_a_deleted_account_is_removed_in_batches_with_all_that_is_its_own(
+    ada: int, bob: int, database: Database
+) -> None:
+    add_posts(database, ada, 300)
+    add_posts(database, bob, 1200)
+    add_voters(database, 5)
+    vote_on_all_posts(database, "true")
+    delete_account(ada)
+    assert count(database, "votes") == 7 * 1500
+    removed = handler({}, Context())
+    # 1,500 votes of the user, and 300 posts with six votes each that are left.
+    assert removed["votes of deleted users"] == 1500
+    assert removed["deleted posts and their votes"] == 300 + 6 * 300
+    assert removed["deleted users"] == 1
+    assert count(database, "posts") == 1200
+    assert count(database, "votes") == 6 * 1200
+    assert database.run("SELECT DISTINCT vote_count FROM posts") == [[6]]
+    assert count(database, "deleted_users") == 0
+    assert database.value("SELECT count(*) FROM users WHERE id = :ada", ada=ada) == 0
+    assert not any(handler({}, Context()).values())
+
+
+def test_a_deleted_post_is_removed_after_its_last_vote(ada: int, database: Database) -> None:
+    kept, deleted = database.add_post(ada), database.add_post(ada)
+    add_voters(database, 1500)
+    vote_on_all_posts(database, "u.email LIKE 'voter%'")
+    assert call("delete_post", user=ada, item=deleted).status == 204
+    removed = handler({}, Context())
+    assert removed["deleted posts and their votes"] == 1501
+    assert database.run("SELECT id, vote_count FROM posts") == [[kept, 1500]]
+
+
+def test_a_run_stops_when_its_time_is_up_and_the_next_one_goes_on(ada: int, database: Database) -> None:
+    add_posts(database, ada, 1500)
+    vote_on_all_posts(database, "true")
+    delete_account(ada)
+    assert not any(handler({}, Context(milliseconds=500)).values())
+    assert count(database, "votes") == 1500
+    assert handler({}, Context())["votes of deleted users"] == 1500
+
+
+def test_a_batch_waits_for_no_row_that_others_have_locked(ada: int, bob: int, database: Database) -> None:
+    posts = [database.add_post(bob) for _ in range(2)]
+    vote_on_all_posts(database, f"u.id = {ada}")
+    delete_account(ada)
+    other = connect(database.url)
+    other.run("BEGIN")
+    other.run("SELECT FROM votes WHERE post_id = :post FOR UPDATE", post=posts[0])
+    try:
+        removed = handler({}, Context())
+        assert (removed["votes of deleted users"], removed["deleted users"]) == (1, 0)
+    finally:
+        other.run("ROLLBACK")
+        other.close()
+    assert handler({}, Context())["deleted users"] == 1
+    assert count(database, "votes") == 0
+
+
+def test_ended_and_abandoned_sessions_are_removed_with_their_tokens(ada: int, database: Database) -> None:
+    sessions = [
+        database.value(
+            "INSERT INTO sessions (user_id, ended_at, renewed_at)"
+            " VALUES (:ada, CAST(:ended_at AS timestamptz), now() - make_interval(days => :days))"
+            " RETURNING id",
+            ada=ada,
+            ended_at=ended_at,
+            days=days,
+        )
+        for ended_at, days in ((None, 29), (None, 31), ("2026-01-01", 0))
+    ]
+    for session in sessions:
+        database.run(
+            "INSERT INTO refresh_tokens (hash, session_id, created_at, used_at)"
+            " SELECT id || ' ' || days, id, now() - make_interval(days => days + 1),"
+            "        now() - make_interval(days => days)"
+            " FROM (SELECT CAST(:id AS uuid)) AS s (id), unnest(ARRAY[29, 31]) AS days",
+            id=session,
+        )
+    removed = handler({}, Context())
+    # The second session has a token that was used less than a month ago.
+    assert (removed["refresh tokens"], removed["sessions"]) == (4, 1)
+    left = {row[0] for row in database.run("SELECT session_id FROM refresh_tokens")}
+    assert left == {sessions[0], sessions[1]}
+
+
+def test_old_idempotency_keys_and_login_attempts_are_removed(ada: int, database: Database) -> None:
+    database.run(
+        "INSERT INTO idempotency_keys (user_id, key, fingerprint, post_id, created_at)"
+        " SELECT :ada, hours::text, 'x', 1, now() - make_interval(hours => hours)"
+        " FROM unnest(ARRAY[23, 25]) AS hours",
+        ada=ada,
+    )
+    database.run(
+        "INSERT INTO login_attempts (key, touched_at)"
+        " SELECT sha256(hours::text::bytea), now() - make_interval(hours => hours)"
+        " FROM unnest(ARRAY[23, 25]) AS hours"
+    )
+    removed = handler({}, Context())
+    assert (removed["idempotency keys"], removed["login attempts"]) == (1, 1)
+    assert database.run("SELECT key FROM idempotency_keys") == [["23"]]
