@@ -10,7 +10,7 @@ import signal
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import closing
 
 import pg8000.native
 import pytest
@@ -33,16 +33,6 @@ def tell(request: pytest.FixtureRequest) -> Iterator[list[Record]]:
     yield records
     for record in records:
         print(f"\n{request.node.name}: {record}")  # noqa: T201  # figures
-
-
-@contextmanager
-def beside(system: System) -> Iterator[pg8000.native.Connection]:
-    """Yield a connection that bypasses the pooler."""
-    connection = connect(system.url)
-    try:
-        yield connection
-    finally:
-        connection.close()
 
 
 def test_every_backend_is_killed_again_and_again(system: System, tell: list[Record]) -> None:
@@ -112,7 +102,7 @@ def test_the_pooler_is_unavailable_for_a_second(system: System, tell: list[Recor
 
 def test_a_statement_runs_into_its_limit(system: System, tell: list[Record]) -> None:
     def lock() -> None:
-        with beside(system) as connection:
+        with closing(connect(system.url)) as connection:
             connection.run("BEGIN")
             connection.run("LOCK TABLE posts IN ACCESS EXCLUSIVE MODE")
             time.sleep(6)
@@ -135,7 +125,7 @@ def test_the_server_is_slower_than_a_function_waits(system: System, tell: list[R
     def hang() -> None:
         set_limits("0", "0")
         time.sleep(0.5)
-        with beside(system) as connection:
+        with closing(connect(system.url)) as connection:
             connection.run("BEGIN")
             connection.run("LOCK TABLE posts IN ACCESS EXCLUSIVE MODE")
             time.sleep(9)
@@ -220,7 +210,7 @@ def test_the_victim_of_a_deadlock_succeeds(system: System) -> None:
             other.run("BEGIN")
             other.run(lock, post=last)
             answer = pool.submit(client.send, "DELETE", "/users/me", {"current_password": PASSWORD})
-            wait_for_lock(database)
+            database.wait_for_locks(1)
             other.run(lock, post=first)
             other.run("COMMIT")
             assert answer.result().status == 204, system.gateway.log.read_text()[-3000:]
@@ -235,12 +225,3 @@ def deadlocks(database: Database) -> int:
     """Count the deadlocks that the server has broken so far."""
     number: int = database.value("SELECT deadlocks FROM pg_stat_database WHERE datname = current_database()")
     return number
-
-
-def wait_for_lock(database: Database) -> None:
-    """Return when a session of the database waits for a lock."""
-    sql = (
-        "SELECT count(*) FROM pg_stat_activity"
-        " WHERE datname = current_database() AND wait_event_type = 'Lock'"
-    )
-    until(lambda: database.value(sql) > 0)
