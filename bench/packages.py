@@ -25,8 +25,10 @@ FASTAPI: Final = "FastAPI"
 PROJECT: Final = "project"
 UVICORN: Final = "uvicorn"
 AUTHORIZER: Final = "authorizer"
-# The project's functions that serve resources; each name is that of a package.
-RESOURCES: Final = ("users", "posts", "votes", "auth")
+# The project's functions that use the database; each name is that of a package.
+RESOURCES: Final = tuple(
+    sorted({path.parent.name for path in ROOT.glob("functions/*/handler.py")} - {"apidocs"})
+)
 # The directory in bench/ and the distributions of each handler that is not the project's.
 OTHERS: Final = {
     NOOP: ("noop", ()),

@@ -1,4 +1,4 @@
-"""The stages, each translated once."""
+"""The stacks of the stages."""
 
 import pytest
 
@@ -19,5 +19,5 @@ def prod() -> Stack:
 
 @pytest.fixture(scope="session", params=["dev", "staging", "prod"])
 def stack(request: pytest.FixtureRequest) -> Stack:
-    """Return the stack of every stage in turn."""
+    """Return the stack of each stage in turn."""
     return Stack(request.param)

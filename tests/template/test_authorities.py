@@ -1,4 +1,4 @@
-"""layers/common/authorities: whom the functions of each region trust, and nobody else."""
+"""layers/common/authorities: the certificate authorities that the functions of each region trust."""
 
 from datetime import UTC, datetime
 from pathlib import Path
@@ -7,15 +7,15 @@ import pytest
 from cryptography import x509
 
 FILES = sorted((Path(__file__).parents[2] / "layers" / "common" / "authorities").iterdir())
-# At https://www.amazontrust.com/repository; the last of them was bought.
+# https://www.amazontrust.com/repository. Amazon bought the last one.
 AMAZON = {f"Amazon Root CA {number}" for number in range(1, 5)} | {
     "Starfield Services Root Certificate Authority - G2"
 }
 KINDS = ("RSA2048", "RSA4096", "ECC384")
-# Nobody is to find out in the year that they expire.
+# If this fails, renew the files long before they expire.
 GOOD_UNTIL = datetime(2037, 1, 1, tzinfo=UTC)
 
-# The certificate of Starfield has the number 0.
+# The serial number of Starfield's certificate is 0.
 pytestmark = pytest.mark.filterwarnings("ignore:Parsed a serial number which wasn't positive")
 
 
@@ -31,7 +31,7 @@ def test_a_region_trusts_its_own_databases_and_amazon(file: Path) -> None:
         assert certificate.not_valid_after_utc > GOOD_UNTIL
 
 
-def test_the_certificates_of_amazon_are_the_same_everywhere() -> None:
+def test_every_region_has_the_same_certificates_of_amazon() -> None:
     certificates = [found for file in FILES for found in x509.load_pem_x509_certificates(file.read_bytes())]
     assert len({found for found in certificates if name(found) in AMAZON}) == len(AMAZON)
 

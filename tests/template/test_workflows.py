@@ -1,4 +1,4 @@
-"""The workflows of GitHub: nothing that can change under us, and no key of AWS."""
+"""The workflows of GitHub: pinned actions, few permissions, no stored key of AWS, and their order."""
 
 import re
 from pathlib import Path
@@ -13,7 +13,7 @@ PINNED = re.compile(r"[\w.-]+/[\w.-]+@[0-9a-f]{40} # v\d+\.\d+\.\d+")
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_every_action_is_pinned_by_the_hash_of_its_commit(path: Path) -> None:
+def test_an_action_is_pinned_by_the_hash_of_its_commit(path: Path) -> None:
     for line in path.read_text().splitlines():
         _, found, action = line.partition("uses: ")
         if found and not action.startswith("./"):
@@ -21,14 +21,14 @@ def test_every_action_is_pinned_by_the_hash_of_its_commit(path: Path) -> None:
 
 
 @pytest.mark.parametrize("path", WORKFLOWS, ids=lambda path: path.stem)
-def test_no_workflow_may_do_more_than_read_unless_it_says_why(path: Path) -> None:
+def test_a_workflow_may_read_the_repository_and_request_a_token_of_its_identity(path: Path) -> None:
     workflow = yaml.safe_load(path.read_text())
     assert workflow["permissions"] == {"contents": "read"}
     for job in workflow["jobs"].values():
-        assert job.get("permissions", {}).keys() <= {"contents", "id-token"}
+        assert job.get("permissions", {}).items() <= {"contents": "read", "id-token": "write"}.items()
 
 
-def test_there_is_no_stored_key() -> None:
+def test_no_workflow_uses_a_stored_secret() -> None:
     assert not [path for path in WORKFLOWS if "secrets." in path.read_text()]
 
 
@@ -46,9 +46,9 @@ def test_the_tests_run_on_the_major_version_of_postgresql_that_is_deployed() -> 
     assert versions == {None, Stack("prod").properties("Database")["EngineVersion"]}
 
 
-def test_the_locks_are_audited_when_they_change_and_when_what_is_known_of_them_does() -> None:
+def test_the_locked_versions_are_audited_in_every_pull_request_and_every_day() -> None:
     workflow = yaml.safe_load((ROOT / ".github" / "workflows" / "audit.yml").read_text())
     [job] = workflow["jobs"].values()
     assert {"run": "make audit"} in job["steps"]
-    # YAML 1.1 takes `on` for a truth value.
+    # In YAML 1.1, `on` is a boolean.
     assert workflow[True].keys() == {"pull_request", "schedule"}
