@@ -103,6 +103,15 @@ def test_a_function_runs_on_both_architectures(build: Build, name: str) -> None:
     assert not list(build(name).rglob("*.so*"))
 
 
+def test_the_layer_validates_addresses_without_a_dns_library(build: Build) -> None:
+    layer = build(LAYER) / "python"
+    program = "from common.emails import normalize; print(normalize('Ada@EXAMPLE.com'))"
+    command = [sys.executable, "-I", "-S", "-c", f"import sys; sys.path.insert(0, {str(layer)!r}); {program}"]
+    validated = subprocess.run(command, capture_output=True, text=True, check=True)
+    assert validated.stdout == "Ada@example.com\n"
+    assert not (layer / "dns").exists()
+
+
 def test_the_layer_is_far_smaller_than_the_limit_of_lambda(build: Build) -> None:
     # The limit is 250 MB for a function with its layers, unzipped.
     assert sum(file.stat().st_size for file in build(LAYER).rglob("*") if file.is_file()) < 50_000_000
