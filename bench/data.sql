@@ -29,11 +29,11 @@ CREATE TEMP TABLE tally AS SELECT post_id, count(*)::integer AS number FROM vote
 ALTER TABLE tally ADD PRIMARY KEY (post_id);
 
 -- A tenth of the posts are drafts, but not the hot post.
-INSERT INTO posts (id, title, content, published, created_at, owner_id, vote_count)
+INSERT INTO posts (id, title, content, published, created_at, owner_id)
 SELECT post.id, initcap(a.word) || ' ' || b.word || ' ' || c.word || ' ' || d.word,
        repeat(b.word || ' ' || c.word || ' ' || d.word || ' ', 1 + post.id % 20),
        post.id % 10 <> 0 OR post.id = posts - 15,
-       now() - (posts - post.id) * interval '10 seconds', owner, coalesce(tally.number, 0)
+       now() - (posts - post.id) * interval '10 seconds', owner
 FROM size, LATERAL (
     SELECT id, 1 + floor(power(random(), 2) * 5000)::integer AS w1, 1 + floor(power(random(), 2) * 5000)::integer AS w2,
            1 + floor(power(random(), 2) * 5000)::integer AS w3, 1 + floor(power(random(), 2) * 5000)::integer AS w4,
@@ -42,11 +42,10 @@ FROM size, LATERAL (
 ) AS post
 JOIN words AS a ON a.number = w1 JOIN words AS b ON b.number = w2
 JOIN words AS c ON c.number = w3 JOIN words AS d ON d.number = w4
-LEFT JOIN tally ON tally.post_id = post.id
 ORDER BY post.id;
 
 -- The triggers, which would do this, are off while the tables are filled.
-INSERT INTO post_ranks (post_id, vote_count) SELECT id, vote_count FROM posts;
+INSERT INTO post_ranks (post_id, vote_count) SELECT id, coalesce(number, 0) FROM posts LEFT JOIN tally ON tally.post_id = id;
 
 SELECT setval(pg_get_serial_sequence('users', 'id'), users), setval(pg_get_serial_sequence('posts', 'id'), posts)
 FROM size;

@@ -71,8 +71,9 @@ def _in_turns(case: str, statements: dict[str, tuple[Any, str]]) -> dict[str, fl
 def _cases(connection: Any, size: Size) -> Iterator[tuple[str, str]]:
 
     def after(post: int, key: str) -> tuple[str, int]:
-        ((row,),) = connection.run("SELECT to_json(posts) FROM posts WHERE id = :post", post=post)
-        return str(row[key]), post
+        joined = "posts JOIN post_ranks ON post_id = id WHERE id = :post"
+        ((value,),) = connection.run(f"SELECT {key}::text FROM {joined}", post=post)  # noqa: S608  # constants
+        return value, post
 
     def page(query: Any, position: tuple[str, int], **values: object) -> str:
         values |= {**VIEWER._asdict(), "limit": LIMIT, "skip": 0}
@@ -90,7 +91,10 @@ def _cases(connection: Any, size: Size) -> Iterator[tuple[str, str]]:
     yield "page with the hot post", page(lists.feed_new, after(size.posts - 9, "created_at"))
     yield "first page, oldest first", page(lists.feed_old, FIRST_PAGE["old"])
     yield "first page, most votes first", page(lists.feed_top, FIRST_PAGE["top"])
-    yield "deep page, most votes first", page(lists.feed_top, after(size.posts // 2 + 1, "vote_count"))
+    yield (
+        "deep page, most votes first",
+        page(lists.feed_top, after(size.posts // 2 + 1, "post_ranks.vote_count")),
+    )
     yield "first page of an author", page(lists.author_new, newest, author=2, term="")
     for term in NO_MATCH:
         yield f"search, no match: {term}", page(lists.search_new, newest, term=term)

@@ -23,13 +23,15 @@ TIMESTAMPTZ = 1184
 
 POST = "p.id, p.title, p.content, p.published, p.created_at, p.owner_id, u.email, u.created_at"
 OWNER = "JOIN users u ON u.id = p.owner_id"
+VOTES = """(SELECT vote_count FROM post_ranks WHERE post_id = p.id)
+        + (SELECT coalesce(sum(step), 0) FROM vote_deltas WHERE post_id = p.id)"""
 NEWEST = "ORDER BY created_at DESC, id DESC"
 PAGE = f"SELECT * FROM posts WHERE {{}} AND {{}} {NEWEST} LIMIT CAST(:limit AS integer) + :skip"
 ANY = "true"
 FOUND = """strpos(title, :search) > 0
     AND grams(title, 1, 3) @> grams(:search, least(length(:search), 3), least(length(:search), 3))"""
 LIST = f"""
-    SELECT {POST}, p.vote_count FROM (
+    SELECT {POST}, {VOTES} FROM (
         SELECT * FROM (({PAGE.format("published", "{0}")})
         UNION ALL ({PAGE.format("owner_id = :me AND NOT published", "{0}")})) AS each
         {NEWEST} LIMIT :limit OFFSET :skip

@@ -73,7 +73,7 @@ def _list_page(
     rows = rows_or_unauthorized(statements[request.sort](current_principal(app), parameters))
     if not rows[0].author_exists:
         raise NotFoundError("There is no such user")
-    posts = [post for row in rows if (post := row.post())]
+    posts = [post for row in rows if (post := row.listed())]
     headers = {}
     if len(posts) > request.limit:
         cursor = encode(cursor_after(posts[request.limit - 1], request.sort), request.sort)

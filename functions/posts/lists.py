@@ -3,11 +3,12 @@
 from typing import Any, NamedTuple
 
 from sqlalchemy import (
+    CTE,
     BigInteger,
     ColumnElement,
     FromClause,
     SQLColumnExpression,
-    Subquery,
+    any_,
     asc,
     cast,
     desc,
@@ -22,7 +23,7 @@ from sqlalchemy.orm import InstrumentedAttribute
 from sqlalchemy.sql.elements import SQLCoreOperations
 
 from common.database import Statement
-from common.models import Post, PostRank, User
+from common.models import Post, PostRank, User, VoteDelta
 from common.principal import Principal
 from common.queries import is_draft_of, is_published, valid_principal
 from common.statement import statement
@@ -44,7 +45,7 @@ class Order(NamedTuple):
     Attributes:
         source: The SELECT of all posts.
         sort_columns: The columns to sort by, as they are indexed: the sort key and the id.
-        sort_key: The name of the sort key in POST_COLUMNS.
+        sort_key: The name of the sort key in `source`.
         descending: Whether to sort both columns in descending order.
 
     """
@@ -71,10 +72,8 @@ class Order(NamedTuple):
 
 NEWEST = Order(select(*POST_COLUMNS), (Post.created_at, Post.id), "created_at", descending=True)
 OLDEST = Order(select(*POST_COLUMNS), (Post.created_at, Post.id), "created_at", descending=False)
-TOP = Order(select(*POST_COLUMNS), (Post.vote_count, Post.id), "vote_count", descending=True)
-# Reads the index of `post_ranks`; `posts` has no index on its vote count (see PostRank).
-TOP_RANKED = Order(
-    select(*POST_COLUMNS).join(PostRank, PostRank.post_id == Post.id),
+TOP = Order(
+    select(*POST_COLUMNS, PostRank.vote_count).join(PostRank, PostRank.post_id == Post.id),
     (PostRank.vote_count, PostRank.post_id),
     "vote_count",
     descending=True,
@@ -85,9 +84,43 @@ def _rows_needed(page: ListParameters) -> ColumnElement[int]:
     return cast(page.skip, BigInteger) + page.limit + ONE
 
 
-def _page(order: Order, parts: list[PostSelect], page: ListParameters) -> Subquery:
+def _page(
+    viewer: Principal,
+    order: Order,
+    parts: list[PostSelect],
+    page: ListParameters,
+    author_exists: ColumnElement[bool] = TRUE,
+) -> PostSelect:
+    """Return the SELECT of the page of a list that consists of these parts."""
     every = union_all(*parts).subquery() if len(parts) > 1 else parts[0].subquery()
-    return select(every).order_by(*order.order_by(every)).limit(page.limit + ONE).offset(page.skip).subquery()
+    in_order = select(every).order_by(*order.order_by(every))
+    posts = in_order.limit(page.limit + ONE).offset(page.skip).cte("page")
+    # Usually there are none. One scan for the whole page takes less time than one for each post.
+    late = (
+        select(VoteDelta.post_id, func.sum(VoteDelta.step).label("votes"))
+        .where(VoteDelta.post_id == any_(func.array(select(posts.c.id).scalar_subquery())))
+        .group_by(VoteDelta.post_id)
+        .cte("late")
+        .prefix_with("MATERIALIZED")
+    )
+    return for_viewer(
+        valid_principal(viewer),
+        posts,
+        author_exists.label("author_exists"),
+        func.coalesce(_rank(posts), ZERO).label("rank"),
+        func.coalesce(_value_for(posts, late.c.post_id, late.c.votes), ZERO).label("late_votes"),
+    ).order_by(*order.order_by(posts))
+
+
+def _rank(posts: CTE) -> ColumnElement[int]:
+    column: ColumnElement[int] | None = posts.c.get("vote_count")
+    return _value_for(posts, PostRank.post_id, PostRank.vote_count) if column is None else column
+
+
+def _value_for(
+    posts: CTE, post_id: SQLColumnExpression[int], value: SQLColumnExpression[int]
+) -> ColumnElement[int]:
+    return select(value).where(post_id == posts.c.id).scalar_subquery()
 
 
 def _contains(title: SQLColumnExpression[str], term: str) -> ColumnElement[bool]:
@@ -111,22 +144,18 @@ def _feed(order: Order) -> ListStatement:
 
     def feed(viewer: Principal, page: ListParameters) -> PostSelect:
         every = order.after(page).limit(_rows_needed(page))
-        posts = _page(order, [every.where(is_published()), every.where(is_draft_of(viewer.user_id))], page)
-        return for_viewer(valid_principal(viewer), posts, TRUE.label("author_exists")).order_by(
-            *order.order_by(posts)
-        )
+        parts = [every.where(is_published()), every.where(is_draft_of(viewer.user_id))]
+        return _page(viewer, order, parts, page)
 
     return statement(ListRow)(feed)
 
 
-def _search(order: Order, unranked: Order) -> ListStatement:
+def _search(order: Order) -> ListStatement:
     """Return the statement that lists the visible posts whose title contains a term, which is not empty.
 
     First it reads SCAN_LIMIT posts in list order. If many titles contain the term, these posts fill the page.
     Otherwise it finds the few matching titles with the n-gram index, which would be slow for many. The
     planner cannot choose between the two, because it does not know how many titles contain a term.
-
-    `unranked` is the same order without `post_ranks`, for the parts that do not read posts in list order.
     """
 
     def search(viewer: Principal, page: ListParameters) -> PostSelect:
@@ -135,16 +164,13 @@ def _search(order: Order, unranked: Order) -> ListStatement:
         matches = select(first).where(_contains(first.c.title, page.term))
         scanned = matches.order_by(*order.order_by(first)).limit(rows_needed).cte("scanned")
         scan_suffices = select(func.count()).select_from(scanned).scalar_subquery() >= rows_needed
-        every = unranked.after(page)
+        every = order.after(page)
         # OFFSET 0 is an optimization fence: otherwise the planner would walk the index of the list order.
         matching = every.where(is_published(), _contains(Post.title, page.term), _has_ngrams(page.term))
         indexed = matching.order_by(None).offset(ZERO).subquery()
         rest = select(indexed).where(~scan_suffices).order_by(*order.order_by(indexed)).limit(rows_needed)
         drafts = every.where(is_draft_of(viewer.user_id), _contains(Post.title, page.term)).limit(rows_needed)
-        posts = _page(order, [select(scanned).where(scan_suffices), rest, drafts], page)
-        return for_viewer(valid_principal(viewer), posts, TRUE.label("author_exists")).order_by(
-            *order.order_by(posts)
-        )
+        return _page(viewer, order, [select(scanned).where(scan_suffices), rest, drafts], page)
 
     return statement(ListRow)(search)
 
@@ -154,10 +180,7 @@ def _own_drafts(order: Order) -> ListStatement:
 
     def own_drafts(viewer: Principal, page: ListParameters) -> PostSelect:
         every = order.after(page).where(is_draft_of(viewer.user_id), _contains(Post.title, page.term))
-        posts = _page(order, [every.limit(_rows_needed(page))], page)
-        return for_viewer(valid_principal(viewer), posts, TRUE.label("author_exists")).order_by(
-            *order.order_by(posts)
-        )
+        return _page(viewer, order, [every.limit(_rows_needed(page))], page)
 
     return statement(ListRow)(own_drafts)
 
@@ -168,20 +191,14 @@ def _author(order: Order) -> ListStatement:
     def author_posts(viewer: Principal, page: ListParameters) -> PostSelect:
         own = order.after(page).where(Post.owner_id == page.author, _contains(Post.title, page.term))
         every = own.limit(_rows_needed(page))
-        posts = _page(order, [every.where(is_published()), every.where(is_draft_of(viewer.user_id))], page)
+        parts = [every.where(is_published()), every.where(is_draft_of(viewer.user_id))]
         author_exists = exists(select(User.id).where(User.id == page.author, User.deleted_at.is_(None)))
-        return for_viewer(valid_principal(viewer), posts, author_exists.label("author_exists")).order_by(
-            *order.order_by(posts)
-        )
+        return _page(viewer, order, parts, page, author_exists)
 
     return statement(ListRow)(author_posts)
 
 
-feed_new, feed_old, feed_top = _feed(NEWEST), _feed(OLDEST), _feed(TOP_RANKED)
-search_new, search_old, search_top = (
-    _search(NEWEST, NEWEST),
-    _search(OLDEST, OLDEST),
-    _search(TOP_RANKED, TOP),
-)
+feed_new, feed_old, feed_top = _feed(NEWEST), _feed(OLDEST), _feed(TOP)
+search_new, search_old, search_top = _search(NEWEST), _search(OLDEST), _search(TOP)
 drafts_new, drafts_old, drafts_top = _own_drafts(NEWEST), _own_drafts(OLDEST), _own_drafts(TOP)
 author_new, author_old, author_top = _author(NEWEST), _author(OLDEST), _author(TOP)

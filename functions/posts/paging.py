@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 from common.schemas import MAX_INTEGER, MIN_INTEGER
-from posts.rows import PostRow
+from posts.rows import ListedPost
 
 Sort = Literal["new", "old", "top"]
 
@@ -33,10 +33,10 @@ FIRST_PAGE: dict[Sort, Cursor] = {
 }
 
 
-def cursor_after(row: PostRow, sort: Sort) -> Cursor:
+def cursor_after(listed: ListedPost, sort: Sort) -> Cursor:
     """Return the position after a post in a list with this order."""
-    created_at = row.created_at.astimezone(UTC).isoformat()
-    return Cursor(str(row.vote_count) if sort == "top" else created_at, row.id)
+    created_at = listed.post.created_at.astimezone(UTC).isoformat()
+    return Cursor(str(listed.rank) if sort == "top" else created_at, listed.post.id)
 
 
 def encode(cursor: Cursor, sort: Sort) -> str:
@@ -49,17 +49,17 @@ def decode(text: str, sort: Sort) -> Cursor:
     """Return the cursor in a string; raises ValueError if `encode` did not create it for this order."""
     padding = "=" * (-len(text) % 4)
     _, after, after_id = base64.urlsafe_b64decode(text + padding).decode().split(" ")
-    value = str(_integer(after)) if sort == "top" else _utc_time(after).isoformat()
-    cursor = Cursor(value, _integer(after_id))
+    value = str(_integer(after, MIN_INTEGER)) if sort == "top" else _utc_time(after).isoformat()
+    cursor = Cursor(value, _integer(after_id, 0))
     if encode(cursor, sort) != text:
         raise ValueError("not a cursor of this list")
     return cursor
 
 
-def _integer(text: str) -> int:
+def _integer(text: str, minimum: int) -> int:
     value = int(text)
-    if not 0 <= value <= MAX_INTEGER:
-        raise ValueError("not the id or the vote count of a post")
+    if not minimum <= value <= MAX_INTEGER:
+        raise ValueError("not the id or the rank of a post")
     return value
 
 

@@ -33,7 +33,6 @@ class PostRow(NamedTuple):
     content: str
     published: bool
     created_at: datetime
-    vote_count: int
     owner_id: int
     owner_email: str
     owner_created_at: datetime
@@ -48,7 +47,6 @@ class PostLookupRow(NamedTuple):
     content: str | None
     published: bool | None
     created_at: datetime | None
-    vote_count: int | None
     owner_id: int | None
     owner_email: str | None
     owner_created_at: datetime | None
@@ -58,8 +56,26 @@ class PostLookupRow(NamedTuple):
         return PostRow._make(self[1:]) if self.post_exists else None
 
 
+class ListedPost(NamedTuple):
+    """A post of a list.
+
+    Attributes:
+        post: The post and its owner.
+        rank: The number of votes that the list is sorted by. It may lag behind `votes`.
+        votes: The number of votes on the post.
+
+    """
+
+    post: PostRow
+    rank: int
+    votes: int
+
+
 class ListRow(NamedTuple):
-    """A PostLookupRow of a list. `author_exists` is false in the list of an author who does not exist."""
+    """A PostLookupRow of a list, and its votes: those that the counter includes, and the late ones.
+
+    `author_exists` is false in the list of an author who does not exist.
+    """
 
     post_exists: bool
     id: int | None
@@ -67,15 +83,18 @@ class ListRow(NamedTuple):
     content: str | None
     published: bool | None
     created_at: datetime | None
-    vote_count: int | None
     owner_id: int | None
     owner_email: str | None
     owner_created_at: datetime | None
     author_exists: bool
+    rank: int
+    late_votes: int
 
-    def post(self) -> PostRow | None:
-        """Return the post, or None if the page has none."""
-        return PostRow._make(self[1:-1]) if self.post_exists else None
+    def listed(self) -> ListedPost | None:
+        """Return the post with its votes, or None if the page has none."""
+        if not self.post_exists:
+            return None
+        return ListedPost(PostRow._make(self[1:-3]), self.rank, self.rank + self.late_votes)
 
 
 class IdempotentPostRow(NamedTuple):

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Self
 from pydantic import BaseModel, Field, RootModel
 
 from common.schemas import STORABLE, Text, UserOut
-from posts.rows import IdempotentPostRow, PostRow
+from posts.rows import IdempotentPostRow, ListedPost, PostRow
 
 # The search index stores every n-gram of a title, so titles need a maximum length.
 MAX_TITLE_LENGTH = 1_000
@@ -54,9 +54,9 @@ class Page(RootModel[list[PostOut]]):
     """A page of a list."""
 
     @classmethod
-    def of(cls, rows: Iterable[PostRow]) -> Self:
-        """Return the page with these rows. Validating all at once takes half the time of one by one."""
-        return cls.model_validate([{"Post": _fields(row), "vote": row.vote_count} for row in rows])
+    def of(cls, posts: Iterable[ListedPost]) -> Self:
+        """Return the page with these posts. Validating all at once takes half the time of one by one."""
+        return cls.model_validate([{"Post": _fields(each.post), "vote": each.votes} for each in posts])
 
 
 def _fields(row: PostRow) -> dict[str, Any]:

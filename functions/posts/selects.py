@@ -18,7 +18,6 @@ POST_COLUMNS = (
     Post.content,
     Post.published,
     Post.created_at,
-    Post.vote_count,
     Post.owner_id,
 )
 TRUE: ColumnElement[bool] = true()

@@ -46,7 +46,8 @@ def follow_links(name: str, user: int, query: list[tuple[str, str]], item: int |
         query = parse_qsl(urlsplit(link.partition(">")[0].removeprefix("<")).query)
 
 
-ORDERS = {"new": "created_at DESC, id DESC", "old": "created_at, id", "top": "vote_count DESC, id DESC"}
+VOTES = "(SELECT count(*) FROM votes WHERE post_id = posts.id)"
+ORDERS = {"new": "created_at DESC, id DESC", "old": "created_at, id", "top": f"{VOTES} DESC, id DESC"}
 
 
 @pytest.mark.usefixtures("others")

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.support.counters import COUNTERS
 from tests.support.database import Database
 from tests.support.lambdas import Response, call
 
@@ -11,9 +12,8 @@ def vote(user: int, post_id: object, direction: object = 1) -> Response:
 
 
 def counted(database: Database) -> list[list[int]]:
-    return database.run(
-        "SELECT vote_count, (SELECT count(*) FROM votes WHERE post_id = posts.id) FROM posts ORDER BY id"
-    )
+    """Return the number of votes on each post, as it is counted and as it is stored."""
+    return [counters[1:] for counters in database.run(COUNTERS)]
 
 
 def test_a_vote_is_cast_once(ada: int, bob: int, database: Database) -> None:

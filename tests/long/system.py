@@ -3,6 +3,7 @@
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
+from contextlib import closing
 from typing import NamedTuple
 
 import pg8000.exceptions
@@ -10,6 +11,7 @@ import pg8000.exceptions
 from common.keys import Key
 from local.postgres import Cluster
 from tests.long.traffic import NOTHING_DONE, UNKNOWN, Actor, Outcome, Person, Traffic, populate
+from tests.support.counters import wrong_counters
 from tests.support.database import Database, connect
 from tests.support.local_gateway import LocalGateway
 from tests.support.pgbouncer import PgBouncer
@@ -124,7 +126,7 @@ class System:
                 assert number == 0, outcome
             else:
                 assert number <= 1, outcome
-        assert wrong_counters(self.url) == 0
+        assert posts_with_wrong_counters(self.url) == []
 
 
 def assert_kept(record: Record) -> None:
@@ -162,14 +164,7 @@ def written_titles(url: str) -> Counter[str]:
         connection.close()
 
 
-def wrong_counters(url: str) -> int:
-    """Count the posts whose counter is not the number of their votes."""
-    sql = (
-        "SELECT count(*) FROM posts WHERE vote_count <> (SELECT count(*) FROM votes WHERE post_id = posts.id)"
-    )
-    connection = connect(url)
-    try:
-        [[number]] = connection.run(sql)
-        return int(number)
-    finally:
-        connection.close()
+def posts_with_wrong_counters(url: str) -> list[list[int]]:
+    """Return the posts whose counter is not the number of their votes."""
+    with closing(connect(url)) as connection:
+        return wrong_counters(connection.run)

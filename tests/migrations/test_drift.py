@@ -36,6 +36,7 @@ def test_the_functions_and_triggers_are_those_listed_here(database: Database) ->
     programs = describe(database.url, PROGRAMS)
     assert [name for name, _ in programs["functions"]] == [
         "count_votes",
+        "forget_deltas",
         "grams",
         "raise_serialization_failure",
         "rank_new_posts",
@@ -44,6 +45,7 @@ def test_the_functions_and_triggers_are_those_listed_here(database: Database) ->
     assert [name for name, _ in programs["triggers"]] == [
         "count_votes_delete",
         "count_votes_insert",
+        "forget_deltas",
         "rank_new_posts",
         "rank_votes_delete",
         "rank_votes_insert",

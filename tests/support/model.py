@@ -12,6 +12,7 @@ import hypothesis.strategies as st
 import jwt
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
+from tests.support.counters import vote_counts
 from tests.support.database import Database
 from tests.support.lambdas import Response, call
 
@@ -376,15 +377,15 @@ class Api(RuleBasedStateMachine):
 
     @invariant()
     def the_tables_hold_what_the_model_does(self) -> None:
-        counts = (
-            "SELECT id, vote_count FROM posts WHERE deleted_at IS NULL AND owner_id NOT IN ({}) ORDER BY id"
+        counts = vote_counts(self.database.run)
+        visible = self.database.run(
+            "SELECT id FROM posts"
+            " WHERE deleted_at IS NULL AND owner_id NOT IN (SELECT user_id FROM deleted_users)"
         )
-        votes = self.database.run(counts.format("SELECT user_id FROM deleted_users"))
-        assert votes == [[post.id, len(post.votes)] for post in sorted(self.posts, key=lambda post: post.id)]
-        ranks = self.database.run(
-            "SELECT id, post_ranks.vote_count - posts.vote_count FROM posts JOIN post_ranks ON post_id = id"
-        )
-        assert all(difference == 0 for _, difference in ranks)
+        assert {post_id: counts[post_id] for [post_id] in visible} == {
+            post.id: len(post.votes) for post in self.posts
+        }
+        assert dict(self.database.run("SELECT post_id, vote_count FROM post_ranks")) == counts
         assert self.database.value("SELECT count(*) FROM users WHERE deleted_at IS NULL") == len(
             self.present()
         )

@@ -3,7 +3,18 @@
 from datetime import datetime
 from uuid import UUID
 
-from sqlalchemy import ARRAY, TIMESTAMP, ForeignKey, Index, MetaData, String, func, text
+from sqlalchemy import (
+    ARRAY,
+    TIMESTAMP,
+    BigInteger,
+    ForeignKey,
+    Identity,
+    Index,
+    MetaData,
+    String,
+    func,
+    text,
+)
 from sqlalchemy.orm import DeclarativeBase, Mapped, mapped_column
 
 NEWEST_FIRST = (text("created_at DESC"), text("id DESC"))
@@ -62,7 +73,7 @@ class Post(Base):
     published: Mapped[bool] = mapped_column(server_default=text("true"))
     created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.now())
     owner_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
-    # The number of votes. Triggers on `votes` maintain it, because count(*) would read every vote.
+    # The counter of release 1.0. Nothing reads it: see PostRank.
     vote_count: Mapped[int] = mapped_column(server_default=text("0"))
     # From then on the post does not exist for anyone; `published` becomes false at that moment.
     deleted_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
@@ -81,9 +92,10 @@ class Post(Base):
 
 
 class PostRank(Base):
-    """A copy of `posts.vote_count`, with the index that sorts posts by votes. Triggers maintain it.
+    """The counter of the votes on a post, with the index that sorts posts by votes. Triggers maintain it.
 
-    The same index on `posts` would prevent HOT updates: each vote would add an entry to every index there.
+    The number of votes is `vote_count` plus the sum of the post's `vote_deltas`; count(*) would read every
+    vote. The counter is not in `posts`, because each vote would then add an entry to every index there.
     """
 
     __tablename__ = "post_ranks"
@@ -92,6 +104,21 @@ class PostRank(Base):
     vote_count: Mapped[int]
 
     __table_args__ = (Index("ix_post_ranks_top", text("vote_count DESC"), text("post_id DESC")),)
+
+
+class VoteDelta(Base):
+    """A change of the number of votes on a post that the counter of the post does not include yet.
+
+    A vote adds a row instead of waiting while another transaction has locked the counter. The next vote on
+    the post that gets the lock adds the rows to the counter and deletes them.
+    """
+
+    __tablename__ = "vote_deltas"
+
+    # No foreign key: its check would lock the post, and votes would wait for each other there.
+    post_id: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    id: Mapped[int] = mapped_column(BigInteger, Identity(always=True), primary_key=True)
+    step: Mapped[int]
 
 
 class Session(Base):
