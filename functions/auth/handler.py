@@ -16,7 +16,7 @@ from common.emails import normalize_if_valid
 from common.identity import UNAUTHORIZED, client_address, current_principal, rows_or_unauthorized
 from common.keys import Key, KeyRing
 from common.principal import Principal
-from common.schemas import Text
+from common.schemas import TypedEmail, TypedPassword
 from common.tokens import sign
 
 app = api.resolver()
@@ -30,7 +30,7 @@ def _token(principal: Principal, key: Key, refresh_token: str) -> Token:
 
 
 @app.post("/login", responses=api.responses(Token, 200, 403, 422, 429))
-def log_in(username: Annotated[Text, Form()], password: Annotated[Text, Form()]) -> Token:
+def log_in(username: Annotated[TypedEmail, Form()], password: Annotated[TypedPassword, Form()]) -> Token:
     """Log in with the e-mail as the username."""
     key = ring.newest()  # may fail, so before anything is written
     user = authenticate_by_email(normalize_if_valid(username), password, client_address(app))

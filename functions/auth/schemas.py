@@ -1,10 +1,13 @@
 """Request and response bodies of the auth function."""
 
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel
+from pydantic import BaseModel, Field
 
-from common.schemas import Text
+from common.schemas import STORABLE
+
+# A token has 43 characters.
+MAX_REFRESH_TOKEN_LENGTH = 100
 
 
 class Token(BaseModel):
@@ -19,4 +22,4 @@ class Token(BaseModel):
 class Refresh(BaseModel):
     """A refresh token to exchange for new tokens."""
 
-    refresh_token: Text
+    refresh_token: Annotated[str, Field(max_length=MAX_REFRESH_TOKEN_LENGTH), STORABLE]

@@ -6,18 +6,19 @@ from typing import Annotated, Any, Self
 
 from pydantic import BaseModel, Field, RootModel
 
-from common.schemas import STORABLE, Text, UserOut
+from common.schemas import STORABLE, UserOut
 from posts.rows import IdempotentPostRow, ListedPost, PostRow
 
 # The search index stores every n-gram of a title, so titles need a maximum length.
 MAX_TITLE_LENGTH = 1_000
+MAX_CONTENT_LENGTH = 50_000
 
 
 class PostCreate(BaseModel):
     """A new post, or the replacement of one."""
 
     title: Annotated[str, Field(max_length=MAX_TITLE_LENGTH), STORABLE]
-    content: Text
+    content: Annotated[str, Field(max_length=MAX_CONTENT_LENGTH), STORABLE]
     published: bool = True
 
 

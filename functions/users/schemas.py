@@ -7,7 +7,7 @@ from pydantic_core import PydanticCustomError
 
 from common.emails import normalize
 from common.passwords import MAX_PASSWORD_BYTES
-from common.schemas import STORABLE, UserOut
+from common.schemas import MAX_EMAIL_LENGTH, STORABLE, TypedPassword, UserOut
 
 
 def _valid_email(value: str) -> str:
@@ -27,15 +27,17 @@ def _short_enough_for_bcrypt(value: str) -> str:
     return value
 
 
-Email = Annotated[str, Field(json_schema_extra={"format": "email"}), AfterValidator(_valid_email)]
+Email = Annotated[
+    str,
+    Field(max_length=MAX_EMAIL_LENGTH, json_schema_extra={"format": "email"}),
+    AfterValidator(_valid_email),
+]
 NewPassword = Annotated[
     str,
-    Field(min_length=1, json_schema_extra={"format": "password"}),
+    Field(min_length=1, max_length=MAX_PASSWORD_BYTES, json_schema_extra={"format": "password"}),
     STORABLE,
     AfterValidator(_short_enough_for_bcrypt),
 ]
-# Without length limits, because it is only compared with the stored password.
-CurrentPassword = Annotated[str, Field(json_schema_extra={"format": "password"}), STORABLE]
 
 
 class UserCreate(BaseModel):
@@ -56,7 +58,7 @@ class AccountChange(BaseModel):
 
     phone_number: Annotated[str, Field(max_length=50), STORABLE] | None = None
     email: Email | None = None
-    current_password: CurrentPassword | None = None
+    current_password: TypedPassword | None = None
 
     @model_validator(mode="after")
     def _password_for_email(self) -> Self:
@@ -68,11 +70,11 @@ class AccountChange(BaseModel):
 class PasswordChange(BaseModel):
     """The current password and a new one."""
 
-    current_password: CurrentPassword
+    current_password: TypedPassword
     new_password: NewPassword
 
 
 class PasswordProof(BaseModel):
     """The current password, for an action that cannot be undone."""
 
-    current_password: CurrentPassword
+    current_password: TypedPassword

@@ -24,7 +24,15 @@ def _storable(value: str) -> str:
 # PostgreSQL cannot store NUL, and UTF-8 cannot encode a lone surrogate, which JSON can contain.
 # Write length limits before this validator in `Annotated`: there they count characters.
 STORABLE = AfterValidator(_storable)
-Text = Annotated[str, STORABLE]
+# RFC 5321, section 4.5.3.1.3. It is checked before any other work on an address: Unicode normalization takes
+# quadratic time for combining characters.
+MAX_EMAIL_LENGTH = 254
+# The maximum length of a password that we only compare. No password that we store is that long.
+MAX_TYPED_PASSWORD_LENGTH = 1_000
+TypedEmail = Annotated[str, Field(max_length=MAX_EMAIL_LENGTH), STORABLE]
+TypedPassword = Annotated[
+    str, Field(max_length=MAX_TYPED_PASSWORD_LENGTH, json_schema_extra={"format": "password"}), STORABLE
+]
 
 
 class UserOut(BaseModel):
