@@ -91,14 +91,12 @@ def test_reuse_after_the_grace_period_ends_only_its_session(
     assert_tokens(refresh(client, other["refresh_token"]))
 
 
-def test_anything_but_a_refresh_token_is_refused(client: httpx.Client, ada: Account, slash: str) -> None:
-    for token in ("", "made up", "🐘", "a" * 100_000, ada.token):
+def test_anything_but_a_refresh_token_is_refused(client: httpx.Client, slash: str) -> None:
+    for token in ("", "made up", "🐘", "a" * 100):
         assert_unauthorized(client.post(f"/auth/refresh{slash}", json={"refresh_token": token}))
 
 
-@pytest.mark.parametrize(
-    "body", [{}, {"refresh_token": None}, {"refresh_token": 7}, {"refresh_token": "nul\0"}]
-)
+@pytest.mark.parametrize("body", [{}, *({"refresh_token": token} for token in (None, 7, "nul\0", "a" * 101))])
 def test_an_invalid_refresh(client: httpx.Client, body: dict[str, object], slash: str) -> None:
     assert_invalid(client.post(f"/auth/refresh{slash}", json=body), "body", "refresh_token")
 
@@ -111,9 +109,9 @@ def test_a_logout_ends_this_session_and_no_other(client: httpx.Client, account: 
     for ended in (tokens, renewed):
         assert_unauthorized(refresh(client, ended["refresh_token"]))
     assert_tokens(refresh(client, other["refresh_token"]))
-    # Access tokens are valid until they expire, so a second logout succeeds.
-    assert has_access(client, tokens)
-    assert end(client, tokens).status_code == 204
+    assert not has_access(client, tokens)
+    assert_unauthorized(end(client, tokens))
+    assert has_access(client, other)
 
 
 def test_a_logout_everywhere_ends_all_sessions_of_the_user(
@@ -135,13 +133,13 @@ def test_logout_requires_a_token(client: httpx.Client, deleted: Account, path: s
     assert_unauthorized(client.post(f"{path}{slash}", headers=deleted.headers))
 
 
-def test_concurrent_uses_of_a_token_get_different_tokens(client: httpx.Client, account: Account) -> None:
+def test_concurrent_uses_of_a_token_get_the_same_successor(client: httpx.Client, account: Account) -> None:
     token = new_session(client, account)["refresh_token"]
     responses = send_concurrently(10, lambda _: refresh(client, token))
     for response in responses:
         assert_tokens(response)
     given = [response.json()["refresh_token"] for response in responses]
-    assert len(set(given)) == 10
+    assert len(set(given)) == 1
     assert concurrent_statuses(10, lambda index: refresh(client, given[index])) == [200] * 10
 
 
@@ -153,7 +151,8 @@ def test_a_session_that_ends_during_a_renewal_has_ended(client: httpx.Client, ac
             return refresh(client, tokens["refresh_token"]) if index % 4 else end(client, tokens, path)
 
         responses = send_concurrently(8, renew_or_end)
-        assert [response.status_code for response in responses[::4]] == [204, 204]
+        # The second request to end the session may come when it has ended.
+        assert 204 in [response.status_code for response in responses[::4]]
         for response in responses:
             assert response.status_code in {200, 204, 401}
             if response.status_code == 200:
