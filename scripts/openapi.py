@@ -86,7 +86,7 @@ def main() -> None:
     """Print the document."""
     merge = OpenAPIMerge(
         title="Social",
-        version="1.0.0",
+        version="2.0.0",
         openapi_version="3.1.0",
         description="Users, posts and votes, on AWS Lambda and PostgreSQL.",
         license_info=License(name="MIT", identifier="MIT"),
