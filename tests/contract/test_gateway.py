@@ -161,8 +161,8 @@ def test_a_large_response_is_compressed(client: httpx.Client) -> None:
 
 
 def test_a_large_body_is_accepted(client: httpx.Client, ada: Account) -> None:
-    post = new_post(client, ada, title="Large", content="c" * 1_000_000)
-    assert len(client.get(f"/posts/{post['id']}", headers=ada.headers).json()["content"]) == 1_000_000
+    post = new_post(client, ada, title="Large", content="c" * 50_000, ignored="c" * 1_000_000)
+    assert len(client.get(f"/posts/{post['id']}", headers=ada.headers).json()["content"]) == 50_000
 
 
 @pytest.mark.parametrize(

@@ -79,7 +79,7 @@ def test_the_address_is_found_in_any_of_its_forms(signed_up: str, typed: str) ->
         ("nobody@example.com", PASSWORD),
         ("", ""),
         ("zo\u00eb", PASSWORD),
-        ("\u00eb" * 100_000 + "@example.com", PASSWORD),
+        ("\u00eb" * 242 + "@example.com", PASSWORD),
         ("' OR true --", PASSWORD),
         ("%", PASSWORD),
     ],
@@ -116,7 +116,8 @@ def test_a_password_longer_than_72_bytes_does_not_match_its_beginning(database: 
     database.run("UPDATE users SET password = :hashed WHERE id = :ada", hashed=hashed, ada=ada)
     assert log_in("ada@example.com", "p" * 72).status == 200
     assert log_in("ada@example.com", "p" * 73).status == 403
-    assert log_in("ada@example.com", "p" * 5_000).status == 403
+    assert log_in("ada@example.com", "p" * 1_000).status == 403
+    assert log_in("ada@example.com", "p" * 1_001).status == 422
 
 
 @pytest.mark.parametrize(

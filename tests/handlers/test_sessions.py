@@ -114,7 +114,7 @@ def test_a_session_does_not_store_the_password_hash(database: Database) -> None:
     )
 
 
-@pytest.mark.parametrize("token", ["", "nonsense", "x" * 10_000, "é"])
+@pytest.mark.parametrize("token", ["", "nonsense", "x" * 100, "é"])
 def test_anything_but_a_refresh_token_is_refused(token: str) -> None:
     response = refresh(token)
     assert response.status == 401
@@ -123,7 +123,15 @@ def test_anything_but_a_refresh_token_is_refused(token: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "body", [{}, {"refresh_token": 1}, {"refresh_token": None}, {"refresh_token": "a\0"}, ""]
+    "body",
+    [
+        {},
+        {"refresh_token": 1},
+        {"refresh_token": None},
+        {"refresh_token": "a\0"},
+        {"refresh_token": "x" * 101},
+        "",
+    ],
 )
 def test_a_refresh_without_a_token_is_invalid(body: object) -> None:
     assert call("refresh", body=body).status == 422
