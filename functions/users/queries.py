@@ -46,7 +46,9 @@ def change_phone_number(
 ) -> ReturningUpdate[*tuple[Any, ...]]:
     """Change a user's phone number; no row if the token is no longer valid."""
     caller = valid_principal(principal)
-    changed = update(User).where(User.id == caller.c.id).values(phone_number=phone_number)
+    # Once more, because the account may be deleted while this statement waits for its row.
+    changed = update(User).where(User.id == caller.c.id, User.deleted_at.is_(None))
+    changed = changed.values(phone_number=phone_number)
     return changed.returning(*ACCOUNT_COLUMNS)
 
 

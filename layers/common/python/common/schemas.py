@@ -14,15 +14,11 @@ MAX_INTEGER = 2**31 - 1
 def _storable(value: str) -> str:
     if "\0" in value:
         raise PydanticCustomError("string_nul", "String should not contain a NUL character")
-    try:
-        value.encode()
-    except UnicodeEncodeError:
-        raise PydanticCustomError("string_unicode", "String should be valid Unicode") from None
     return value
 
 
-# PostgreSQL cannot store NUL, and UTF-8 cannot encode a lone surrogate, which JSON can contain.
-# Write length limits before this validator in `Annotated`: there they count characters.
+# PostgreSQL cannot store NUL. A length limit before this validator in `Annotated` counts characters, and makes
+# pydantic reject a lone surrogate, which JSON can contain and UTF-8 cannot encode.
 STORABLE = AfterValidator(_storable)
 # RFC 5321, section 4.5.3.1.3. It is checked before any other work on an address: Unicode normalization takes
 # quadratic time for combining characters.
