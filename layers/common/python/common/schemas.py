@@ -17,8 +17,8 @@ def _storable(value: str) -> str:
     return value
 
 
-# PostgreSQL cannot store NUL. A length limit before this validator in `Annotated` counts characters, and makes
-# pydantic reject a lone surrogate, which JSON can contain and UTF-8 cannot encode.
+# PostgreSQL cannot store NUL. A length limit before this validator in `Annotated` counts characters, and
+# makes pydantic reject a lone surrogate, which JSON can contain and UTF-8 cannot encode.
 STORABLE = AfterValidator(_storable)
 # RFC 5321, section 4.5.3.1.3. It is checked before any other work on an address: Unicode normalization takes
 # quadratic time for combining characters.
