@@ -45,6 +45,7 @@ class Stack:
 
     def __init__(self, stage: str, **changes: str) -> None:
         self.parameters = parameter_values(TEMPLATE, {**overrides(stage), **changes})
+        self._values = {**_PSEUDO_PARAMETERS, **_ATTRIBUTES, **self.parameters}
         self._conditions = Resolver(self.parameters, {}, TEMPLATE["Conditions"])
         self._functions: dict[str, IntrinsicFunction] = {
             "Ref": self._ref,
@@ -107,7 +108,7 @@ class Stack:
         return TEMPLATE["Mappings"][name][keys[0]][keys[1]]
 
     def _value(self, name: str) -> str:
-        return {**_PSEUDO_PARAMETERS, **_ATTRIBUTES, **self.parameters}.get(name, name)
+        return self._values.get(name, name)
 
 
 def overrides(stage: str) -> dict[str, str]:

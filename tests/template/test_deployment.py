@@ -63,18 +63,19 @@ def test_the_api_invokes_aliases_of_published_versions(stack: Stack) -> None:
 
 
 @pytest.mark.parametrize("parameter", TEMPLATE["Parameters"])
-def test_a_parameter_that_changes_a_function_changes_its_description(parameter: str) -> None:
-    before, after = Stack("prod"), Stack("prod", **{parameter: another_value(parameter)})
+def test_a_parameter_that_changes_a_function_changes_its_description(prod: Stack, parameter: str) -> None:
+    value = another_value(parameter, prod.parameters[parameter])
+    changed = Stack("prod", **{parameter: value})
     for name in LIVE:
-        old, new = before.properties(name), after.properties(name)
+        old, new = prod.properties(name), changed.properties(name)
         is_changed = any(old.get(key) != new[key] for key in new.keys() - NOT_IN_A_VERSION)
         # Another stage is another stack.
         assert parameter == "Stage" or not is_changed or old["Description"] != new["Description"], name
 
 
-def another_value(parameter: str) -> str:
-    """Return a value that a parameter does not have in prod."""
-    declared, current = TEMPLATE["Parameters"][parameter], Stack("prod").parameters[parameter]
+def another_value(parameter: str, current: str) -> str:
+    """Return another value that a parameter accepts."""
+    declared = TEMPLATE["Parameters"][parameter]
     if "AllowedValues" in declared:
         return next(str(value) for value in declared["AllowedValues"] if str(value) != current)
     return str(float(current) + 1) if declared["Type"] == "Number" else f"{current}x"

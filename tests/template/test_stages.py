@@ -1,11 +1,12 @@
 """The stages: the parameters that samconfig.toml gives them, and which values the template rejects."""
 
 import re
-import subprocess
 import sys
+from collections.abc import Callable
 
 import pytest
 
+from scripts import check_parameters
 from scripts.check_parameters import broken_rules, overrides_in
 from tests.template.stack import ROOT, TEMPLATE, Stack, overrides
 
@@ -180,21 +181,28 @@ def test_a_rule_of_prod_does_not_concern_other_stages() -> None:
     ]
 
 
-def check(*arguments: str) -> subprocess.CompletedProcess[str]:
-    """Run the check that `make deploy` begins with."""
-    command = [sys.executable, str(ROOT / "scripts" / "check_parameters.py"), *arguments]
-    environment = {"PYTHONPATH": str(ROOT)}
-    return subprocess.run(command, env=environment, capture_output=True, text=True, check=False)
+Check = Callable[..., tuple[int, str]]
 
 
-def test_make_deploy_says_what_is_missing_before_it_builds() -> None:
-    checked = check("prod")
-    assert checked.returncode == 1
-    assert "Set AlarmEmail." in checked.stderr
-    assert "Set CorsOrigin to" in checked.stderr
-    assert "[prod] in samconfig.toml" in checked.stderr
-    assert check("nowhere").stderr == "error: samconfig.toml has no stage 'nowhere'\n"
-    assert check("dev").returncode == 0
+@pytest.fixture
+def check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Check:
+    """Return the check that `make deploy` begins with: the exit code and what it says, by its arguments."""
+
+    def check(*arguments: str) -> tuple[int, str]:
+        monkeypatch.setattr(sys, "argv", ["check_parameters.py", *arguments])
+        return check_parameters.main(), capsys.readouterr().err
+
+    return check
+
+
+def test_make_deploy_says_what_is_missing_before_it_builds(check: Check) -> None:
+    code, message = check("prod")
+    assert code == 1
+    assert "Set AlarmEmail." in message
+    assert "Set CorsOrigin to" in message
+    assert "[prod] in samconfig.toml" in message
+    assert check("nowhere") == (1, "error: samconfig.toml has no stage 'nowhere'\n")
+    assert check("dev") == (0, "")
     recipe = (ROOT / "Makefile").read_text().partition("\ndeploy:")[2]
     assert recipe.index("check_parameters.py") < recipe.index("$(SAM) build")
 
@@ -204,11 +212,11 @@ def test_samconfig_has_the_lines_to_fill_in() -> None:
     assert [name for name in FILLED_IN if f'# "{name}=' in prod] == list(FILLED_IN)
 
 
-def test_parameters_on_the_command_line_replace_those_of_samconfig() -> None:
+def test_parameters_on_the_command_line_replace_those_of_samconfig(check: Check) -> None:
     arguments = ["--no-confirm", "x=1", "--parameter-overrides", "Stage=prod", "Url=a=b", "--debug", "y=2"]
     assert overrides_in(arguments) == {"Stage": "prod", "Url": "a=b"}
     filled_in = [f"{name}={value}" for name, value in (PROD | FILLED_IN).items()]
-    assert check("prod", "--parameter-overrides", *filled_in).returncode == 0
+    assert check("prod", "--parameter-overrides", *filled_in) == (0, "")
 
 
 def test_the_zones_are_the_first_two_of_the_region_or_those_of_the_parameters() -> None:
