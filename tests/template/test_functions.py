@@ -6,6 +6,7 @@ import pytest
 
 from common import aws, database, deadline, keys
 from tests.template.stack import LIVE, TEMPLATE, Stack
+from tests.template.test_privileges import ALLOWED, CONNECT
 
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
 GATEWAY_TIMEOUT_SECONDS = 29
@@ -30,22 +31,24 @@ def url(stack: Stack) -> dict[str, str]:
 
 def expected(stack: Stack) -> dict[str, dict[str, Any]]:
     """Return what each function has beside what all functions have."""
-    handler = {"MemorySize": 1_769, "Timeout": 10, "Variables": url(stack)}
-    keys_and_lifetime = {"JWT_KEYS": "KeyRing", "TOKEN_LIFETIME": "1800"}
+    handlers = {
+        name: {
+            "Handler": f"{name.removesuffix('Function').lower()}.handler.handler",
+            "MemorySize": 1_769,
+            "Timeout": 10,
+            "Variables": url(stack) if CONNECT in ALLOWED[name] else {},
+        }
+        for name in HANDLERS
+    }
+    handlers["AuthFunction"]["Variables"] = url(stack) | {"JWT_KEYS": "KeyRing", "TOKEN_LIFETIME": "1800"}
     migration_bundle = "/var/task/authorities/eu-central-1.pem"
-    return {
+    return handlers | {
         "AuthorizerFunction": {
             "Handler": "auth.authorizer.handler",
             "MemorySize": 512,
             "Timeout": 5,
             "Variables": {"JWT_KEYS": "KeyRing"},
         },
-        "AuthFunction": handler
-        | {"Handler": "auth.handler.handler", "Variables": url(stack) | keys_and_lifetime},
-        "UsersFunction": handler | {"Handler": "users.handler.handler"},
-        "PostsFunction": handler | {"Handler": "posts.handler.handler"},
-        "VotesFunction": handler | {"Handler": "votes.handler.handler"},
-        "ApidocsFunction": handler | {"Handler": "apidocs.handler.handler", "Variables": {}},
         "MigrationFunction": {
             "Handler": "migrations.handler.handler",
             "MemorySize": 512,
