@@ -4,6 +4,10 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
+# Settings of a shell that would make Python or pip load or install something else.
+unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONWARNINGS PIP_TARGET PIP_PREFIX
+export PIP_USER := 0
+
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -120,15 +124,41 @@ LOCKS := layers/common/requirements.txt migrations/requirements.txt $(sort $(wil
 LOCK := $(BIN)/uv pip compile --quiet --universal --generate-hashes --no-emit-index-url --no-header --no-annotate \
 	--python-version 3.11 pyproject.toml
 DESCRIBE := PYTHONPATH=functions:layers/common/python $(BIN)/python scripts/openapi.py
-INSTALL := $(BIN)/uv pip install --quiet --require-hashes
+INSTALL = $(UV) pip install --quiet --require-hashes
 SAM := SAM_CLI_TELEMETRY=0 $(TOOLS)/sam/bin/sam
 
+# uv does not read the settings of pip, in which companies name their package index and its certificate.
+PIP_SETTING = $(shell $(BIN)/pip config list | sed -n "s/^[^.]*\.$(1)='\(.*\)'$$/\1/p" | tail -n 1)
+UV = $(if $(UV_DEFAULT_INDEX),,$(addprefix UV_DEFAULT_INDEX=,$(or $(PIP_INDEX_URL),$(call PIP_SETTING,index-url)))) \
+	$(if $(SSL_CERT_FILE),,$(addprefix SSL_CERT_FILE=,$(call PIP_SETTING,cert))) $(BIN)/uv
+
+# Without a writable home, uv keeps its cache in the clone.
+CACHE_HOME := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)
+ifneq ($(shell mkdir -p "$(CACHE_HOME)/uv" 2>/dev/null && test -w "$(CACHE_HOME)/uv" && echo yes),yes)
+export UV_CACHE_DIR := .local/uv
+endif
+
+# A PYTHON that was given on the command line or in the environment has to be that of the virtual environment.
+VENV_STATE := $(shell sh scripts/venv_state.sh $(VENV) $(if $(filter file,$(origin PYTHON)),,$(PYTHON)))
+ifneq ($(VENV_STATE),ok)
+$(VENV)/uv: always
+endif
+
+.PHONY: always
+always:
+
 $(VENV)/uv: requirements/uv.txt
+	@[ $(VENV_STATE) != foreign ] || \
+		{ echo "error: $(VENV) is not from this project: delete it, then make $(MAKECMDGOALS)" >&2; exit 1; }
+	@case "$$(pwd -P)" in *:*) \
+		echo "error: Python cannot use a virtual environment in a path with a colon: rename $$(pwd -P)" >&2; exit 1; esac
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' || \
 		{ echo "error: $(PYTHON) is missing or older than 3.11; choose another: make $(MAKECMDGOALS) PYTHON=python3.13" >&2; exit 1; }
 	@echo "Creating $(VENV) ..."
 	@$(PYTHON) -m venv --clear $(VENV) || \
 		{ echo "error: $(PYTHON) cannot create a virtual environment; on Debian and Ubuntu: apt install python3-venv" >&2; exit 1; }
+	@touch $(VENV)/made-by-make
+	@$(if $(filter broken moved other,$(VENV_STATE)),rm -rf $(TOOLS) .venv-bench)
 	@$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes -r requirements/uv.txt
 	@touch $@
 

@@ -68,7 +68,8 @@ def migrate(settings: DatabaseSettings, *, seconds: float = MAX_SECONDS, manages
 def alembic_config(connection: Connection) -> Config:
     """Return what alembic's commands need to work on the database of a connection."""
     config = Config()
-    config.set_main_option("script_location", str(Path(__file__).parent))
+    # Alembic interpolates the values of options: a percent sign in the path has to be doubled.
+    config.set_main_option("script_location", str(Path(__file__).parent).replace("%", "%%"))
     config.set_main_option("file_template", "%%(year)d-%%(month).2d-%%(day).2d_%%(slug)s")
     config.attributes["connection"] = connection
     return config
