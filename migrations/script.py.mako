@@ -16,5 +16,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Undo it."""
+    """Undo upgrade()."""
     ${downgrades if downgrades else "pass"}

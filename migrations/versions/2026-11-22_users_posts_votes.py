@@ -1,4 +1,4 @@
-"""Users, posts and votes, as in the reference, with what counting, paging and searching need."""
+"""Create users, posts and votes as in the reference, and what counts, pages and searches need."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,11 +9,11 @@ branch_labels = None
 depends_on = None
 
 NOW = sa.text("now()")
-MOMENT = sa.TIMESTAMP(timezone=True)
+TIMESTAMPTZ = sa.TIMESTAMP(timezone=True)
 
-# Not parallel safe: a search ends before the workers that the planner would give it have started.
-# Runs that repeat may stay: the index drops them.
-GRAMS = """
+# All substrings of a text with `shortest` to `longest` characters. Duplicates may stay, because the index
+# drops them. PARALLEL RESTRICTED, because a search ends before parallel workers would have started.
+CREATE_GRAMS = """
 CREATE FUNCTION grams(value text, shortest integer, longest integer) RETURNS text[]
 LANGUAGE sql IMMUTABLE STRICT PARALLEL RESTRICTED COST 1000
 RETURN ARRAY(
@@ -22,9 +22,9 @@ RETURN ARRAY(
 )
 """
 
-# A statement-level trigger sees every way in which votes come and go: the API, a cascade, an operator.
-# Rows are locked in the order of their keys, so that two cascades over the same posts wait, not deadlock.
-COUNT_VOTES = """
+# A statement-level trigger sees every change of votes: by the API, by a cascade and by an operator. It locks
+# the posts in the order of their ids, so that two cascades over the same posts wait instead of deadlocking.
+CREATE_COUNT_VOTES = """
 CREATE FUNCTION count_votes() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     PERFORM FROM posts WHERE id IN (SELECT post_id FROM changed) ORDER BY id FOR NO KEY UPDATE;
@@ -39,13 +39,13 @@ $$
 
 
 def upgrade() -> None:
-    """Create everything."""
+    """Create the tables, their indexes and their triggers."""
     op.create_table(
         "users",
         sa.Column("id", sa.Integer, nullable=False),
         sa.Column("email", sa.String, nullable=False),
         sa.Column("password", sa.String, nullable=False),
-        sa.Column("created_at", MOMENT, server_default=NOW, nullable=False),
+        sa.Column("created_at", TIMESTAMPTZ, server_default=NOW, nullable=False),
         sa.Column("phone_number", sa.String),
         sa.PrimaryKeyConstraint("id", name="pk_users"),
         sa.UniqueConstraint("email", name="uq_users_email"),
@@ -58,26 +58,26 @@ def upgrade() -> None:
         sa.Column("title", sa.String, nullable=False),
         sa.Column("content", sa.String, nullable=False),
         sa.Column("published", sa.Boolean, server_default=sa.text("true"), nullable=False),
-        sa.Column("created_at", MOMENT, server_default=NOW, nullable=False),
+        sa.Column("created_at", TIMESTAMPTZ, server_default=NOW, nullable=False),
         sa.Column("owner_id", sa.Integer, nullable=False),
         sa.Column("vote_count", sa.Integer, server_default=sa.text("0"), nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_posts"),
         sa.ForeignKeyConstraint(
             ["owner_id"], ["users.id"], name="fk_posts_owner_id_users", ondelete="CASCADE"
         ),
-        # Room in each page for the next vote_count: a row that moves to another page is indexed anew.
+        # Free space in each page for the next vote_count: a row that moves to another page is indexed again.
         postgresql_with={"fillfactor": 90},
     )
     newest = [sa.text("created_at DESC"), sa.text("id DESC")]
     op.create_index("ix_posts_published_newest", "posts", newest, postgresql_where=sa.text("published"))
     op.create_index("ix_posts_owner_newest", "posts", ["owner_id", "published", *newest])
-    op.execute(GRAMS)
+    op.execute(CREATE_GRAMS)
     op.create_index(
         "ix_posts_title_grams",
         "posts",
         [sa.text("grams(title, 1, 3)")],
         postgresql_using="gin",
-        # Its list of pending entries would be read by every search, and now and then cleared by one insert.
+        # With fastupdate, every search reads a list of pending entries, and now and then an insert clears it.
         postgresql_with={"fastupdate": "off"},
     )
 
@@ -90,7 +90,7 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(["post_id"], ["posts.id"], name="fk_votes_post_id_posts", ondelete="CASCADE"),
     )
     op.create_index("ix_votes_post_id", "votes", ["post_id"])
-    op.execute(COUNT_VOTES)
+    op.execute(CREATE_COUNT_VOTES)
     for event, table in (("INSERT", "NEW"), ("DELETE", "OLD")):
         op.execute(
             f"CREATE TRIGGER count_votes_{event.lower()} AFTER {event} ON votes"
@@ -99,7 +99,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop everything."""
+    """Drop what upgrade() created."""
     op.drop_table("votes")
     op.execute("DROP FUNCTION count_votes")
     op.drop_table("posts")

@@ -1,4 +1,4 @@
-"""Sessions, throttled logins, idempotent posts, and lists by votes."""
+"""Create sessions, the limit on failed logins, idempotency keys, and the order of posts by votes."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -9,9 +9,9 @@ branch_labels = None
 depends_on = None
 
 NOW = sa.text("now()")
-MOMENT = sa.TIMESTAMP(timezone=True)
+TIMESTAMPTZ = sa.TIMESTAMP(timezone=True)
 
-RANK_NEW_POSTS = """
+CREATE_RANK_NEW_POSTS = """
 CREATE FUNCTION rank_new_posts() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO post_ranks (post_id, vote_count) SELECT id, vote_count FROM created;
@@ -20,7 +20,7 @@ END
 $$
 """
 
-RANK_VOTES = """
+CREATE_RANK_VOTES = """
 CREATE FUNCTION rank_votes() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     UPDATE post_ranks SET vote_count = posts.vote_count
@@ -32,12 +32,12 @@ $$
 
 
 def upgrade() -> None:
-    """Create the tables and the index."""
+    """Create the tables, their indexes and their triggers."""
     op.create_table(
         "sessions",
         sa.Column("id", sa.Uuid, server_default=sa.text("gen_random_uuid()"), nullable=False),
         sa.Column("user_id", sa.Integer, nullable=False),
-        sa.Column("renewed_at", MOMENT, server_default=NOW, nullable=False),
+        sa.Column("renewed_at", TIMESTAMPTZ, server_default=NOW, nullable=False),
         sa.PrimaryKeyConstraint("id", name="pk_sessions"),
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name="fk_sessions_user_id_users", ondelete="CASCADE"
@@ -49,8 +49,8 @@ def upgrade() -> None:
         "refresh_tokens",
         sa.Column("hash", sa.String, nullable=False),
         sa.Column("session_id", sa.Uuid, nullable=False),
-        sa.Column("created_at", MOMENT, server_default=NOW, nullable=False),
-        sa.Column("used_at", MOMENT),
+        sa.Column("created_at", TIMESTAMPTZ, server_default=NOW, nullable=False),
+        sa.Column("used_at", TIMESTAMPTZ),
         sa.PrimaryKeyConstraint("hash", name="pk_refresh_tokens"),
         sa.ForeignKeyConstraint(
             ["session_id"], ["sessions.id"], name="fk_refresh_tokens_session_id_sessions", ondelete="CASCADE"
@@ -62,7 +62,7 @@ def upgrade() -> None:
         "login_failures",
         sa.Column("account", sa.LargeBinary, nullable=False),
         sa.Column("failures", sa.Integer, nullable=False),
-        sa.Column("last_at", MOMENT, server_default=NOW, nullable=False),
+        sa.Column("last_at", TIMESTAMPTZ, server_default=NOW, nullable=False),
         sa.PrimaryKeyConstraint("account", name="pk_login_failures"),
     )
     op.create_index("ix_login_failures_last_at", "login_failures", ["last_at"])
@@ -73,7 +73,7 @@ def upgrade() -> None:
         sa.Column("key", sa.String, nullable=False),
         sa.Column("fingerprint", sa.String, nullable=False),
         sa.Column("post_id", sa.Integer, nullable=False),
-        sa.Column("created_at", MOMENT, nullable=False),
+        sa.Column("created_at", TIMESTAMPTZ, nullable=False),
         sa.PrimaryKeyConstraint("user_id", "key", name="pk_idempotency_keys"),
         sa.ForeignKeyConstraint(
             ["user_id"], ["users.id"], name="fk_idempotency_keys_user_id_users", ondelete="CASCADE"
@@ -91,14 +91,14 @@ def upgrade() -> None:
     )
     top = [sa.text("vote_count DESC"), sa.text("post_id DESC")]
     op.create_index("ix_post_ranks_top", "post_ranks", top)
-    op.execute(RANK_NEW_POSTS)
+    op.execute(CREATE_RANK_NEW_POSTS)
     op.execute(
         "CREATE TRIGGER rank_new_posts AFTER INSERT ON posts"
         " REFERENCING NEW TABLE AS created FOR EACH STATEMENT EXECUTE FUNCTION rank_new_posts()"
     )
-    op.execute(RANK_VOTES)
+    op.execute(CREATE_RANK_VOTES)
     for event, table in (("INSERT", "NEW"), ("DELETE", "OLD")):
-        # After count_votes, by its name: the post, which that one locks, comes before its rank.
+        # PostgreSQL runs triggers in the order of their names: count_votes first, which locks the posts.
         op.execute(
             f"CREATE TRIGGER rank_votes_{event.lower()} AFTER {event} ON votes"
             f" REFERENCING {table} TABLE AS changed FOR EACH STATEMENT EXECUTE FUNCTION rank_votes()"
@@ -107,7 +107,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop them."""
+    """Drop what upgrade() created."""
     for event in ("insert", "delete"):
         op.execute(f"DROP TRIGGER rank_votes_{event} ON votes")
     op.execute("DROP TRIGGER rank_new_posts ON posts")

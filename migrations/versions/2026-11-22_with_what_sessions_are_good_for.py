@@ -1,4 +1,4 @@
-"""Sessions know the password that they are good for."""
+"""Add to each session the digest of the password hash with which it was opened."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,10 +10,10 @@ depends_on = None
 
 
 def upgrade() -> None:
-    """Add the column; sessions that are open stay without."""
+    """Add the column. It is NULL in sessions that exist."""
     op.add_column("sessions", sa.Column("password_digest", sa.LargeBinary))
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop the column."""
     op.drop_column("sessions", "password_digest")

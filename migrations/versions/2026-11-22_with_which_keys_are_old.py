@@ -1,4 +1,4 @@
-"""Idempotency keys of a user by age, so that the old ones are found without the others."""
+"""Index the idempotency keys of a user by age, so that the sweep reads only the old ones."""
 
 from alembic import op
 
@@ -13,11 +13,11 @@ INDEX = "ix_idempotency_keys_user_id_created_at"
 def upgrade() -> None:
     """Create the index."""
     with op.get_context().autocommit_block():
-        # An attempt that gave up waiting has left one that is not valid.
+        # An attempt that timed out leaves an invalid index behind.
         op.drop_index(INDEX, "idempotency_keys", if_exists=True, postgresql_concurrently=True)
         op.create_index(INDEX, "idempotency_keys", ["user_id", "created_at"], postgresql_concurrently=True)
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop the index."""
     op.drop_index(INDEX, "idempotency_keys")

@@ -73,6 +73,14 @@ def test_a_deployed_function_refuses_other_defaults_by_name(
     assert not raised.value.retryable
 
 
+@pytest.mark.parametrize(("setting", "value"), [("TimeZone", "Etc/UTC"), ("DateStyle", "ISO, DMY")])
+def test_a_deployed_function_accepts_other_names_of_the_same_format(
+    setting: str, value: str, settings: DatabaseSettings, database: Database
+) -> None:
+    change_default(database, settings, setting, value)
+    assert select(settings._replace(local=False)).time == datetime(2026, 2, 1, 10, tzinfo=UTC)
+
+
 @pytest.mark.parametrize("local", [True, False])
 def test_a_database_that_is_not_in_utf8_is_refused(*, local: bool, database: Database) -> None:
     name = f"{database.value('SELECT current_database()')}_ascii"

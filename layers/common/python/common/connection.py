@@ -41,11 +41,9 @@ NULL_LENGTH = i_pack(-1)
 ZERO_COUNT = H_pack(0)
 
 # How the client and the server write text and times. Each setting can have another default in a database.
-SESSION_SETTINGS: Final[Mapping[str, str]] = {
-    "client_encoding": "UTF8",
-    "DateStyle": "ISO",
-    "TimeZone": "UTC",
-}
+SESSION_SETTINGS: Final = {"client_encoding": "UTF8", "DateStyle": "ISO", "TimeZone": "UTC"}
+# Other names of the same time zone, which a pooler may report.
+UTC_NAMES: Final = frozenset({"Etc/UTC", "GMT", "Etc/GMT"})
 
 # Turns PostgreSQL's text form of a value into a Python value.
 Decoder = Callable[[str], Any]
@@ -157,7 +155,7 @@ def check_session(statuses: Mapping[str, str], parameters: Mapping[str, object])
     for name, expected in SESSION_SETTINGS.items():
         # The server reports a DateStyle of two parts, such as "ISO, DMY". The second only affects input.
         value = statuses.get(name, expected)
-        if value.split(",")[0] != expected:
+        if value.split(",")[0] != expected and not (name == "TimeZone" and value in UTC_NAMES):
             raise SettingsError(
                 f"the session has {name} '{value}', not '{expected}': "
                 f"ALTER ROLE {parameters['user']} SET {name} = '{expected}'"
