@@ -46,7 +46,7 @@ def log_in(username: Annotated[TypedEmail, Form()], password: Annotated[TypedPas
     return _token(Principal(user.user_id, str(sessions[0].id)), key, token)
 
 
-@app.post("/auth/refresh", responses=api.responses(Token, 200, 401, 422))
+@app.post("/auth/refresh", security=[], responses=api.responses(Token, 200, 401, 422))
 def refresh(presented: Refresh) -> Token:
     """Exchange a refresh token for a new access token and the next refresh token."""
     signing_key = ring.newest()
