@@ -27,7 +27,7 @@ INDEXES: Final = """
 """
 # A tutorial's tables have none of these: its list counts votes, and its search reads every title.
 AS_IN_TUTORIALS: Final = (
-    "DROP FUNCTION count_votes, rank_votes, rank_new_posts, forget_deltas CASCADE",
+    "DROP FUNCTION count_votes, count_moved_votes, count_no_votes, rank_new_posts, forget_deltas CASCADE",
     "DROP TABLE post_ranks, vote_deltas",
     "DROP INDEX ix_posts_published_newest, ix_posts_owner_newest, ix_posts_title_grams, ix_votes_post_id",
     "ALTER TABLE posts DROP vote_count",

@@ -18,6 +18,7 @@ from sqlalchemy import (
     or_,
     select,
     union_all,
+    update,
 )
 from sqlalchemy.orm import DeclarativeBase
 
@@ -26,10 +27,12 @@ from common.models import (
     IdempotencyKey,
     LoginAttempts,
     Post,
+    PostRank,
     RefreshToken,
     Session,
     User,
     Vote,
+    VoteDelta,
 )
 from common.statement import statement
 from maintenance.rows import BatchRow
@@ -90,6 +93,25 @@ def remove_deleted_posts() -> Select[int]:
         select(_removed(Vote, votes, "votes")), select(_removed(Post, posts, "posts"))
     ).subquery()
     return select(func.count().label("removed")).select_from(removed)
+
+
+@statement(BatchRow)
+def fold_vote_deltas() -> Select[int]:
+    """Add the deltas of posts to their counters, as the next vote on each would do, and remove them."""
+    has_deltas = exists(select(VoteDelta.id).where(VoteDelta.post_id == PostRank.post_id))
+    # FOR NO KEY UPDATE, as a vote locks it. Nobody else adds deltas of the post to the counter meanwhile.
+    counters = select(PostRank.post_id).where(has_deltas).limit(BATCH)
+    locked = counters.with_for_update(skip_locked=True, key_share=True).cte("locked")
+    places = (
+        select(_place(VoteDelta)).select_from(VoteDelta).join(locked, locked.c.post_id == VoteDelta.post_id)
+    )
+    is_found = _place(VoteDelta) == any_(func.array(places.limit(BATCH).scalar_subquery()))
+    removed = delete(VoteDelta).where(is_found).returning(VoteDelta.post_id, VoteDelta.step).cte("removed")
+    votes = func.sum(removed.c.step).label("votes")
+    sums = select(removed.c.post_id, votes).group_by(removed.c.post_id).cte("sums")
+    counted = update(PostRank).where(PostRank.post_id == sums.c.post_id)
+    counted = counted.values(vote_count=PostRank.vote_count + sums.c.votes)
+    return select(func.count().label("removed")).select_from(removed).add_cte(counted.cte("counted"))
 
 
 @statement(BatchRow)

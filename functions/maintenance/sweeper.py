@@ -16,6 +16,7 @@ log = Logger()
 STATEMENTS = {
     "votes of deleted users": queries.remove_votes_of_deleted_users,
     "deleted posts and their votes": queries.remove_deleted_posts,
+    "vote deltas": queries.fold_vote_deltas,
     "refresh tokens": queries.remove_refresh_tokens,
     "sessions": queries.remove_sessions,
     "idempotency keys": queries.remove_idempotency_keys,

@@ -35,20 +35,21 @@ def test_the_models_create_the_same_tables_as_the_revisions(database: Database, 
 def test_the_functions_and_triggers_are_those_listed_here(database: Database) -> None:
     programs = describe(database.url, PROGRAMS)
     assert [name for name, _ in programs["functions"]] == [
+        "count_moved_votes",
+        "count_no_votes",
         "count_votes",
         "forget_deltas",
         "grams",
         "raise_serialization_failure",
         "rank_new_posts",
-        "rank_votes",
     ]
     assert [name for name, _ in programs["triggers"]] == [
         "count_votes_delete",
         "count_votes_insert",
+        "count_votes_truncate",
+        "count_votes_update",
         "forget_deltas",
         "rank_new_posts",
-        "rank_votes_delete",
-        "rank_votes_insert",
     ]
     assert programs["types"] == []
     assert programs["extensions"] == [("plpgsql",)]
