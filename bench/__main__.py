@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import ROOT, cold, databases, lists, packages, plots, report, uvicorn_server, warm
+from bench import ROOT, cold, databases, lists, packages, plots, report, uvicorn_server, votes, warm
 from bench.targets import targets
 from local.postgres import throwaway_cluster
 
@@ -40,19 +40,21 @@ def main() -> None:
         requests = warm.measure(subjects, urls, repeats)
         server = uvicorn_server.measure(subjects[packages.FASTAPI], urls[packages.UVICORN], repeats)
         pages = lists.measure(cluster, lists.SMALL if quick else lists.SMALL | lists.LARGE)
-    reached = targets(starts, requests, pages, zipped)
+    rates = votes.measure(3.0 if quick else 10.0)
+    reached = targets(starts, requests, pages, zipped, rates)
     tables = {
         "Targets": report.targets_table(reached),
         "Cold starts": report.cold_table(starts, zipped),
         "Warm requests, CPU": report.warm_table(requests, server),
         "Warm requests, wall time": report.wall_table(requests, server),
         "Lists and searches": report.lists_table(pages),
+        "Votes": report.votes_table(rates),
     }
     parts = [", ".join(machine.values()), *(f"{name}\n\n{text}" for name, text in tables.items())]
     sys.stdout.write("\n\n".join(parts) + "\n")
     if not quick:
-        figures = {"cold": starts, "warm": requests, "uvicorn": server, "lists": pages, "zipped_mb": zipped}
-        document = _plain({"machine": machine, "targets": reached} | figures)
+        figures = {"cold": starts, "warm": requests, "uvicorn": server, "lists": pages, "votes": rates}
+        document = _plain({"machine": machine, "targets": reached, "zipped_mb": zipped} | figures)
         (RESULTS / "results.json").write_text(json.dumps(document, indent=1) + "\n")
         plots.draw(starts, requests, pages, RESULTS)
 

@@ -76,7 +76,7 @@ def _cases(connection: Any, size: Size) -> Iterator[tuple[str, str]]:
         return value, post
 
     def page(query: Any, position: tuple[str, int], **values: object) -> str:
-        values |= {**VIEWER._asdict(), "limit": LIMIT, "skip": 0}
+        values = {**VIEWER._asdict(), "limit": LIMIT, "skip": 0} | values
         return _text(query, values | {"after": position[0], "after_id": position[1]})
 
     deep = size.posts // 10
@@ -87,6 +87,7 @@ def _cases(connection: Any, size: Size) -> Iterator[tuple[str, str]]:
     ((title,),) = connection.run("SELECT title FROM posts WHERE id = :post", post=size.posts // 2 + 1)
     newest = FIRST_PAGE["new"]
     yield "first page", page(lists.feed_new, newest)
+    yield "first page of 100", page(lists.feed_new, newest, limit=100)
     yield "deep page", page(lists.feed_new, after(deep, "created_at"))
     yield "page with the hot post", page(lists.feed_new, after(size.posts - 9, "created_at"))
     yield "first page, oldest first", page(lists.feed_old, FIRST_PAGE["old"])

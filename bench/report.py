@@ -7,6 +7,7 @@ from tabulate import tabulate
 from bench.cold import Cold
 from bench.packages import FASTAPI, FLOOR, NOOP, PROJECT, UVICORN
 from bench.targets import Target
+from bench.votes import VoteRates
 from bench.warm import Request, Requests
 
 
@@ -88,6 +89,27 @@ def lists_table(lists: dict[str, dict[str, float]]) -> str:
         for case, times in lists.items()
     ]
     return _table(["ms in the server, p50", *sizes, f"{sizes[-1]} / {sizes[0]}"], rows)
+
+
+def votes_table(votes: VoteRates) -> str:
+    """Show the rates of votes, and the 99th percentile of the time that one takes."""
+    kinds = list(next(iter(votes.values())))
+    rows = [
+        [
+            f"{ms} ms",
+            *(f"{rates[kind].per_second:.0f}" for kind in kinds),
+            f"{rates[kinds[0]].per_second / rates[kinds[1]].per_second:.2f}",
+            *(f"{rates[kind].p99_ms:.0f}" for kind in kinds),
+        ]
+        for ms, rates in votes.items()
+    ]
+    head = [
+        "added to a commit",
+        *(f"{kind}, votes/s" for kind in kinds),
+        "ratio",
+        *(f"{kind}, p99 ms" for kind in kinds),
+    ]
+    return _table(head, rows)
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:

@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from bench.cold import Cold
 from bench.packages import AUTHORIZER, FASTAPI, FLOOR, NOOP, PROJECT, RESOURCES
+from bench.votes import VoteRates
 from bench.warm import Requests
 from bench.workload import kinds
 
@@ -33,6 +34,7 @@ def targets(
     warm: Requests,
     lists: dict[str, dict[str, float]],
     zipped: dict[str, float],
+    votes: VoteRates,
 ) -> list[Target]:
     """Return every target that this run has figures for."""
     init = {name: starts.bytecode.cpu_ms.p50 for name, starts in cold.items()}
@@ -58,6 +60,11 @@ def targets(
         _target("init CPU of the authorizer, x no-op", 1.7, {AUTHORIZER: init[AUTHORIZER] / init[NOOP]}),
         _target("layer and function, zipped MB", 10, {name: zipped[name] for name in RESOURCES}),
     ]
+    contention = {
+        f"{ms} ms per commit": rates["5,000 posts"].per_second / rates["one post"].per_second
+        for ms, rates in votes.items()
+    }
+    found.append(_target("votes on 5,000 posts, x on one post", 1.25, contention))
     if "1M" in lists["first page"]:
         growth = {case: lists[case]["1M"] / lists[case]["1k"] for case in LISTS}
         searches = {case: times["1M"] for case, times in lists.items() if case.startswith(NO_MATCH)}
