@@ -3,5 +3,5 @@
 import sys
 from pathlib import Path
 
-# The settings are checked with the code of the functions, which is in the layer, and so are migrations.
+# Settings and migrations use modules of the layer.
 sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "layers" / "common" / "python"))

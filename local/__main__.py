@@ -33,7 +33,7 @@ from local.project import KEYS, PROJECT, installed_dependencies
 from local.settings import Settings
 
 DATABASE = "social"
-# The packages of the local run do not know about these commands, so that the advice is added here.
+# The packages of the local run do not know these commands and settings, so the advice is added here.
 _ADVICE: dict[type[Exception], str] = {
     ClusterInUseError: "this project is already being served: stop its `make dev` first",
     ClusterNotRunningError: "start it with `make dev`",
@@ -61,7 +61,7 @@ def main() -> int:
 
 
 def _serve(settings: Settings) -> int:
-    """Serve the API on the database at DATABASE_URL, else on the cluster of this clone."""
+    """Serve the API on the database at DATABASE_URL, or on the cluster of this clone if it is not set."""
     from local.gateway.server import bind  # noqa: PLC0415 - the other commands do not need its imports
 
     with bind(settings.port) as listener:

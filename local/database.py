@@ -1,4 +1,4 @@
-"""Migrates the database of the local run and describes the errors of databases."""
+"""Migrates the database of the local run, and extracts the message of a database error."""
 
 import socket
 
@@ -20,7 +20,7 @@ def migrate(url: str) -> None:
     except OSError as error:
         raise LocalRunError(f"cannot connect to a database at {place}: {error.strerror or error}") from None
     try:
-        from migrations import runner  # noqa: PLC0415 - reports a revision that cannot be imported
+        from migrations import runner  # noqa: PLC0415 - an error of this import is reported, too
 
         runner.migrate(settings)
     except Exception as error:
@@ -28,7 +28,10 @@ def migrate(url: str) -> None:
 
 
 def reason(error: BaseException) -> str:
-    """Return the server's message, which drivers wrap in a mapping of fields, else the first line."""
+    """Return the server's message if the exception or one of its causes has it, otherwise the first line.
+
+    pg8000 raises the fields of PostgreSQL's ErrorResponse as a mapping, in which "M" is the message.
+    """
     cause: BaseException | None = error
     while cause is not None:
         fields = cause.args[0] if cause.args else None

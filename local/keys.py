@@ -1,4 +1,4 @@
-"""The token key of the local run: made once, and kept in a file so that a restart ends no session."""
+"""The token key of the local run. It is kept in a file, so that tokens stay valid after a restart."""
 
 import json
 import os
@@ -11,7 +11,7 @@ from local.errors import LocalRunError
 
 
 def load_keys(file: Path) -> str:
-    """Return the key ring in a file, in the format of JWT_KEYS; makes the file if it is missing.
+    """Return the key ring in a file, in the format of JWT_KEYS; create the file if it is missing.
 
     Raises `LocalRunError` when the file cannot be written or has no key ring.
     """
@@ -26,7 +26,7 @@ def load_keys(file: Path) -> str:
 def _create(file: Path) -> str:
     keys = json.dumps({"local": secrets.token_urlsafe(MIN_KEY_BYTES)})
     file.parent.mkdir(exist_ok=True)
-    # Only this account may read it, and an existing file stays as it is.
+    # Only this account may read the file. O_EXCL keeps an existing file as it is.
     with os.fdopen(os.open(file, os.O_CREAT | os.O_EXCL | os.O_WRONLY, 0o600), "w") as stream:
         stream.write(keys)
     return keys

@@ -1,4 +1,4 @@
-"""Where this project keeps what the local run needs."""
+"""The paths of this project that the local run uses."""
 
 import sysconfig
 from pathlib import Path
@@ -10,8 +10,8 @@ KEYS = PROJECT / ".local" / "jwt_keys.json"
 def installed_dependencies(project: Path) -> Path:
     """Return the directory with the packages of the layer.
 
-    `make dev` installs the layer's lock file into a directory of its own. Until then, the packages of this
-    interpreter take its place.
+    `make dev` installs the layer's lock file into a directory of its own. If that directory is missing, the
+    packages of this interpreter replace it.
     """
     own = project / ".local" / "layer" / "python"
     return own if own.is_dir() else Path(sysconfig.get_path("purelib"))

@@ -16,12 +16,12 @@ from migrations.connect import engine
 
 USERS, POSTS, VOTES = 200, 2_000, 20_000
 CHUNK = 500
-PASSWORD = "password"  # noqa: S105  # of every demo user; the last line of the output shows it
-# Its bcrypt hash at the usual cost. Hashing it for each user would take a minute.
+PASSWORD = "password"  # noqa: S105  # the password of every demo user, which the output shows
+# The bcrypt hash of the password at the usual cost. Hashing it for each user would take a minute.
 HASH = "$2b$12$nORnSANMUA3FV6ZfRHn6UurqFsm9uJVwHMK5PxyYk/lXb9hl.GLO6"
 LAST_POST = datetime(2026, 11, 1, tzinfo=UTC)
-PUBLISHED = 0.95
-BAR = 40
+PUBLISHED_SHARE = 0.95
+PROGRESS_BAR_WIDTH = 40
 
 NAMES = ("ada", "alan", "barbara", "donald", "edsger", "frances", "grace", "john", "katherine", "ken")
 OPENINGS = ("Thoughts on", "A week with", "In praise of", "Against", "How I learned to love", "Notes from")
@@ -54,24 +54,29 @@ ADD_VOTES = (
 
 
 def seed(database: DatabaseSettings) -> None:
-    """Fill a database unless it has the demo users; `LocalRunError` when it refuses the connection."""
+    """Fill a database, unless it has the demo users already.
+
+    Raises `LocalRunError` when the connection fails.
+    """
     with _connect(database) as connection:
         emails = [f"{NAMES[number % len(NAMES)]}{number}@example.com" for number in range(USERS)]
         users = connection.scalars(text(ADD_USERS), {"emails": emails, "hash": HASH}).all()
         if len(users) < USERS:
             write_line("The database has the demo users already. To start again: `make reset`.")
             return
-        dice = random.Random(1)  # noqa: S311  # makes a data set, not a secret
+        generator = random.Random(1)  # noqa: S311  # makes a data set, not a secret
         total, done = POSTS + VOTES, 0
         posts: list[int] = []
         for chunk in _chunks(POSTS):
-            posts += connection.scalars(text(ADD_POSTS), _posts(dice, users, chunk))
+            posts += connection.scalars(text(ADD_POSTS), _posts(generator, users, chunk))
             done += len(chunk)
             _show(done, total)
         for chunk in _chunks(VOTES):
-            # Squared, because some posts should be far more popular than others.
-            voted = [posts[int(len(posts) * dice.random() ** 2)] for _ in chunk]
-            connection.execute(text(ADD_VOTES), {"voters": dice.choices(users, k=len(chunk)), "posts": voted})
+            # Squaring the random number makes some posts far more popular than others.
+            voted = [posts[int(len(posts) * generator.random() ** 2)] for _ in chunk]
+            connection.execute(
+                text(ADD_VOTES), {"voters": generator.choices(users, k=len(chunk)), "posts": voted}
+            )
             done += len(chunk)
             _show(done, total)
     write_line(
@@ -84,7 +89,7 @@ def _connect(database: DatabaseSettings) -> Connection:
         connection = engine(database).connect()
     except (DBAPIError, SettingsError, OSError) as error:
         raise LocalRunError(f"cannot connect to {database.name}: {reason(error)}") from None
-    # In one transaction it would take five times as long, because the votes update the same rows repeatedly.
+    # One transaction takes five times as long, because the votes update the same rows repeatedly.
     return connection.execution_options(isolation_level="AUTOCOMMIT")
 
 
@@ -92,19 +97,21 @@ def _chunks(number: int) -> Iterator[range]:
     return (range(start, start + CHUNK) for start in range(0, number, CHUNK))
 
 
-def _posts(dice: random.Random, users: Sequence[int], chunk: range) -> dict[str, list[object]]:
+def _posts(generator: random.Random, users: Sequence[int], chunk: range) -> dict[str, list[object]]:
     return {
-        "owners": [*dice.choices(users, k=len(chunk))],
-        "titles": [f"{dice.choice(OPENINGS)} {dice.choice(SUBJECTS)}" for _ in chunk],
-        "contents": [SENTENCE * dice.randint(1, 8) for _ in chunk],
-        "published": [dice.random() < PUBLISHED for _ in chunk],
+        "owners": [*generator.choices(users, k=len(chunk))],
+        "titles": [f"{generator.choice(OPENINGS)} {generator.choice(SUBJECTS)}" for _ in chunk],
+        "contents": [SENTENCE * generator.randint(1, 8) for _ in chunk],
+        "published": [generator.random() < PUBLISHED_SHARE for _ in chunk],
         "moments": [LAST_POST - timedelta(minutes=17 * (POSTS - number)) for number in chunk],
     }
 
 
 def _show(done: int, total: int) -> None:
     if sys.stderr.isatty():
-        filled = BAR * done // total
+        filled = PROGRESS_BAR_WIDTH * done // total
         end = "\n" if done == total else ""
-        sys.stderr.write(f"\r[{'#' * filled}{' ' * (BAR - filled)}] {100 * done // total} %{end}")
+        sys.stderr.write(
+            f"\r[{'#' * filled}{' ' * (PROGRESS_BAR_WIDTH - filled)}] {100 * done // total} %{end}"
+        )
         sys.stderr.flush()

@@ -1,7 +1,7 @@
 """The settings of the local run: PORT, DATABASE_URL, JWT_KEYS and CORS_ORIGIN.
 
-They come from the environment, else from a file `.env`. The layer's own code checks DATABASE_URL and
-JWT_KEYS, because a value that it rejects would fail in every function.
+They come from the environment, or from a file `.env` if the environment does not have them. The layer's own
+code checks DATABASE_URL and JWT_KEYS, because a value that it rejects would fail in every function.
 """
 
 import os
@@ -27,7 +27,7 @@ class Settings:
     """Checked settings.
 
     Attributes:
-        port: TCP port of the gateway; 0 stands for a free one.
+        port: TCP port of the gateway; 0 stands for any free port.
         database_url: libpq URL; empty stands for the cluster of this clone.
         jwt_keys: Key ring that signs and verifies tokens, as JSON; empty stands for the key of this clone.
         cors_origin: Origin whose pages may read responses; by default `*`, which is every origin.
@@ -43,7 +43,7 @@ class Settings:
     def read(cls, env_file: Path) -> "Settings":
         """Return the settings in the environment or in a file, which may be missing; the environment wins.
 
-        Raises `LocalRunError` with the name of a wrong one.
+        Raises `LocalRunError`, which names the setting, when a value is invalid.
         """
         values = _file_values(env_file) | os.environ
         return cls(
@@ -70,14 +70,14 @@ def _port(text: str) -> int:
 
 def _database_url(text: str) -> str:
     if text:
-        with _without_values("DATABASE_URL is not a URL"):
+        with _hide_rejected_value("DATABASE_URL is not a URL"):
             parse_database_url(text, local=True)
     return text
 
 
 def _jwt_keys(text: str) -> str:
     if text:
-        with _without_values("JWT_KEYS has a key that is not Unicode"):
+        with _hide_rejected_value("JWT_KEYS has a key that is not Unicode"):
             parse_keys(text)
     return text
 
@@ -89,8 +89,8 @@ def _cors_origin(text: str) -> str:
 
 
 @contextmanager
-def _without_values(message: str) -> Iterator[None]:
-    """Raise the layer's errors as `LocalRunError`, without the value: it may be a password or a key."""
+def _hide_rejected_value(message: str) -> Iterator[None]:
+    """Raise the layer's errors as `LocalRunError` without the value, which may be a password or a key."""
     try:
         yield
     except SettingsError as error:

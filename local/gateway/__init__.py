@@ -1,1 +1,1 @@
-"""API Gateway's REST APIs as an ASGI application, from a SAM template. Knows nothing about what is served."""
+"""API Gateway's REST APIs as an ASGI application, from a SAM template. Independent of what is served."""

@@ -15,7 +15,7 @@ class Authorizer:
     function: str
     header: str
     pattern: str
-    """Expression for the whole token; the function is not invoked without a match. Empty matches all."""
+    """A regular expression. The function is invoked only if it matches the whole token, or if it is empty."""
     ttl: float
     """Seconds for which the policy of a token is cached; 0 turns the cache off."""
 
@@ -42,7 +42,7 @@ class Route:
 
 @dataclass(frozen=True)
 class GatewayResponse:
-    """How the API overrides a response that the gateway itself makes."""
+    """How the API overrides a response that the gateway itself generates; `templates` are by media type."""
 
     status: int | None
     headers: Mapping[str, str]
@@ -61,7 +61,7 @@ class Api:
     binary_media_types: frozenset[str]
     """Bodies of these media types reach functions as base64; `*/*` stands for every media type."""
     minimum_compression_size: int | None
-    """Bytes from which the gateway compresses a response; None turns compression off."""
+    """Size of a body in bytes from which the gateway compresses it; None turns compression off."""
 
     @property
     def called_functions(self) -> frozenset[str]:

@@ -50,11 +50,11 @@ class _AccessLogEntry:
     """What the access log says about a request besides the request itself."""
 
     source: str = "gateway"
-    """The origin of the response: the gateway, or the function and whether its environment was new."""
+    """The origin of the response: the gateway, or the function and whether it was a cold start."""
 
 
 class Gateway:
-    """Serves the API that a SAM template declares, and follows changes of template and code at each request.
+    """Serves the API that a SAM template declares. Each request uses the newest template and code.
 
     `parameters` are values for parameters of the template, `variables` for environment variables that its
     functions declare. `dependencies` is the directory with the packages that its layers install. Raises
@@ -137,7 +137,7 @@ class Gateway:
                 write_line(f"reloaded {', '.join(sorted(called))}")
 
     async def _respond(self, request: Request, receive: Receive, entry: _AccessLogEntry) -> Response:
-        """Return the response to a request: the function's, or a gateway response if there is none."""
+        """Return the response of the route's integration, or a gateway response if it has none."""
         try:
             return await self._dispatch(request, receive, entry)
         except GatewayError as error:
@@ -213,7 +213,7 @@ def _json(event: Mapping[str, Any]) -> bytes:
 
 
 async def _read_body(request: Request, receive: Receive) -> bytes:
-    """Return the whole body; holds at most the limit in memory, and one chunk."""
+    """Return the whole body; keep at most the limit and one more chunk in memory."""
     declared = request.header("Content-Length")
     if declared.isdecimal() and int(declared) > _MAX_BODY_BYTES:
         raise GatewayError("REQUEST_TOO_LARGE")

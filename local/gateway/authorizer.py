@@ -22,7 +22,7 @@ Invoke = Callable[[str, Mapping[str, str]], Awaitable[bytes]]
 
 @dataclass(frozen=True)
 class _Authorization:
-    """The result of an authorizer: its policy, and the context that the integration gets."""
+    """The result of an authorizer: a policy, the context for the integration, and the expiry (monotonic)."""
 
     policy: object
     context: Mapping[str, Any]
@@ -39,14 +39,14 @@ class TokenAuthorizer:
 
     @property
     def header(self) -> str:
-        """The name of the header that carries the token, with a capital at each word."""
+        """The name of the header that carries the token, in title case as in `Request.headers`."""
         return self._authorizer.header.title()
 
     async def authorize(self, token: str, arn: str) -> Mapping[str, Any]:
         """Return the authorizer context for a request to the method `arn`.
 
         Raises `GatewayError` when there is no token, when the policy denies the method, or when the
-        authorizer fails or returns anything else than a policy.
+        authorizer fails or returns anything other than a policy.
         """
         if not token or not re.fullmatch(self._authorizer.pattern or ".*", token, re.DOTALL):
             raise GatewayError("UNAUTHORIZED")
@@ -78,7 +78,7 @@ class TokenAuthorizer:
 
 
 def _parse(result: object, ttl: float, start: float) -> _Authorization:
-    """Check an authorizer's result; functions get the values of its context as strings."""
+    """Check an authorizer's result, and convert the values of its context to strings, as API Gateway does."""
     if not isinstance(result, dict):
         raise GatewayError("AUTHORIZER_CONFIGURATION_ERROR")
     principal, context = result.get("principalId"), result.get("context") or {}

@@ -1,4 +1,4 @@
-"""Content codings: decompression of request bodies and compression of responses, as a REST API does both.
+"""Content codings: decompresses request bodies and compresses responses, as a REST API does.
 
 https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-gzip-compression-decompression.html
 """
@@ -8,13 +8,13 @@ from dataclasses import replace
 
 from local.gateway.responses import GatewayError, Response
 
-# The values of zlib's parameter `wbits`: 16 more than the window for a gzip header and trailer.
+# The values of zlib's parameter `wbits`. Adding 16 selects the gzip format.
 _WBITS = {"gzip": 16 + zlib.MAX_WBITS, "deflate": zlib.MAX_WBITS}
 _IDENTITY = frozenset({"", "identity"})
 
 
 def decompress(body: bytes, coding: str, limit: int) -> bytes:
-    """Return a request body without its content coding, the value of `Content-Encoding`.
+    """Decompress a request body; `coding` is the value of its `Content-Encoding`.
 
     Stops at `limit` bytes, so that a small body cannot fill the memory. Raises `GatewayError`:
     REQUEST_TOO_LARGE beyond the limit, UNSUPPORTED_MEDIA_TYPE for another coding or a damaged body.
@@ -37,9 +37,9 @@ def decompress(body: bytes, coding: str, limit: int) -> bytes:
 
 
 def compress(response: Response, accept_encoding: str, minimum: int | None) -> Response:
-    """Return a response in the coding that `Accept-Encoding` prefers, with `Content-Encoding`.
+    """Compress a response with the coding that `Accept-Encoding` prefers, and set `Content-Encoding`.
 
-    The response stays as it is if it has a coding already, if its body has less than `minimum` bytes (None
+    The response is unchanged if it has a coding already, if its body has less than `minimum` bytes (None
     turns compression off), or if the preferred coding is neither gzip nor deflate.
     """
     has_coding = any(name.lower() == "content-encoding" for name, _ in response.headers)
@@ -52,7 +52,7 @@ def compress(response: Response, accept_encoding: str, minimum: int | None) -> R
 
 
 def _preferred(accept_encoding: str) -> str:
-    """Return the coding with the greatest weight, the first of several; empty if there is none."""
+    """Return the first coding with the greatest weight, or an empty string if no coding is acceptable."""
     weights: dict[str, float] = {}
     for element in accept_encoding.lower().split(","):
         coding, _, parameter = element.partition(";")

@@ -1,4 +1,4 @@
-"""What keeps the gateway from starting; each message is one line."""
+"""The errors that prevent the gateway from starting. Each message is one line."""
 
 
 class TemplateError(Exception):
@@ -6,4 +6,4 @@ class TemplateError(Exception):
 
 
 class ListenError(Exception):
-    """The address cannot be listened on."""
+    """The gateway cannot listen on the address."""

@@ -22,7 +22,7 @@ class Request:
     """Percent-encoded, as the client sent it."""
     query: str
     headers: tuple[tuple[str, str], ...]
-    """Names with a capital at each word, as in `User-Agent`."""
+    """Names are in title case, as in `User-Agent`."""
     source_ip: str
     server_port: int
     request_id: str
@@ -34,7 +34,7 @@ class Request:
         headers = tuple(
             (name.decode("latin-1").title(), value.decode("latin-1")) for name, value in scope["headers"]
         )
-        sent = [value for name, value in headers if name == "X-Amzn-Trace-Id"]
+        trace_ids = [value for name, value in headers if name == "X-Amzn-Trace-Id"]
         return cls(
             method=scope["method"],
             path=scope["raw_path"].decode("ascii"),
@@ -43,11 +43,11 @@ class Request:
             source_ip=(scope["client"] or ("127.0.0.1",))[0],
             server_port=(scope["server"] or ("", 80))[1],
             request_id=str(uuid.uuid4()),
-            trace_id=sent[-1] if sent else f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]}",
+            trace_id=trace_ids[-1] if trace_ids else f"Root=1-{int(time.time()):08x}-{uuid.uuid4().hex[:24]}",
         )
 
     def header(self, name: str) -> str:
-        """Return the value of a header: the last if there are several, an empty text if there is none."""
+        """Return the value of a header: the last if there are several, an empty string if there is none."""
         return next((value for key, value in reversed(self.headers) if key == name), "")
 
 
@@ -71,11 +71,12 @@ def proxy_event(
     binary_media_types: Set[str] = frozenset(),
 ) -> dict[str, Any]:
     """Return the event of a Lambda proxy integration; `authorizer` is the authorizer's context, if any."""
-    # Without parameters such as the boundary of a form.
+    # The media type without its parameters, such as the boundary of a form.
     media_type = request.header("Content-Type").partition(";")[0].strip().lower()
     is_binary = bool(body) and not binary_media_types.isdisjoint({media_type, "*/*"})
     headers = _multiple(_with_forwarding_headers(request))
-    # REST APIs take a semicolon as a separator, too (API Gateway, "important notes").
+    # REST APIs also treat a semicolon as a separator:
+    # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-known-issues.html
     query = _multiple(parse_qsl(request.query.replace(";", "&"), keep_blank_values=True, errors="replace"))
     return {
         "resource": match.route.resource,
@@ -120,7 +121,7 @@ def _context(
             "userAgent": request.header("User-Agent") or None,
             "userArn": None,
         },
-        # Without the stage, as with a custom domain name.
+        # The path has no stage in front, as with a custom domain name.
         "path": request.path,
         "protocol": "HTTP/1.1",
         "requestId": request.request_id,
@@ -154,4 +155,4 @@ def _multiple(pairs: Iterable[tuple[str, str]]) -> dict[str, list[str]]:
 
 
 def _last(values: Mapping[str, list[str]]) -> dict[str, str]:
-    return {name: several[-1] for name, several in values.items()}
+    return {name: items[-1] for name, items in values.items()}

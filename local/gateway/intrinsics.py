@@ -1,4 +1,4 @@
-"""Resolves CloudFormation's intrinsic functions as far as a template alone allows."""
+"""Resolves CloudFormation's intrinsic functions as far as that is possible without a deployment."""
 
 import re
 from collections.abc import Mapping
@@ -73,9 +73,9 @@ class Resolver:
             case "Fn::If", [str() as condition, then, otherwise]:
                 return self._resolve(then if self.holds(condition) else otherwise)
             case _:
-                return self._test(name, argument)
+                return self._evaluate_condition(name, argument)
 
-    def _test(self, name: str, argument: Node) -> Node:
+    def _evaluate_condition(self, name: str, argument: Node) -> Node:
         match name, argument:
             case "Condition", str():
                 return self.holds(argument)

@@ -20,7 +20,13 @@ def read_routes(body: Mapping[str, Any]) -> tuple[Route, ...]:
             resource=path,
             integration=_integration(operation[_INTEGRATION]),
             authorizer=next(
-                (name for need in operation.get("security", []) for name in need if name in authorizers), None
+                (
+                    name
+                    for requirement in operation.get("security", [])
+                    for name in requirement
+                    if name in authorizers
+                ),
+                None,
             ),
         )
         for path, methods in body["paths"].items()
@@ -74,12 +80,12 @@ def _integration(declared: Mapping[str, Any]) -> MockIntegration | str:
             body=response.get("responseTemplates", {}).get("application/json", ""),
         )
     function = _FUNCTION.search(declared.get("uri", ""))
-    # The local run supports no other integrations: without a function, the response is 500.
+    # Integrations of other types are not supported: a request for one gets a 5xx response.
     return function[1] if function else ""
 
 
 def _headers(parameters: Mapping[str, str]) -> dict[str, str]:
-    """Return the headers with a literal value, which is in single quotes."""
+    """Return the headers whose value is a literal; API Gateway writes literals in single quotes."""
     return {
         name.rpartition(".header.")[2]: value[1:-1]
         for name, value in parameters.items()

@@ -5,7 +5,7 @@ from collections.abc import Mapping
 from functools import lru_cache
 
 _ACTION = "execute-api:Invoke"
-_STATEMENT = frozenset({"Sid", "Effect", "Action", "Resource"})
+_STATEMENT_ELEMENTS = frozenset({"Sid", "Effect", "Action", "Resource"})
 
 
 class PolicyError(Exception):
@@ -27,8 +27,8 @@ def allows(document: object, method_arn: str) -> bool:
 
 
 def _checked(statement: object) -> Mapping[str, object]:
-    if not isinstance(statement, Mapping) or not statement.keys() <= _STATEMENT:
-        raise PolicyError(f"a statement has elements other than {', '.join(sorted(_STATEMENT))}")
+    if not isinstance(statement, Mapping) or not statement.keys() <= _STATEMENT_ELEMENTS:
+        raise PolicyError(f"a statement has elements other than {', '.join(sorted(_STATEMENT_ELEMENTS))}")
     if statement.get("Effect") not in {"Allow", "Deny"}:
         raise PolicyError(f"a statement's Effect is {statement.get('Effect')!r}")
     return statement
@@ -40,7 +40,7 @@ def _matches(statement: Mapping[str, object], element: str, value: str) -> bool:
 
 @lru_cache
 def _pattern(pattern: object, element: str) -> re.Pattern[str]:
-    """Return the expression of a pattern: `*` is any text, `?` any character. Actions ignore letter case."""
+    """Compile a pattern, in which `*` is any text and `?` any character. Actions ignore letter case."""
     if not isinstance(pattern, str):
         raise PolicyError(f"a statement's {element} is {pattern!r}")
     expression = re.escape(pattern).replace(r"\*", ".*").replace(r"\?", ".")

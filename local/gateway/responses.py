@@ -12,15 +12,14 @@ from local.gateway.api import GatewayResponse
 
 _HEADER_NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _HEADER_VALUE = re.compile(r"[^\x00-\x08\x0a-\x1f\x7f]*")
-# These belong to one connection, and the gateway sets them itself.
+# The gateway sets these headers itself, because they describe its connection to the client.
 _CONNECTION_HEADERS = frozenset(
     {"connection", "content-length", "keep-alive", "transfer-encoding", "upgrade"}
 )
 _FINAL_STATUSES = range(200, 600)
-
 _HEADER_FIELDS = ("headers", "multiValueHeaders")
 
-# Status, error type and message of each gateway response, unless the API overrides it.
+# The default status, error type and message of each type of gateway response.
 _DEFAULTS = {
     "ACCESS_DENIED": (403, "AccessDeniedException", "User is not authorized to access this resource"),
     "AUTHORIZER_CONFIGURATION_ERROR": (500, "AuthorizerConfigurationException", "Internal server error"),
@@ -95,8 +94,8 @@ def _headers(result: Mapping[str, Any]) -> list[tuple[str, str]]:
     if not isinstance(single, dict) or not isinstance(multiple, dict):
         raise MalformedResponseError("its headers are not an object")
     # A header in both is sent once, with the values of multiValueHeaders.
-    several = {name.lower() for name in multiple}
-    values = {name: [value] for name, value in single.items() if name.lower() not in several} | multiple
+    names = {name.lower() for name in multiple}
+    values = {name: [value] for name, value in single.items() if name.lower() not in names} | multiple
     headers = []
     for name, items in values.items():
         if not _HEADER_NAME.fullmatch(name) or not isinstance(items, list):

@@ -48,6 +48,7 @@ class Router:
             elif resource.parameter and value:
                 name, resource = resource.parameter
                 values[name] = value
+            # Unlike a parameter, a greedy parameter may start with an empty segment.
             elif resource.greedy:
                 name, resource = resource.greedy
                 values[name] = unquote("/".join(segments[position:]), errors="replace")

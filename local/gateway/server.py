@@ -1,4 +1,4 @@
-"""Serves the gateway over HTTP until a signal ends it."""
+"""Serves the gateway over HTTP until SIGINT or SIGTERM."""
 
 import asyncio
 import contextlib
@@ -13,9 +13,9 @@ from local.gateway.application import Gateway
 from local.gateway.errors import ListenError
 
 HOST = "127.0.0.1"
-# More than any token needs, so that the authorizer, not the server, rejects a large one.
+# Larger than any token, so that the authorizer rejects an oversized token and not the server.
 _MAX_HEADER_BYTES = 256 * 1024
-# As long as a client that pauses keeps its connection on AWS.
+# A client keeps an idle connection for this long, as on AWS.
 _KEEP_ALIVE_SECONDS = 75
 _GRACE_SECONDS = 5
 
@@ -41,7 +41,7 @@ def serve(gateway: Gateway, listener: socket.socket, on_ready: Callable[[str], N
     Calls `on_ready` with the URL when it accepts requests. At the end, running requests get a few seconds to
     finish. Raises `ListenError` when another process listens on the address.
     """
-    # The objects of the imports live as long as the process: the garbage collector can skip them.
+    # The objects of the imports live as long as the process, so the garbage collector can skip them.
     gc.freeze()
     asyncio.run(_serve(gateway, listener, on_ready))
 
@@ -53,7 +53,8 @@ async def _serve(gateway: Gateway, listener: socket.socket, on_ready: Callable[[
         ws="none",
         lifespan="off",
         log_config=None,
-        # The gateway has a log of its own; of uvicorn's, a cancelled request at the end would be noise.
+        # The gateway writes its own log. uvicorn's log would only add noise, for example when it cancels a
+        # request at the end.
         log_level="critical",
         access_log=False,
         server_header=False,
@@ -89,5 +90,5 @@ class _Server(uvicorn.Server):
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:
-        # Uvicorn's method raises the signal again at the end: the caller could not clean up.
+        # uvicorn's method raises the signal again at the end, so the caller could not clean up.
         yield

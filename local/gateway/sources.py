@@ -3,6 +3,9 @@
 import os
 from pathlib import Path
 
+# The fingerprint of a file that does not exist.
+_MISSING = (0, 0, 0)
+
 
 class Sources:
     """The Python files in some directories, and some single files."""
@@ -18,7 +21,7 @@ class Sources:
     def changes(self) -> set[str]:
         """Return the paths that were edited, added or removed since the last call.
 
-        It costs one `stat` per file and directory, so that every request can call it.
+        It costs one `stat` per file and directory, so every request can call it.
         """
         if any(_modified(path) != time for path, time in self._directories.items()):
             self._list()
@@ -28,8 +31,8 @@ class Sources:
         return changed
 
     def _list(self) -> None:
-        """List the files; a new one gets the fingerprint of a missing file, so that it counts as changed."""
-        # A missing directory is noted, too, so that its appearance is a change.
+        """List the files. A new file gets the fingerprint of a missing one, so that `changes` reports it."""
+        # The list includes missing directories, so that `changes` notices when one appears.
         self._directories = {root: _modified(root) for root in self._roots}
         paths = list(self._files)
         for root in self._roots:
@@ -38,9 +41,6 @@ class Sources:
                 self._directories[directory] = _modified(directory)
                 paths += [str(Path(directory, file)) for file in files if file.endswith(".py")]
         self._state = dict.fromkeys(paths, _MISSING) | self._state
-
-
-_MISSING = (0, 0, 0)
 
 
 def _fingerprint(path: str) -> tuple[int, int, int]:

@@ -29,7 +29,7 @@ _PSEUDO_PARAMETERS = {
 
 
 def load_api(template: Path, overrides: Mapping[str, str]) -> Api:
-    """Return the REST API that a SAM template declares, with its parameters' defaults and these overrides.
+    """Return the REST API that a SAM template declares; `overrides` replace the defaults of its parameters.
 
     Raises `TemplateError` when the template cannot be read or declares no REST API.
     """
@@ -97,7 +97,10 @@ def _of_type(resources: Mapping[str, Any], kind: str) -> dict[str, Any]:
 def _function(
     name: str, properties: Mapping[str, Any], declared: Template, resolver: Resolver, project: Path
 ) -> Function:
-    """Return a function; its directories are in the declaration, as the translation has only uploads."""
+    """Return a function.
+
+    The directories come from the SAM template, because the translated template has only S3 URLs.
+    """
     shared = declared.get("Globals", {}).get("Function", {})
     own = declared["Resources"].get(name, {}).get("Properties", {})
     layers = resolver.resolve([*shared.get("Layers", []), *own.get("Layers", [])])
@@ -106,13 +109,13 @@ def _function(
         name=name,
         handler=properties.get("Handler", ""),
         code=project / (own.get("CodeUri") or shared.get("CodeUri") or "."),
-        layers=tuple(project / content for layer in layers if (content := _content(declared, layer))),
+        layers=tuple(project / content for layer in layers if (content := _layer_content(declared, layer))),
         timeout=float(properties.get("Timeout") or _DEFAULT_TIMEOUT),
         memory=int(properties.get("MemorySize") or _DEFAULT_MEMORY),
         environment={key: as_text(value) for key, value in variables.items()},
     )
 
 
-def _content(declared: Template, layer: str) -> str:
+def _layer_content(declared: Template, layer: str) -> str:
     content: str = declared["Resources"].get(layer, {}).get("Properties", {}).get("ContentUri", "")
     return content

@@ -1,4 +1,4 @@
-"""SAM templates as AWS reads them: through the translator that SAM deploys with, offline."""
+"""Translates SAM templates to CloudFormation with AWS's own translator, offline."""
 
 import json
 import logging
@@ -19,17 +19,18 @@ Template = dict[str, Any]
 """A template as a mapping: `Parameters`, `Conditions`, `Resources` and so on."""
 
 _UPLOADED_CODE = "s3://bucket/code"
-# The translator logs nothing that the author of a template could act on.
+# The log of the translator does not help the author of a template.
 logging.getLogger("samtranslator").addHandler(logging.NullHandler())
 
 
 def read_template(path: Path) -> Template:
-    """Return the SAM template in a file; intrinsic functions get their long form, as `{"Ref": "Stage"}`.
+    """Return the SAM template in a file, with intrinsic functions in their long form (`{"Ref": "Stage"}`).
 
     Raises `TemplateError` when the file cannot be read or is not a YAML mapping with resources.
     """
     try:
-        # Through JSON, because the translator edits in place: YAML anchors make two places share one object.
+        # JSON copies every object. With YAML anchors, two places share an object, and the translator edits
+        # objects in place.
         template = json.loads(json.dumps(yaml_parse(path.read_text("utf-8")), default=str))
     except (OSError, ValueError, YAMLError) as error:
         raise TemplateError(f"cannot read {path}: {' '.join(str(error).split())}") from error
@@ -56,7 +57,7 @@ def translate(template: Template, parameters: Mapping[str, str], region: str) ->
         # The translator accepts only code that has been uploaded, which `sam deploy` does first.
         for key in {"CodeUri", "ContentUri"} & properties.keys():
             properties[key] = _UPLOADED_CODE
-    # Of an AWS session, the translator reads only the region.
+    # The translator reads only the region of the AWS session.
     translator = Translator(None, Parser(), boto_session=SimpleNamespace(region_name=region))
     try:
         translated: Template = translator.translate(copy, dict(parameters), get_managed_policy_map=dict)
@@ -67,5 +68,5 @@ def translate(template: Template, parameters: Mapping[str, str], region: str) ->
 
 
 def as_text(value: object) -> str:
-    """Return a scalar as CloudFormation passes it on: `true` and `5` are texts."""
+    """Return a scalar as the string that CloudFormation passes on: `true` becomes "true", 5 becomes "5"."""
     return value if isinstance(value, str) else json.dumps(value)

@@ -1,4 +1,4 @@
-"""PostgreSQL clusters from a wheel: no installation, no root, no Docker. Knows nothing about its users."""
+"""PostgreSQL clusters from a wheel: no installation, no root, no Docker. Independent of what uses them."""
 
 from local.postgres.cluster import HOST, Cluster, running_url, throwaway_cluster
 from local.postgres.data_directory import cluster_directory, delete, link, temporary_directory

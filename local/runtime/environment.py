@@ -17,7 +17,7 @@ from local.runtime.function import ACCOUNT, REGION, Function
 _LENGTH = struct.Struct("!I")
 _RESULT = b"+"
 _INIT_SECONDS = 30.0
-# The descriptor that functions log to. Not sys.stderr, which tests replace.
+# File descriptor 2, to which functions log. Not sys.stderr, because tests replace that object.
 _STANDARD_ERROR = 2
 _WORKER = Path(__file__).with_name("worker.py")
 
@@ -45,7 +45,7 @@ class Invocation:
 
 
 class ExecutionEnvironment:
-    """A worker process with the function loaded; `start` makes one."""
+    """A worker process that has loaded the function. `start` returns a new one."""
 
     def __init__(
         self,
@@ -108,12 +108,12 @@ class ExecutionEnvironment:
             self.kill()
             raise FunctionTimeoutError(f"it timed out after {self._function.timeout:g} s") from None
         except asyncio.CancelledError:
-            # Its result would be taken for that of the next invocation.
+            # Otherwise the next invocation would receive the result of this one.
             self.kill()
             raise
 
     def kill(self) -> None:
-        """Kill the process, as Lambda does."""
+        """Kill the process without warning, as Lambda does."""
         self._writer.close()
         self._process.kill()
         self._process.wait()
@@ -158,7 +158,7 @@ def _spawn(
 
 
 def _variables(function: Function, overrides: Mapping[str, str]) -> dict[str, str]:
-    """Return the variables that the function declares and those of the Lambda runtime, and no others."""
+    """Return only the variables that the function declares and those of the Lambda runtime."""
     declared = dict(function.environment)
     declared.update((name, value) for name, value in overrides.items() if name in declared)
     return declared | {

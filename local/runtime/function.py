@@ -1,4 +1,4 @@
-"""A Lambda function, as its execution environments need to know it."""
+"""What an execution environment needs to know about a Lambda function."""
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -19,12 +19,12 @@ class Function:
     timeout: float
     """Seconds."""
     memory: int
-    """Megabytes; stated to the function, not enforced."""
+    """Megabytes. The function can read the number; it is not enforced."""
     environment: Mapping[str, str]
 
     @property
     def sources(self) -> tuple[Path, ...]:
-        """The directories and the file that can hold its code: the package or module, and the layers."""
+        """The paths that can contain its code: the package, the module and the layers."""
         name = self.handler.partition(".")[0]
         return (self.code / name, self.code / f"{name}.py", *self.layers)
 

@@ -22,9 +22,9 @@ class Functions:
         self._closing: list[Pool] = []
 
     def deploy(self, functions: Mapping[str, Function], restarted: Set[str]) -> None:
-        """Use these functions from now on, those in `restarted` with new environments.
+        """Use these functions from now on. The functions that `restarted` names get new environments.
 
-        Invocations that run or wait keep the old environments.
+        Invocations that run or wait already keep the old environments.
         """
         kept = {name: pool for name, pool in self._pools.items() if name in functions.keys() - restarted}
         for name in self._pools.keys() - kept.keys():

@@ -10,7 +10,7 @@ from typing import cast
 from local.runtime.environment import ExecutionEnvironment, Invocation
 
 _MAX_ENVIRONMENTS = 10
-# An invocation waits as long as an init may take, because a slow machine is no reason to throttle.
+# An invocation waits as long as an init may take: on a slow machine it must not be throttled.
 _QUEUE_SECONDS = 30.0
 _IDLE_SECONDS = 300.0
 
@@ -30,9 +30,9 @@ class Result:
 class Pool:
     """Gives each running invocation an environment of its own.
 
-    `start` makes an environment. `inits` bounds the number of inits at a time over all pools, which share one
-    machine: more at once would only take longer. At most `max_environments` exist, and an invocation waits at
-    most `queue_seconds` for one.
+    `start` creates an environment. All pools share `inits`, which limits how many environments initialise at
+    once: more would only slow each other down on one machine. At most `max_environments` exist, and an
+    invocation waits at most `queue_seconds` for one.
     """
 
     def __init__(
@@ -46,7 +46,7 @@ class Pool:
         self._inits = inits
         self._max_environments = max_environments
         self._queue_seconds = queue_seconds
-        self._new: set[ExecutionEnvironment] = set()
+        self._never_invoked: set[ExecutionEnvironment] = set()
         self._idle: list[tuple[float, ExecutionEnvironment]] = []
         self._busy: set[ExecutionEnvironment] = set()
         self._queue: deque[asyncio.Future[ExecutionEnvironment]] = deque()
@@ -64,8 +64,8 @@ class Pool:
         Raises `ThrottledError` when none is available in time, and what the environment's `invoke` raises.
         """
         environment = await self._acquire()
-        cold = environment in self._new
-        self._new.discard(environment)
+        cold = environment in self._never_invoked
+        self._never_invoked.discard(environment)
         try:
             return Result(await environment.invoke(invocation), cold)
         finally:
@@ -78,7 +78,7 @@ class Pool:
             self._end(self._idle.pop(0)[1])
 
     def close(self) -> None:
-        """End every environment: idle ones now, busy ones after their invocation and those in the queue."""
+        """End idle environments now, and busy ones when they have served their invocation and the queue."""
         self._closed = True
         while self._idle:
             self._end(self._idle.pop()[1])
@@ -101,18 +101,18 @@ class Pool:
                 self._busy.add(environment)
                 return environment
             self._end(environment)
-        place: asyncio.Future[ExecutionEnvironment] = asyncio.get_running_loop().create_future()
-        self._queue.append(place)
+        waiter: asyncio.Future[ExecutionEnvironment] = asyncio.get_running_loop().create_future()
+        self._queue.append(waiter)
         self._start_missing()
         try:
             async with asyncio.timeout(self._queue_seconds):
-                return await place
+                return await waiter
         except BaseException as error:
-            if place in self._queue:
-                self._queue.remove(place)
-            elif place.done() and not place.cancelled() and place.exception() is None:
+            if waiter in self._queue:
+                self._queue.remove(waiter)
+            elif waiter.done() and not waiter.cancelled() and waiter.exception() is None:
                 # The environment was handed over at the moment of the timeout.
-                self._release(place.result())
+                self._release(waiter.result())
             if isinstance(error, TimeoutError):
                 raise ThrottledError from None
             raise
@@ -128,10 +128,10 @@ class Pool:
     def _offer(self, environment: ExecutionEnvironment) -> None:
         """Hand the environment to the first invocation in the queue; without one, it becomes idle."""
         while self._queue:
-            place = self._queue.popleft()
-            if not place.done():
+            waiter = self._queue.popleft()
+            if not waiter.done():
                 self._busy.add(environment)
-                place.set_result(environment)
+                waiter.set_result(environment)
                 return
         if self._closed:
             self._end(environment)
@@ -150,16 +150,16 @@ class Pool:
                 # Another environment may have become idle while this one waited for its init.
                 if self._queue:
                     environment = await self._start()
-                    self._new.add(environment)
+                    self._never_invoked.add(environment)
                     self._offer(environment)
         except Exception as error:
-            # Without an environment, the invocation that has waited longest fails.
-            if self._queue and not (place := self._queue.popleft()).done():
-                place.set_exception(error)
+            # No environment started, so the invocation that has waited longest fails with the error.
+            if self._queue and not (waiter := self._queue.popleft()).done():
+                waiter.set_exception(error)
         finally:
             self._starts.discard(cast("asyncio.Task[None]", asyncio.current_task()))
             self._start_missing()
 
     def _end(self, environment: ExecutionEnvironment) -> None:
-        self._new.discard(environment)
+        self._never_invoked.discard(environment)
         environment.kill()

@@ -1,9 +1,9 @@
-"""Runs one Lambda function as its runtime does: the program of an execution environment.
+"""The program of an execution environment: runs one Lambda function, as the Lambda runtime does.
 
 `python -I -S` starts it, so that the function can import only the standard library, its layers and its own
-package. Its one argument is JSON: `descriptor`, the socket to the gateway; `handler`;
-`code`, the directory of the function's package; `layers` and `dependencies`, directories for `sys.path`;
-and the `name`, `memory` and `arn` of the function.
+package. Its one argument is JSON: `descriptor`, the socket to the gateway; `handler`; `code`, the directory
+of the function's package; `layers` and `dependencies`, directories for `sys.path`; and the `name`, `memory`
+and `arn` of the function.
 
 A frame on the socket is a big-endian length and that many bytes. The worker sends a frame after it has loaded
 the function and one for each invocation: a status byte, `+` for a result and `-` for an error, then JSON.
@@ -55,7 +55,7 @@ class Context:
 
 
 class Output(io.TextIOWrapper):
-    """Standard output without metrics, which would hide the other lines; Lambda sends them to CloudWatch."""
+    """Standard output without lines of metrics, which only CloudWatch reads and which hide the others."""
 
     def __init__(self, buffer: BinaryIO) -> None:
         # Each line is written at once, even to a file or a pipe.
@@ -101,8 +101,8 @@ def main() -> None:
 
 
 def _exit_with_gateway() -> None:
-    # Standard input is a pipe that closes when the gateway ends, even if it is killed. So does the socket,
-    # but nothing reads it while a handler runs.
+    # Standard input is a pipe that closes when the gateway ends, even if it is killed. The socket closes as
+    # well, but nothing reads it while a handler runs.
     os.read(0, 1)
     os._exit(0)
 
@@ -138,7 +138,7 @@ def _invoke(handler: Handler, frame: bytes, configuration: dict[str, Any]) -> by
     context = Context(configuration, invocation["request_id"], time.monotonic() + invocation["timeout"])
     try:
         result = json.dumps(handler(invocation["event"], context), ensure_ascii=False)
-        # The gateway decides what becomes of a lone surrogate.
+        # A lone surrogate stays as it is, because the gateway replaces it.
         return _RESULT + result.encode(errors="surrogatepass")
     except BaseException as error:
         return _failure(error, f"{configuration['name']} failed")

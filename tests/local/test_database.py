@@ -1,4 +1,4 @@
-"""A database that cannot be migrated is described in one line, with what to do."""
+"""When a database cannot be migrated, the error is one line that says what to do."""
 
 from collections.abc import Iterator
 from pathlib import Path

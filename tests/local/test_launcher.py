@@ -364,7 +364,7 @@ def test_malformed_requests(clone: Path, database: str) -> None:
             response = exchange(address, request)
             assert response.startswith((b"HTTP/1.1 2", b"HTTP/1.1 4")), request[:100]
             assert b"Traceback" not in response
-        # The server does not read this to the end, so that the connection may break before the response.
+        # The server does not read this to the end, so the connection may break before the response.
         with suppress(ConnectionError):
             exchange(address, b"GET /open HTTP/1.1\r\nX: " + b"a" * 1_000_000 + b"\r\n\r\n")
         assert session.get().status_code == 200

@@ -1,4 +1,4 @@
-"""The gateway from the view of a client, with real functions."""
+"""The gateway as a client sees it, with real functions."""
 
 import asyncio
 import gzip
@@ -95,7 +95,7 @@ def test_an_authorizer_that_fails(project: Path, token: str, capsys: pytest.Capt
     ("method", "path"),
     [("GET", "/nope"), ("PATCH", "/things"), ("HEAD", "/things"), ("GET", "//"), ("GET", "/open//")],
 )
-def test_what_is_not_declared(project: Path, method: str, path: str) -> None:
+def test_an_undeclared_route(project: Path, method: str, path: str) -> None:
     async def steps(client: httpx.AsyncClient) -> None:
         # A raw path, because httpx takes two slashes as the start of a host.
         response = await client.send(httpx.Request(method, httpx.URL("http://test", raw_path=path.encode())))
@@ -329,7 +329,7 @@ def test_an_edit_restarts_only_the_functions_that_have_the_file(
 ) -> None:
     async def steps(client: httpx.AsyncClient) -> None:
         async def calls() -> list[str]:
-            """Tell which functions a request starts."""
+            """Return what a request reloads and starts, and how often the authorizer was invoked."""
             capsys.readouterr()
             response = await client.get("/things/7", headers=GOOD)
             count = response.json()["requestContext"]["authorizer"]["calls"]

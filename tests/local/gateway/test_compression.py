@@ -11,7 +11,7 @@ from local.gateway.responses import GatewayError, Response
 
 TEXT = b"a text that is long enough " * 10
 RESPONSE = Response(200, (("Content-Type", "text/plain"),), TEXT)
-# Without the current time, which would be in the ids of tests and differ between workers.
+# Without the current time: the content is part of the test ids, which must not differ between workers.
 GZIPPED = gzip.compress(TEXT, mtime=0)
 RAW_DEFLATE = zlib.compress(TEXT, wbits=-zlib.MAX_WBITS)
 

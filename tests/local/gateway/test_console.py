@@ -7,7 +7,7 @@ import pytest
 from local.gateway.console import log_access
 
 
-def test_a_line_for_a_file(capsys: pytest.CaptureFixture[str]) -> None:
+def test_a_line_without_a_terminal_has_no_colours(capsys: pytest.CaptureFixture[str]) -> None:
     log_access("GET", "/posts", 200, 0.0123, "PostsFunction cold")
     log_access("GET", "/nope", 404, 0.0, "gateway")
     assert capsys.readouterr().err == "GET /posts 200 12 ms PostsFunction cold\nGET /nope 404 0 ms gateway\n"

@@ -172,7 +172,7 @@ def test_forwarding_headers_are_extended_and_a_trace_continues() -> None:
     assert headers["X-Amzn-Trace-Id"] == ["Root=1-2-3"]
 
 
-def test_the_authorizer_s_event() -> None:
+def test_the_event_of_an_authorizer() -> None:
     arn = method_arn("local", request("/things/7/", method="PUT"))
     assert arn == "arn:aws:execute-api:us-east-1:123456789012:local/local/PUT/things/7/"
     assert token_event("Bearer x", arn) == {

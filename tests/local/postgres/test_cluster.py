@@ -17,7 +17,7 @@ import pytest
 from local.postgres import Cluster, binaries, data_directory, running_url, throwaway_cluster
 from local.postgres.account import Account, server_account
 from local.postgres.binaries import find_binaries, reachable_binaries
-from local.postgres.data_directory import cluster_directory, delete, link, lock
+from local.postgres.data_directory import cluster_directory, delete, link, lock_directory
 from local.postgres.errors import (
     ClusterError,
     ClusterInUseError,
@@ -129,7 +129,7 @@ def test_a_directory_has_one_server_at_a_time(directory: Path, monkeypatch: pyte
 def test_a_directory_of_another_user_is_rejected(directory: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(os, "geteuid", lambda: os.getuid() + 1)
     with pytest.raises(ClusterUnusableError, match="belongs to another user"):
-        lock(directory)
+        lock_directory(directory)
 
 
 def test_delete_removes_the_cluster(directory: Path) -> None:
@@ -153,7 +153,7 @@ def test_the_reason_of_a_failed_start_is_in_the_error(directory: Path) -> None:
     (directory / "data" / "PG_VERSION").write_text("9.6\n")
     with pytest.raises(ClusterStartError, match=r"did not start: .*incompatible"):
         Cluster(directory).start()
-    with lock(directory):  # the failed start released the lock
+    with lock_directory(directory):  # the failed start released the lock
         pass
 
 
@@ -227,7 +227,7 @@ def test_each_project_of_root_has_its_own_directory(monkeypatch: pytest.MonkeyPa
 
 @pytest.fixture
 def machine_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """Return the directory for the clusters of root, as whom the test runs."""
+    """Return the directory for the clusters of root. The test runs as if it were root."""
     monkeypatch.setattr(os, "geteuid", lambda: 0)
     directory = tmp_path / "var"
     monkeypatch.setattr(data_directory, "_MACHINE_DIRECTORY", directory)
@@ -235,7 +235,7 @@ def machine_directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 
 def served(project: Path) -> Path:
-    """Do what a start does with the directories of a project of root; return that of its cluster."""
+    """Create and link the cluster directory of a project, as `serve` does, and return it."""
     project.mkdir(exist_ok=True)
     directory = cluster_directory(project)
     directory.mkdir(parents=True, exist_ok=True)
@@ -302,7 +302,7 @@ def test_binaries_that_the_account_cannot_reach_are_copied_once(
         reachable_binaries(tmp_path, server_account(), empty)
 
 
-def test_the_system_s_binaries_replace_those_of_the_wheel(
+def test_binaries_of_the_system_replace_those_of_the_wheel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("POSTGRES_BINARIES", raising=False)
@@ -331,7 +331,7 @@ def test_no_binaries_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def write_programs(directory: Path) -> None:
-    """Write programs with the names of PostgreSQL's."""
+    """Write empty programs with the names of PostgreSQL's programs."""
     for name in ("initdb", "postgres", "psql"):
         (directory / name).write_text("#!/bin/sh\n")
         (directory / name).chmod(0o755)

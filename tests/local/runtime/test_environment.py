@@ -44,7 +44,7 @@ def in_environment(
     dependencies: Path = DEPENDENCIES,
     **overrides: str,
 ) -> None:
-    """Start an environment for the sample's function and run steps with it and a function that invokes it."""
+    """Start an environment of the sample's function; call `steps` with it and a function that invokes it."""
 
     async def run() -> None:
         environment = await ExecutionEnvironment.start(echo(project), overrides, dependencies)
@@ -62,7 +62,9 @@ def in_environment(
     asyncio.run(run())
 
 
-def test_only_what_is_declared_is_in_the_environment(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_function_gets_only_the_variables_that_it_declares(
+    project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("HOME_SECRET", "leaked")
     monkeypatch.setenv("PYTHONPATH", "/leaked")
 
@@ -83,7 +85,7 @@ def test_only_what_is_declared_is_in_the_environment(project: Path, monkeypatch:
         assert variables["AWS_REGION"] == "us-east-1"
         assert variables["_X_AMZN_TRACE_ID"] == "Root=1"
 
-    # The function does not declare JWT_KEYS, so that it does not get it.
+    # The function does not declare JWT_KEYS, so it does not get it.
     in_environment(project, steps, DATABASE_URL="postgresql://ours/social", JWT_KEYS="{}")
 
 

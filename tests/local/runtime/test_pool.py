@@ -14,7 +14,7 @@ INVOCATION = Invocation("id", "trace", b"{}")
 
 
 class Environment:
-    """A fake execution environment: returns its number when `hold` is set."""
+    """A fake execution environment, whose invocations return its number when `hold` is set."""
 
     def __init__(self, number: int, hold: asyncio.Event) -> None:
         self.number = number
@@ -83,8 +83,8 @@ def with_pool(
 
 
 async def invoke(pool: Pool, number: int) -> list[tuple[bytes, bool]]:
-    several = await asyncio.gather(*(pool.invoke(INVOCATION) for _ in range(number)))
-    return [(result.payload, result.cold) for result in several]
+    results = await asyncio.gather(*(pool.invoke(INVOCATION) for _ in range(number)))
+    return [(result.payload, result.cold) for result in results]
 
 
 async def until(condition: Callable[[], bool]) -> None:
@@ -202,8 +202,8 @@ def test_a_failed_start_fails_one_invocation_and_the_next_tries_again(failure: E
 def test_a_failed_start_does_not_affect_other_waiting_invocations() -> None:
     async def steps(fleet: Fleet, pool: Pool) -> None:
         fleet.failures = [FunctionError("it cannot be loaded")] * 2
-        several = await asyncio.gather(*(pool.invoke(INVOCATION) for _ in range(5)), return_exceptions=True)
-        assert sum(isinstance(result, FunctionError) for result in several) == 2
+        results = await asyncio.gather(*(pool.invoke(INVOCATION) for _ in range(5)), return_exceptions=True)
+        assert sum(isinstance(result, FunctionError) for result in results) == 2
 
     with_pool(steps, max_environments=1)
 
