@@ -32,7 +32,7 @@ def _token(principal: Principal, key: Key, refresh_token: str) -> Token:
 @app.post("/login", responses=api.responses(Token, 200, 403, 422, 429))
 def log_in(username: Annotated[TypedEmail, Form()], password: Annotated[TypedPassword, Form()]) -> Token:
     """Log in with the e-mail as the username."""
-    key = ring.newest()  # may fail, so before anything is written
+    key = ring.signing_key()  # may fail, so before anything is written
     user = authenticate_by_email(normalize_if_valid(username), password, client_address(app))
     token = refresh_tokens.generate()
     sessions = queries.open_session(
@@ -49,7 +49,7 @@ def log_in(username: Annotated[TypedEmail, Form()], password: Annotated[TypedPas
 @app.post("/auth/refresh", security=[], responses=api.responses(Token, 200, 401, 422))
 def refresh(presented: Refresh) -> Token:
     """Exchange a refresh token for a new access token and the next refresh token."""
-    signing_key = ring.newest()
+    signing_key = ring.signing_key()
     keys = [signing_key, *(key for key in ring.all() if key != signing_key)]
     successors = {
         refresh_tokens.digest(token): token

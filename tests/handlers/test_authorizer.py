@@ -31,7 +31,7 @@ def assert_denied(policy: dict[str, Any]) -> None:
 @pytest.fixture
 def token() -> str:
     """Return a valid token of user 7."""
-    return sign(BEARER, KeyRing().newest(), lifetime=60)
+    return sign(BEARER, KeyRing().signing_key(), lifetime=60)
 
 
 @pytest.mark.parametrize("scheme", ["Bearer", "bearer", "BEARER"])
@@ -65,16 +65,16 @@ def test_two_tokens_in_one_header_are_denied(token: str) -> None:
 
 
 def test_a_token_signed_with_a_foreign_key_is_denied() -> None:
-    foreign = sign(BEARER, Key(KeyRing().newest().kid, "x" * 32), lifetime=60)
+    foreign = sign(BEARER, Key(KeyRing().signing_key().kid, "x" * 32), lifetime=60)
     assert_denied(authorize(f"Bearer {foreign}"))
 
 
 def test_an_expired_token_is_denied() -> None:
-    assert_denied(authorize(f"Bearer {sign(BEARER, KeyRing().newest(), lifetime=-1)}"))
+    assert_denied(authorize(f"Bearer {sign(BEARER, KeyRing().signing_key(), lifetime=-1)}"))
 
 
 def test_a_token_without_a_user_is_denied() -> None:
-    key = KeyRing().newest()
+    key = KeyRing().signing_key()
     claims = {"iss": "social", "aud": "social-api", "sub": "7", "iat": time.time(), "exp": time.time() + 60}
     token = jwt.encode(claims, key.secret, algorithm="HS256", headers={"kid": key.kid})
     assert_denied(authorize(f"Bearer {token}"))

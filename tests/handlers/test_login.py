@@ -197,10 +197,10 @@ def test_without_a_signing_key_nothing_is_written(
     tables = ("sessions", "refresh_tokens WHERE used_at IS NOT NULL", "login_failures")
     before = [database.value(f"SELECT count(*) FROM {table}") for table in tables]
 
-    def newest() -> Key:
+    def signing_key() -> Key:
         raise AwsError("ThrottlingException")
 
-    monkeypatch.setattr(auth.handler.ring, "newest", newest)
+    monkeypatch.setattr(auth.handler.ring, "signing_key", signing_key)
     for response in (log_in("ada@example.com", PASSWORD), call("refresh", body={"refresh_token": token})):
         assert response.status == 503
         assert response.headers["Retry-After"] == ["1"]

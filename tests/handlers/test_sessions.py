@@ -202,7 +202,7 @@ def test_a_token_without_a_session_cannot_log_out(ada: int) -> None:
 
 def renew(token: str) -> list[RenewedRow]:
     """Do what a refresh does: the handlers are not made for threads, the statements are."""
-    next_token = successor(token, auth.handler.ring.newest())
+    next_token = successor(token, auth.handler.ring.signing_key())
     return auth.queries.renew_session(token_hash=digest(token), successor_hashes=digest(next_token))
 
 

@@ -66,7 +66,7 @@ def assert_invalid(token: str, ring: KeyRing) -> None:
 def test_a_token_names_its_principal(ring: KeyRing) -> None:
     for user_id in (1, 7, 2**31 - 1):
         bearer = Principal(user_id, BEARER.session_id)
-        assert verify(sign(bearer, ring.newest(), lifetime=60), ring) == bearer
+        assert verify(sign(bearer, ring.signing_key(), lifetime=60), ring) == bearer
 
 
 def test_the_forgery_helper_can_make_a_valid_token(ring: KeyRing) -> None:
@@ -75,7 +75,7 @@ def test_the_forgery_helper_can_make_a_valid_token(ring: KeyRing) -> None:
 
 
 def test_a_token_has_the_registered_claims_and_names_its_key(ring: KeyRing) -> None:
-    token = sign(BEARER, ring.newest(), lifetime=60)
+    token = sign(BEARER, ring.signing_key(), lifetime=60)
     assert jwt.get_unverified_header(token) == {"alg": "HS256", "typ": "JWT", "kid": "2026-02"}
     payload = jwt.decode(token, options={"verify_signature": False})
     assert payload == claims(iat=payload["iat"], exp=payload["iat"] + 60)
@@ -85,9 +85,9 @@ def test_the_newest_key_signs_and_all_keys_in_the_ring_verify(
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     before = ring_of(monkeypatch, OLD)
-    token = sign(BEARER, before.newest(), lifetime=60)
+    token = sign(BEARER, before.signing_key(), lifetime=60)
     during = ring_of(monkeypatch, OLD, NEW)
-    assert during.newest() == NEW
+    assert during.signing_key() == NEW
     assert verify(token, during) == BEARER
     assert_invalid(token, ring_of(monkeypatch, NEW))
 
@@ -180,14 +180,21 @@ def test_an_impossible_user_id_is_refused_even_if_sub_agrees(user_id: int, ring:
 
 def test_a_token_is_valid_until_it_expires(ring: KeyRing) -> None:
     now = int(time.time())
-    assert_invalid(forge(claims(exp=now)), ring)
+    for seconds in (0, 1, 4, 60):
+        assert_invalid(forge(claims(exp=now - seconds)), ring)
     assert_invalid(sign(BEARER, NEW, lifetime=-1), ring)
     assert verify(forge(claims(exp=now + 600)), ring) == BEARER
 
 
 @pytest.mark.parametrize("claim", ["nbf", "iat"])
 def test_a_token_of_the_future_is_refused(claim: str, ring: KeyRing) -> None:
-    assert_invalid(forge(claims(**{claim: int(time.time()) + 600})), ring)
+    now = int(time.time())
+    assert_invalid(forge(claims(**{claim: now + 7})), ring)
+    assert_invalid(forge(claims(**{claim: now + 600})), ring)
+
+
+def test_the_clock_that_signs_may_be_five_seconds_ahead(ring: KeyRing) -> None:
+    assert verify(forge(claims(iat=int(time.time()) + 5)), ring) == BEARER
 
 
 @pytest.mark.parametrize("payload", [None, [], "text", 7, [["user_id", 7]]])

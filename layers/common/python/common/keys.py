@@ -1,4 +1,4 @@
-"""The key ring of access tokens. The newest key signs; every key in the ring verifies.
+"""The key ring of access tokens. The newest key that all functions know signs; all keys in the ring verify.
 
 The authorizer imports this module, and its cold start delays every route: import nothing slow here.
 """
@@ -8,6 +8,7 @@ import logging
 import os
 import time
 from contextlib import suppress
+from datetime import UTC, datetime
 from typing import Final, NamedTuple
 
 from common import aws
@@ -17,15 +18,19 @@ from common.settings import SettingsError, env_str, is_local
 MIN_KEY_BYTES: Final = 32
 # How long a ring is cached, and thus how long a key is still accepted after its removal from the secret.
 CACHE_SECONDS: Final = 5 * 60
-# An unknown key id makes us fetch the ring before the cache expires. Because anyone can invent key ids, we do
-# so at most this often.
-MIN_REFETCH_SECONDS: Final = 1.0
+# A new key signs only when every function has fetched it. A token with an unknown key is then no valid token,
+# and API Gateway may cache that. Twice the age of a ring, because clocks differ and a rotation takes time.
+SIGNING_DELAY_SECONDS: Final = 2 * CACHE_SECONDS
+# The pause after a failed attempt to replace an old ring.
+RETRY_SECONDS: Final = 10
+# A key id is the time at which the key was created, in UTC.
+KID_FORMAT: Final = "%Y%m%dT%H%M%SZ"
 
 log = logging.getLogger(__name__)
 
 
 class UnknownKeyError(Exception):
-    """The key ring has no key with this id."""
+    """The key ring is up to date and has no key with this id."""
 
 
 class Key(NamedTuple):
@@ -33,6 +38,13 @@ class Key(NamedTuple):
 
     kid: str
     secret: str
+
+    def created_at(self) -> float | None:
+        """Return the Unix time at which the key was created, or None if its id is not a time."""
+        try:
+            return datetime.strptime(self.kid, KID_FORMAT).replace(tzinfo=UTC).timestamp()
+        except ValueError:
+            return None
 
 
 def parse_keys(document: str) -> tuple[Key, ...]:
@@ -65,7 +77,8 @@ class KeyRing:
         value = env_str("JWT_KEYS")
         self._secret_arn = value if value.startswith("arn:") else ""
         self._keys: tuple[Key, ...] = ()
-        self._tried_at = 0.0
+        self._next_fetch_at = 0.0
+        self._failure: aws.AwsError | SettingsError | None = None
         if not self._secret_arn:
             if not is_local():
                 raise SettingsError(
@@ -75,12 +88,19 @@ class KeyRing:
         elif os.environ.get("AWS_LAMBDA_INITIALIZATION_TYPE") != "snap-start":
             # On failure, the first request that needs a key tries again.
             with suppress(aws.AwsError, SettingsError):
-                self._refresh(CACHE_SECONDS)
+                self._refresh()
 
-    def newest(self) -> Key:
-        """Return the key that signs; raises AwsError or SettingsError if there is no valid ring."""
-        self._refresh(CACHE_SECONDS)
-        return self._keys[-1]
+    def signing_key(self) -> Key:
+        """Return the key that signs: the newest one that is at least SIGNING_DELAY_SECONDS old.
+
+        If every key is newer, for example after an emergency rotation, it is the oldest one.
+
+        Raises AwsError or SettingsError if there is no valid ring.
+        """
+        self._refresh()
+        latest = time.time() - SIGNING_DELAY_SECONDS
+        known_everywhere = [key for key in self._keys if (key.created_at() or 0) <= latest]
+        return known_everywhere[-1] if known_everywhere else self._keys[0]
 
     def all(self) -> tuple[Key, ...]:
         """Return the keys that were fetched last, oldest first."""
@@ -89,25 +109,29 @@ class KeyRing:
     def find(self, kid: object) -> Key:
         """Return the key with this id.
 
-        Raises UnknownKeyError if the ring has no such key. Raises AwsError if no ring can be fetched, or
-        SettingsError if the secret does not hold a valid one.
+        Raises UnknownKeyError if the ring has no such key and is at most CACHE_SECONDS old. Raises AwsError
+        if the ring is older because it cannot be fetched, and AwsError or SettingsError if no ring was ever
+        fetched.
         """
-        for max_age in (CACHE_SECONDS, MIN_REFETCH_SECONDS):
-            self._refresh(max_age)
-            for key in self._keys:
-                if key.kid == kid:
-                    return key
+        self._refresh()
+        for key in self._keys:
+            if key.kid == kid:
+                return key
+        if self._failure:
+            raise aws.AwsError(f"unknown key id, and the key ring is outdated: {self._failure}")
         raise UnknownKeyError
 
-    def _refresh(self, max_age: float) -> None:
-        """Fetch the ring, unless we tried less than `max_age` seconds ago. On failure, keep the old ring."""
+    def _refresh(self) -> None:
+        """Fetch the ring if it is CACHE_SECONDS old; on failure, keep it for RETRY_SECONDS more."""
         now = time.time()
-        if not self._secret_arn or (self._keys and now < self._tried_at + max_age):
+        if not self._secret_arn or now < self._next_fetch_at:
             return
-        self._tried_at = now
         try:
             self._keys = parse_keys(aws.secret_value(self._secret_arn))
         except (aws.AwsError, SettingsError) as error:
             if not self._keys:
                 raise
             log.warning("cannot refresh the keys: %s", error)
+            self._failure, self._next_fetch_at = error, now + RETRY_SECONDS
+        else:
+            self._failure, self._next_fetch_at = None, now + CACHE_SECONDS

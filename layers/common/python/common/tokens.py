@@ -1,4 +1,4 @@
-"""Access tokens: HS256 JWTs, signed with the newest key of the key ring and verified with any key in it.
+"""Access tokens: HS256 JWTs, signed with one key of the key ring and verified with any key in it.
 
 The authorizer imports this module, and its cold start delays every route: import nothing slow here.
 """
@@ -13,6 +13,8 @@ ALGORITHM = "HS256"
 ISSUER = "social"
 AUDIENCE = "social-api"
 MAX_USER_ID = 2**31 - 1
+# The clock of the function that signs may be ahead of the clock of the authorizer.
+LEEWAY_SECONDS = 5
 
 
 class InvalidTokenError(Exception):
@@ -49,10 +51,13 @@ def verify(token: str, ring: KeyRing) -> Principal:
             algorithms=[ALGORITHM],
             audience=AUDIENCE,
             issuer=ISSUER,
+            leeway=LEEWAY_SECONDS,
             options={"require": ["iss", "aud", "sub", "iat", "exp", "user_id", "sid"]},
         )
     except (jwt.PyJWTError, UnknownKeyError, ValueError) as error:
         raise InvalidTokenError(type(error).__name__) from None
+    if int(claims["exp"]) <= time.time():  # without the leeway, which is for `iat`
+        raise InvalidTokenError("expired")
     user_id = claims["user_id"]
     if type(user_id) is not int or not 0 < user_id <= MAX_USER_ID or claims["sub"] != str(user_id):
         raise InvalidTokenError("user_id and sub do not name one user")
