@@ -14,12 +14,15 @@ from typing import Any, Final
 
 from auth.settings import TOKEN_LIFETIME_SECONDS
 from common import aws
-from common.keys import CACHE_SECONDS, MIN_KEY_BYTES, Key, parse_keys
+from common.keys import CACHE_SECONDS, KID_FORMAT, MIN_KEY_BYTES, SIGNING_DELAY_SECONDS, Key, parse_keys
 
-# Functions sign with a ring that is up to CACHE_SECONDS old. Double that, because clocks differ.
-MARGIN_SECONDS: Final = 2 * CACHE_SECONDS
-# A key id is the time at which the key was created, in UTC.
-KID_FORMAT: Final = "%Y%m%dT%H%M%SZ"
+# Clocks of functions may differ by this much.
+CLOCK_SECONDS: Final = 60
+# A key signs until its successor may sign and every function has fetched the ring with it.
+SIGNS_AFTER_SUCCESSOR_SECONDS: Final = SIGNING_DELAY_SECONDS + CACHE_SECONDS + CLOCK_SECONDS
+# If finishSecret comes later than this after createSecret, the new key would sign before every function has
+# fetched it.
+MAX_PENDING_SECONDS: Final = SIGNING_DELAY_SECONDS - CACHE_SECONDS - CLOCK_SECONDS
 
 log = logging.getLogger(__name__)
 
@@ -44,14 +47,7 @@ def handler(event: dict[str, Any], _context: object) -> None:
             _test(arn, version)
         case "finishSecret":
             [current] = [name for name, labels in stages.items() if "AWSCURRENT" in labels]
-            aws.secrets_manager(
-                "UpdateSecretVersionStage",
-                arn,
-                VersionStage="AWSCURRENT",
-                MoveToVersionId=version,
-                RemoveFromVersionId=current,
-            )
-            log.info("the new ring is current")
+            _finish(arn, version, current)
         case _:
             raise RotationError(f"no such step: {step}")
 
@@ -65,19 +61,16 @@ def renewed_ring(ring: Sequence[Key], *, now: float, lifetime: int) -> list[Key]
         lifetime: The lifetime of an access token, in seconds.
 
     """
-    # A key signs until its successor is created, plus the margin.
-    end = now - lifetime - MARGIN_SECONDS
-    kept = [key for key, successor in pairwise(ring) if _created_at(successor) > end]
+    end = now - lifetime - SIGNS_AFTER_SUCCESSOR_SECONDS
+    kept = [key for key, successor in pairwise(ring) if _is_newer(successor, end)]
     kid = datetime.fromtimestamp(now, UTC).strftime(KID_FORMAT)
     return [*kept, ring[-1], Key(kid, secrets.token_urlsafe(MIN_KEY_BYTES))]
 
 
-def _created_at(key: Key) -> float:
-    """Return the Unix time in a key's id; infinity if there is none, so that the key before it is kept."""
-    try:
-        return datetime.strptime(key.kid, KID_FORMAT).replace(tzinfo=UTC).timestamp()
-    except ValueError:
-        return float("inf")
+def _is_newer(key: Key, time: float) -> bool:
+    """Return whether a key was created after a Unix time, or may have been, because its id is not a time."""
+    created_at = key.created_at()
+    return created_at is None or created_at > time
 
 
 def _create(arn: str, version: str, *, version_exists: bool) -> None:
@@ -96,15 +89,39 @@ def _create(arn: str, version: str, *, version_exists: bool) -> None:
 def _has_value(arn: str, version: str) -> bool:
     """Return whether the pending version has a value. Secrets Manager can create a version without one."""
     try:
-        aws.secrets_manager("GetSecretValue", arn, VersionId=version, VersionStage="AWSPENDING")
+        _pending_ring(arn, version)
     except aws.AwsError:
         return False
     return True
 
 
-def _test(arn: str, version: str) -> None:
+def _pending_ring(arn: str, version: str) -> tuple[Key, ...]:
     pending = aws.secrets_manager("GetSecretValue", arn, VersionId=version, VersionStage="AWSPENDING")
-    ring = parse_keys(pending["SecretString"])
-    signing = parse_keys(aws.secret_value(arn))[-1]
-    if signing not in ring[:-1]:
-        raise RotationError("the new ring lacks the current signing key")
+    return parse_keys(pending["SecretString"])
+
+
+def _test(arn: str, version: str) -> None:
+    """Raise RotationError unless the pending ring is the current one, or the current one with a new key.
+
+    Secrets Manager tests a new schedule with this step alone, on a pending version with the current value.
+    """
+    pending, current = _pending_ring(arn, version), parse_keys(aws.secret_value(arn))
+    if pending != current and current[-1] not in pending[:-1]:
+        raise RotationError("the new ring lacks the newest key of the current ring")
+
+
+def _finish(arn: str, version: str, current: str) -> None:
+    """Make the pending version current, or give it up if its key may sign before every function knows it."""
+    if not _is_newer(_pending_ring(arn, version)[-1], time.time() - MAX_PENDING_SECONDS):
+        aws.secrets_manager(
+            "UpdateSecretVersionStage", arn, VersionStage="AWSPENDING", RemoveFromVersionId=version
+        )
+        raise RotationError(f"the new key is older than {MAX_PENDING_SECONDS} seconds: rotate again")
+    aws.secrets_manager(
+        "UpdateSecretVersionStage",
+        arn,
+        VersionStage="AWSCURRENT",
+        MoveToVersionId=version,
+        RemoveFromVersionId=current,
+    )
+    log.info("the new ring is current")

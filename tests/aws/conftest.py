@@ -15,9 +15,10 @@ REGION = "eu-central-1"
 class Secret:
     """A secret with a key ring, for access by tests."""
 
-    def __init__(self, url: str) -> None:
+    def __init__(self, url: str, ring: dict[str, str]) -> None:
         self.client: Any = boto3.client("secretsmanager", region_name=REGION, endpoint_url=url)
-        self.arn: str = self.client.create_secret(Name=uuid.uuid4().hex, SecretString="{}")["ARN"]
+        text = json.dumps(ring)
+        self.arn: str = self.client.create_secret(Name=uuid.uuid4().hex, SecretString=text)["ARN"]
 
     def put(self, ring: dict[str, str] | str) -> None:
         """Store a ring, or another text, in the secret."""
@@ -56,4 +57,4 @@ def moto_url() -> Iterator[str]:
 def secret(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Secret:
     """Return a secret in moto's Secrets Manager."""
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", moto_url)
-    return Secret(moto_url)
+    return Secret(moto_url, {})
