@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-# Settings of a shell that would make Python or pip load or install something else.
+# Variables of the user's shell that would change what Python loads and where pip installs.
 unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONWARNINGS PIP_TARGET PIP_PREFIX
 export PIP_USER := 0
 
@@ -37,7 +37,7 @@ psql: $(VENV)/local ## Open the database of `make dev`
 
 # Only all tests together reach full coverage, so ARGS switches the gate off.
 .PHONY: test
-test: $(VENV)/dev ## Run the tests with the coverage gate (ARGS=FILE: some, without it; POSTGRES=17: as on Aurora)
+test: $(VENV)/dev ## Run the tests with the coverage gate (ARGS=FILE: only these, without the gate; POSTGRES=17: as on Aurora)
 	$(BIN)/pytest $(or $(ARGS),--cov --cov-report=term)
 
 ifdef POSTGRES
@@ -98,7 +98,7 @@ openapi: $(VENV)/dev ## Generate docs/openapi.json from the handlers
 	$(DESCRIBE) > docs/openapi.json
 
 .PHONY: bench
-bench: .venv-bench/done ## Measure the project, a floor and FastAPI, in ten minutes (ARGS=--quick: three)
+bench: .venv-bench/done ## Measure the project, a floor and FastAPI, in ten minutes (ARGS=--quick: in three)
 	.venv-bench/bin/python -m bench $(ARGS)
 
 .PHONY: format
@@ -127,7 +127,7 @@ DESCRIBE := PYTHONPATH=functions:layers/common/python $(BIN)/python scripts/open
 INSTALL = $(UV) pip install --quiet --require-hashes
 SAM := SAM_CLI_TELEMETRY=0 $(TOOLS)/sam/bin/sam
 
-# uv does not read the settings of pip, in which companies name their package index and its certificate.
+# Companies name their package index and its certificate in the settings of pip, which uv does not read.
 PIP_SETTING = $(shell $(BIN)/pip config list | sed -n "s/^[^.]*\.$(1)='\(.*\)'$$/\1/p" | tail -n 1)
 UV = $(if $(UV_DEFAULT_INDEX),,$(addprefix UV_DEFAULT_INDEX=,$(or $(PIP_INDEX_URL),$(call PIP_SETTING,index-url)))) \
 	$(if $(SSL_CERT_FILE),,$(addprefix SSL_CERT_FILE=,$(call PIP_SETTING,cert))) $(BIN)/uv
@@ -138,7 +138,7 @@ ifneq ($(shell mkdir -p "$(CACHE_HOME)/uv" 2>/dev/null && test -w "$(CACHE_HOME)
 export UV_CACHE_DIR := .local/uv
 endif
 
-# A PYTHON that was given on the command line or in the environment has to be that of the virtual environment.
+# If PYTHON is set on the command line or in the environment, the virtual environment must have that Python.
 VENV_STATE := $(shell sh scripts/venv_state.sh $(VENV) $(if $(filter file,$(origin PYTHON)),,$(PYTHON)))
 ifneq ($(VENV_STATE),ok)
 $(VENV)/uv: always
@@ -170,7 +170,7 @@ $(VENV)/local: $(VENV)/uv requirements/local.txt layers/common/requirements.txt
 	@$(INSTALL) --python $(BIN)/python --no-deps --target .local/layer/python -r layers/common/requirements.txt
 	@touch $@
 
-# The version that Lambda runs, because its bytecode is measured too.
+# Python 3.13, because Lambda runs it and the benchmark measures its bytecode.
 .venv-bench/done: $(VENV)/uv requirements/bench.txt
 	@echo "Installing the packages of the benchmark ..."
 	@python3.13 -m venv --clear .venv-bench || { echo "error: make bench needs python3.13 on PATH" >&2; exit 1; }
@@ -182,7 +182,7 @@ $(VENV)/dev: $(VENV)/local requirements/dev.txt
 	@$(INSTALL) --python $(BIN)/python -r requirements/dev.txt
 	@touch $@
 
-# Each has an environment of its own, because they pin versions that conflict with those of the project.
+# Each of these tools has an environment of its own, because they pin versions that conflict with the project's.
 $(TOOLS)/%/done: requirements/%.txt | $(VENV)/uv
 	@echo "Installing $* ..."
 	@$(BIN)/uv venv --quiet --clear --python $(BIN)/python $(TOOLS)/$*

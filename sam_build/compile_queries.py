@@ -1,4 +1,4 @@
-"""Prints a module that declares statements with the statements compiled, so that it runs without SQLAlchemy.
+"""Compiles the statements that a module declares, and prints a module that runs without SQLAlchemy.
 
 Usage: compile_queries.py posts.queries > artifact/posts/queries.py
 """

@@ -17,7 +17,7 @@ from typing import Any
 
 AUTHORITIES = Path("layers/common/authorities")
 CERTIFICATE = re.compile(r"-----BEGIN CERTIFICATE-----.+?-----END CERTIFICATE-----\n?", re.DOTALL)
-# Roots without "G1" are of 2019 and have expired. Other certificates are intermediate.
+# Roots without "G1" in the name are from 2019 and have expired. All other certificates are intermediate.
 ROOT = re.compile(r"Amazon RDS ([a-z]+-[a-z-]+-\d) Root CA (?:RSA2048|RSA4096|ECC384) G1")
 
 

@@ -27,7 +27,10 @@ Json = dict[str, Any]
 
 
 class Mismatch(NamedTuple):
-    """A property by which a value that is valid for one schema can be invalid for another."""
+    """A difference that lets a value be valid for the schema `narrow` and invalid for the schema `wide`.
+
+    `where` names the field and the keyword; `narrow` and `wide` are what the schemas say there.
+    """
 
     where: str
     narrow: object
@@ -48,7 +51,7 @@ def breaking_changes(old: Json, new: Json) -> Iterator[str]:
 
 
 def _resolved(node: Any, document: Json) -> Any:  # noqa: ANN401  # any JSON
-    """Return a part of a document with schemas in place of the references to them."""
+    """Return a part of a document with each reference replaced by the schema that it refers to."""
     if isinstance(node, list):
         return [_resolved(item, document) for item in node]
     if not isinstance(node, dict):
@@ -131,7 +134,7 @@ def _removed_fields(old: Json, new: Json, at: str = "") -> Iterator[str]:
 def _mismatches(narrow: Json, wide: Json, at: str = "") -> Iterator[Mismatch]:
     """Yield why a value that is valid for `narrow` can be invalid for `wide`; nothing when it cannot."""
     for choice in _choices(narrow):
-        # The alternative with the fewest differences is the one that was meant.
+        # Report only the alternative with the fewest differences, which is most likely the counterpart.
         yield from min((list(_differences(choice, other, at)) for other in _choices(wide)), key=len)
 
 
@@ -139,7 +142,7 @@ def _differences(narrow: Json, wide: Json, at: str) -> Iterator[Mismatch]:
     types, allowed = _types(narrow), _types(wide)
     if allowed and not (types and types <= allowed):
         yield Mismatch(f"{at}type", " or ".join(sorted(types)) or "any", " or ".join(sorted(allowed)))
-        return  # it is the reason of all other differences
+        return  # the other differences would only follow from this one
     values, allowed_values = _values(narrow), _values(wide)
     if allowed_values and not (values and all(value in allowed_values for value in values)):
         yield Mismatch(f"{at}values", values or "any", allowed_values)

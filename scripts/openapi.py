@@ -34,12 +34,12 @@ SECURITY_SCHEMES = {
         "type": "http",
         "scheme": "bearer",
         "bearerFormat": "JWT",
-        "description": "Use a token that /login gave out.",
+        "description": "Use an access token that /login returned.",
     },
 }
 # Statuses that the gateway, or a failing database, can return for any request.
 FAULTS = (413, 429, 500, 503, 504)
-# Powertools' schemas of errors, which common.api replaces.
+# Schemas of Powertools for errors. The API does not use them: common.api has its own.
 REPLACED = ("HTTPValidationError", "ResponseValidationError", "ValidationError")
 SCHEMAS = "#/components/schemas/"
 PROBLEM = {"application/json": {"schema": {"$ref": f"{SCHEMAS}Problem"}}}
@@ -60,7 +60,7 @@ NEXT_PAGE = {
         "schema": {"type": "string"},
     }
 }
-# Bodies that a reader can send unchanged. In the models, each cold start would build them.
+# Bodies that a reader can send unchanged. If the models had them, each cold start would build them.
 EXAMPLES = {
     "AccountChange": {"phone_number": "+49 30 901820"},
     "Ballot": {"post_id": 1, "dir": 1},
@@ -68,7 +68,7 @@ EXAMPLES = {
     "PasswordChange": {"current_password": "open sesame", "new_password": "open barley"},
     "PasswordProof": {"current_password": "open sesame"},
     "PostCreate": {"title": "Hello", "content": "My first post", "published": True},
-    "Refresh": {"refresh_token": "the refresh_token of the last answer"},
+    "Refresh": {"refresh_token": "the refresh_token of the last response"},
     "UserCreate": {"email": "ann@example.com", "password": "open sesame"},
 }
 
@@ -110,11 +110,11 @@ def _handler(function: str) -> ModuleType:
 
 
 def _first_line(documented: object) -> str:
-    return inspect.getdoc(documented).splitlines()[0].rstrip(".")  # type: ignore[union-attr]  # all are
+    return inspect.getdoc(documented).splitlines()[0].rstrip(".")  # type: ignore[union-attr]  # each has one
 
 
 def _document(function: str) -> dict[str, Any]:
-    """Return the document of one function, with the additions of our conventions."""
+    """Return the document of one function, completed by what Powertools does not know."""
     app = _handler(function).app
     document: dict[str, Any] = json.loads(app.get_openapi_json_schema())
     for route in app._static_routes + app._dynamic_routes:  # noqa: SLF001  # no public way to a handler
@@ -133,12 +133,12 @@ def _complete(operation: dict[str, Any], route: Route) -> None:
     operation["summary"] = _first_line(route.func)
     responses = operation["responses"]
     declared = route.responses or {}
-    # A route that checks a refresh token itself has an empty list.
+    # An empty list declares a route that needs no access token, because it checks a refresh token.
     if HTTPStatus.UNAUTHORIZED in declared and route.security is None:
         operation["security"] = [{name: []} for name in SECURITY_SCHEMES]
     if HTTPStatus.UNPROCESSABLE_ENTITY not in declared:
         del responses["422"]
-    # It has no body, although the handler has a return type.
+    # A 204 has no body, although the handler has a return type.
     responses.get("204", {}).pop("content", None)
     for status in FAULTS:
         responses[str(status)] = {"description": HTTPStatus(status).phrase, "content": PROBLEM}

@@ -23,7 +23,7 @@ class Client:
     """Sends requests to the API at a URL, with `token` if it is set."""
 
     def __init__(self, url: str) -> None:
-        # Passwords are sent there.
+        # Requests contain passwords, so they must be encrypted or stay on this machine.
         if not url.startswith(("https://", "http://127.0.0.1:")):
             raise SmokeError(f"{url} is not an HTTPS URL")
         self._url = url.rstrip("/")
@@ -68,7 +68,7 @@ def main(url: str) -> None:
         except SmokeError as error:
             if fault is None:
                 raise
-            # The first error is the important one, and often the cause of this one.
+            # Report the first error, too: it often causes this one.
             first = fault if isinstance(fault, SmokeError) else repr(fault)
             raise SmokeError(f"{first}; and the account {email} was not deleted: {error}") from fault
 
