@@ -1,7 +1,7 @@
 """Login, and the sessions that it opens."""
 
 from http import HTTPStatus
-from typing import Annotated
+from typing import Annotated, Literal
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.exceptions import ForbiddenError, UnauthorizedError
@@ -30,7 +30,11 @@ def _token(principal: Principal, key: Key, refresh_token: str) -> Token:
 
 
 @app.post("/login", responses=api.responses(Token, 200, 403, 422, 429))
-def log_in(username: Annotated[TypedEmail, Form()], password: Annotated[TypedPassword, Form()]) -> Token:
+def log_in(
+    username: Annotated[TypedEmail, Form()],
+    password: Annotated[TypedPassword, Form()],
+    grant_type: Annotated[Literal["password"] | None, Form()] = None,  # noqa: ARG001  # only validated
+) -> Token:
     """Log in with the e-mail as the username."""
     key = ring.signing_key()  # may fail, so before anything is written
     user = authenticate_by_email(normalize_if_valid(username), password, client_address(app))
@@ -78,4 +82,4 @@ def log_out_everywhere() -> Response[None]:
     return Response(HTTPStatus.NO_CONTENT)
 
 
-handler = api.handler(app)
+handler = api.handler(app, forms={"/login"})

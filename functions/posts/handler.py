@@ -158,4 +158,5 @@ def delete_post(post_id: api.PathId) -> Response[None]:
     return Response(HTTPStatus.NO_CONTENT)
 
 
-handler = api.handler(app)
+# The reference spells it with a capital letter.
+handler = api.handler(app, query_aliases={"Limit": "limit"})

@@ -73,6 +73,27 @@ def test_the_letter_case_of_the_own_e_mail_can_change(ada: int) -> None:
     assert call("update_account", user=ada, body=body).json()["email"] == "Ada@example.com"
 
 
+def test_blanks_around_a_new_address_are_not_stored(ada: int) -> None:
+    body = {"email": " lovelace@example.com\n", "current_password": PASSWORD}
+    response = call("update_account", user=ada, body=body)
+    assert response.status == 200
+    assert response.json()["email"] == "lovelace@example.com"
+
+
+@pytest.mark.parametrize(
+    ("event", "body"),
+    [
+        ("update_account", {"email": "lovelace@example.com"}),
+        ("update_password", {"new_password": "new password"}),
+        ("delete_account", {}),
+    ],
+)
+def test_an_empty_current_password_is_invalid(event: str, body: dict[str, str], ada: int) -> None:
+    response = call(event, user=ada, body={**body, "current_password": ""})
+    assert response.status == 422
+    assert response.json()["detail"][0]["loc"] == ["body", "current_password"]
+
+
 @pytest.mark.usefixtures("bob")
 def test_the_e_mail_of_another_user_is_taken_in_any_letter_case(ada: int) -> None:
     body = {"email": "BOB@example.com", "current_password": PASSWORD}

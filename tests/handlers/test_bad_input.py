@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from tests.support.database import Database
+from tests.support.database import PASSWORD, Database
 from tests.support.lambdas import call, invoke, new_event
 
 WITH_JSON = ["sign_up", "create_post", "change_post", "vote"]
@@ -74,8 +74,6 @@ def test_a_missing_body_is_invalid(event: str) -> None:
     ["text/plain", "application/xml", "application/octet-stream", "json", "multipart/form-data", "\x80"],
 )
 @pytest.mark.parametrize("event", WITH_BODY)
-# Powertools logs a warning about a form that the gateway has not encoded, and then reads it.
-@pytest.mark.filterwarnings("ignore:Received multipart/form-data without base64 encoding")
 def test_a_body_with_an_unsupported_content_type_is_invalid(event: str, content_type: str) -> None:
     response = invoke(new_event(event, headers={"Content-Type": content_type}))
     assert_invalid(response.status, response.json()["detail"])
@@ -94,7 +92,15 @@ def test_a_form_is_invalid_where_json_is_expected(event: str, content_type: str)
 
 @pytest.mark.parametrize(
     "content_type",
-    [None, "application/json; charset=utf-8", "application/json;charset=UTF-8"],
+    [
+        None,
+        "",
+        "application/json; charset=utf-8",
+        "application/json;charset=UTF-8",
+        "application/vnd.api+json",
+        "application/ld+json; profile=x",
+        "Application/Problem+JSON",
+    ],
 )
 def test_json_may_have_any_json_media_type_or_none(content_type: str | None, ada: int) -> None:
     headers = {"Content-Type": content_type}
@@ -103,6 +109,49 @@ def test_json_may_have_any_json_media_type_or_none(content_type: str | None, ada
     )
     assert response.status == 201
     assert response.json()["title"] == "é"
+
+
+@pytest.mark.parametrize(
+    "content_type", ["text/json", "image/svg+json", "application/jsonx", "application/x+xml"]
+)
+def test_json_has_no_other_media_type(content_type: str, ada: int) -> None:
+    response = call("create_post", user=ada, headers={"Content-Type": content_type})
+    assert_invalid(response.status, response.json()["detail"])
+
+
+@pytest.mark.usefixtures("_cheap_hashes")
+@pytest.mark.parametrize(
+    ("event", "status"),
+    [
+        ("sign_up", 201),
+        ("create_post", 201),
+        ("change_post", 200),
+        ("vote", 201),
+        ("update_account", 200),
+        ("update_password", 204),
+        ("delete_account", 204),
+        ("refresh", 401),
+    ],
+)
+def test_a_byte_order_mark_before_json_is_ignored(
+    event: str, status: int, ada: int, database: Database
+) -> None:
+    post_id = database.add_post(ada)
+    bodies = {
+        "sign_up": {"email": "bob@example.com", "password": "p"},
+        "create_post": {"title": "t", "content": "c"},
+        "change_post": {"title": "t", "content": "c"},
+        "vote": {"post_id": post_id, "dir": 1},
+        "update_account": {"email": "lovelace@example.com", "current_password": PASSWORD},
+        "update_password": {"current_password": PASSWORD, "new_password": "p"},
+        "delete_account": {"current_password": PASSWORD},
+        "refresh": {"refresh_token": "t"},
+    }
+    user = None if event in {"sign_up", "refresh"} else ada
+    item = post_id if event == "change_post" else None
+    body = "\ufeff" + json.dumps(bodies[event])
+    sent = new_event(event, user=user, item=item, body=base64.b64encode(body.encode()).decode())
+    assert invoke(sent | {"isBase64Encoded": True}).status == status
 
 
 def test_a_base64_encoded_body_is_decoded(ada: int) -> None:

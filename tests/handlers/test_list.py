@@ -94,8 +94,55 @@ def test_every_invalid_parameter_is_named(ada: int) -> None:
     assert [error["loc"] for error in response.json()["detail"]] == [["query", "limit"], ["query", "skip"]]
 
 
-def test_a_repeated_parameter_is_invalid(ada: int) -> None:
-    assert call("list_posts", user=ada, query=[("limit", "1"), ("limit", "2")]).status == 422
+LISTS = pytest.mark.parametrize("event", ["list_posts", "list_user_posts"])
+
+
+@LISTS
+@pytest.mark.parametrize(
+    "query",
+    [
+        [("limit", "2"), ("limit", "1")],
+        [("limit", "none"), ("limit", "1")],
+        [("Limit", "1")],
+        [("Limit", "2"), ("Limit", "1")],
+        [("limit", "1"), ("Limit", "2")],
+        [("Limit", "2"), ("limit", "1")],
+    ],
+)
+def test_the_last_limit_counts_and_may_have_a_capital_letter(
+    event: str, query: list[tuple[str, str]], ada: int, database: Database
+) -> None:
+    database.add_post(ada)
+    newest = database.add_post(ada)
+    response = call(event, user=ada, item=ada if event == "list_user_posts" else None, query=query)
+    assert ids(response) == [newest]
+    assert "Limit=" not in response.headers["Link"][0]
+
+
+@LISTS
+@pytest.mark.parametrize("values", [("one", "two"), ("", "two")])
+def test_the_last_of_several_terms_counts(
+    event: str, values: tuple[str, str], ada: int, database: Database
+) -> None:
+    database.add_post(ada, "one")
+    post_id = database.add_post(ada, "two")
+    query = [("search", value) for value in values]
+    response = call(event, user=ada, item=ada if event == "list_user_posts" else None, query=query)
+    assert ids(response) == [post_id]
+
+
+@LISTS
+@pytest.mark.parametrize("name", ["limit", "Limit"])
+def test_an_invalid_limit_is_named_in_either_spelling(event: str, name: str, ada: int) -> None:
+    item = ada if event == "list_user_posts" else None
+    response = call(
+        event,
+        user=ada,
+        item=item,
+        query=[("limit", "1"), ("limit", "x")] if name == "limit" else [(name, "x")],
+    )
+    assert response.status == 422
+    assert [error["loc"] for error in response.json()["detail"]] == [["query", "limit"]]
 
 
 def test_unknown_parameters_are_ignored(ada: int, database: Database) -> None:

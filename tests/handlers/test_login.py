@@ -1,6 +1,7 @@
 """POST /login."""
 
 import base64
+import json
 from urllib.parse import urlencode
 
 import bcrypt
@@ -74,10 +75,10 @@ def test_the_address_is_found_in_any_of_its_forms(signed_up: str, typed: str) ->
     ("username", "password"),
     [
         ("ada@example.com", "wrong"),
-        ("ada@example.com", ""),
+        ("ada@example.com", " "),
         ("ada@example.com", PASSWORD + " "),
         ("nobody@example.com", PASSWORD),
-        ("", ""),
+        (" ", " "),
         ("zo\u00eb", PASSWORD),
         ("\u00eb" * 242 + "@example.com", PASSWORD),
         ("' OR true --", PASSWORD),
@@ -127,9 +128,13 @@ def test_a_password_longer_than_72_bytes_does_not_match_its_beginning(database: 
         ("password=correct+horse", ["username"]),
         ("grant_type=password", ["username", "password"]),
         ("", ["username", "password"]),
+        ("username=&password=correct+horse", ["username"]),
+        ("username=ada%40example.com&password=", ["password"]),
+        ("username=&password=", ["username", "password"]),
+        ("username=ada%40example.com&password=correct+horse&password=", ["password"]),
     ],
 )
-def test_every_missing_field_is_named(body: str, missing: list[str]) -> None:
+def test_every_missing_or_empty_field_is_named(body: str, missing: list[str]) -> None:
     response = call("login", body=body)
     assert response.status == 422
     assert [error["loc"] for error in response.json()["detail"]] == [["body", field] for field in missing]
@@ -179,6 +184,88 @@ def test_a_broken_multipart_form_is_invalid(body: bytes) -> None:
     response = send_multipart(body)
     assert response.status == 422
     assert response.json()["detail"][0]["loc"][0] == "body"
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize(
+    "content_type", ["multipart/form-data; Boundary=edge", 'MULTIPART/form-data;BOUNDARY="edge"']
+)
+@pytest.mark.parametrize("quote", ['"', ""])
+def test_a_multipart_form_may_be_written_in_several_ways(content_type: str, quote: str) -> None:
+    body = part("username", "ada@example.com") + part("password", PASSWORD) + "--edge--\r\n"
+    for field in ("username", "password"):
+        body = body.replace(f'name="{field}"', f"name={quote}{field}{quote}")
+    assert send_multipart(body.encode(), content_type).status == 200
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize("field", ["username", "password"])
+@pytest.mark.parametrize("content", [b"ada@example.com", b"correct horse", b"", b"\xff\xfe\0"])
+def test_a_file_where_text_belongs_is_invalid(field: str, content: bytes) -> None:
+    text = part("username", "ada@example.com") + part("password", PASSWORD)
+    file = part(field, "#").replace(f'"{field}"', f'"{field}"; filename="f"').encode().replace(b"#", content)
+    response = send_multipart(text.encode() + file + b"--edge--\r\n")
+    assert response.status == 422
+    assert [error["loc"] for error in response.json()["detail"]] == [["body", field]]
+
+
+@pytest.mark.usefixtures("ada")
+def test_a_file_in_an_unknown_field_is_ignored() -> None:
+    text = part("username", "ada@example.com") + part("password", PASSWORD)
+    file = part("more", "#").replace('"more"', '"more"; filename="f"').encode().replace(b"#", b"\xff\0")
+    assert send_multipart(text.encode() + file + b"--edge--\r\n").status == 200
+
+
+@pytest.mark.usefixtures("ada")
+def test_the_last_of_several_fields_counts() -> None:
+    fields = [("username", "x"), ("username", "ada@example.com"), ("password", "x"), ("password", PASSWORD)]
+    assert call("login", body=urlencode(fields)).status == 200
+    body = "".join(part(*field) for field in fields) + "--edge--\r\n"
+    assert send_multipart(body.encode()).status == 200
+    assert call("login", body=urlencode(fields[::-1])).status == 403
+
+
+@pytest.mark.parametrize("body", ["&a=" * 1_001, "a=b&" * 5_000])
+def test_a_form_with_too_many_fields_is_invalid(body: str) -> None:
+    response = call("login", body=body)
+    assert response.status == 422
+    assert response.json()["detail"][0]["type"] == "form_invalid"
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize(
+    ("grant_type", "status"),
+    [
+        ("password", 200),
+        ("", 200),
+        ("implicit", 422),
+        ("authorization_code", 422),
+        ("Password", 422),
+        (" ", 422),
+    ],
+)
+def test_only_the_grant_type_password_is_valid(grant_type: str, status: int) -> None:
+    fields = {"username": "ada@example.com", "password": PASSWORD, "grant_type": grant_type}
+    response = call("login", body=urlencode(fields))
+    assert response.status == status
+    if status == 422:
+        assert [error["loc"] for error in response.json()["detail"]] == [["body", "grant_type"]]
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize("content_type", ["application/json", "application/vnd.api+json", "text/plain", None])
+def test_a_body_other_than_a_form_cannot_log_in(content_type: str | None) -> None:
+    credentials = {"username": "ada@example.com", "password": PASSWORD}
+    for body in (json.dumps(credentials), urlencode(credentials)):
+        response = call("login", body=body, headers={"Content-Type": content_type})
+        assert response.status == 422
+        assert [error["loc"][1] for error in response.json()["detail"]] == ["username", "password"]
+
+
+@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize("username", [" ada@example.com", "ADA@example.com\n", "\u3000ada@example.com\t"])
+def test_blanks_around_the_address_are_ignored(username: str) -> None:
+    assert log_in(username, PASSWORD).status == 200
 
 
 def test_a_multipart_form_without_a_boundary_is_invalid() -> None:

@@ -15,7 +15,7 @@ from common.errors import UnavailableError
 from tests.handlers.test_account import session_of
 from tests.handlers.test_responses import raising
 from tests.support.database import Database
-from tests.support.lambdas import call, invoke, load_event, new_event
+from tests.support.lambdas import call, handlers, invoke, load_event, new_event
 
 SECRETS = ["S3cret-pass", "$2b$", "eyJhbGciOi"]
 
@@ -133,9 +133,11 @@ def test_a_developer_sees_detail_and_hint(ada: int, output: Output, monkeypatch:
 def test_a_developer_sees_that_the_handler_lacks_a_route(
     ada: int, output: Output, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    event = new_event("read_post", user=ada, item=1) | {"path": "/posts/1/more"}
+    resource = "/posts/{id}/more"
+    event = new_event("read_post", user=ada) | {"resource": resource, "path": "/posts/1/more"}
+    monkeypatch.setitem(handlers(), resource, handlers()["/posts/{id}"])
     assert invoke(event).status == 404
-    expected = "template.yaml sends GET /posts/1/more here, but the handler has no such route\n"
+    expected = "template.yaml sends GET /posts/{id}/more here, but the handler has no such route\n"
     assert output.text() == expected
     assert call("read_post", user=ada, item=1).status == 404  # a post that does not exist
     monkeypatch.setattr(api, "is_local", lambda: False)

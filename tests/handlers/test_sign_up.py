@@ -34,6 +34,13 @@ def test_an_address_is_taken_in_any_letter_case(email: str, database: Database) 
     assert database.value("SELECT count(*) FROM users") == 1
 
 
+@pytest.mark.parametrize("email", [" ada@example.com", "ada@example.com\r\n", "\u3000ada@example.com\t"])
+def test_blanks_around_an_address_are_not_stored(email: str, database: Database) -> None:
+    response = call("sign_up", body={"email": email, "password": "correct horse"})
+    assert response.status == 201
+    assert response.json()["email"] == database.value("SELECT email FROM users") == "ada@example.com"
+
+
 def test_unknown_fields_change_nothing(database: Database) -> None:
     body = {
         "email": "ada@example.com",

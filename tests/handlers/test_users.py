@@ -28,7 +28,7 @@ def test_a_missing_user_is_not_found(user_id: int) -> None:
 @pytest.mark.parametrize(
     "user_id",
     # A REST API passes paths on as they were sent. Some emulators, such as `sam local`, decode them first.
-    [2**31, -(2**31) - 1, "9" * 5_000, "ada", "1.5", "1e3", "0x1", "%00", "\0", "1\n", "1?", "①", "🐘", "%"],
+    [2**31, -(2**31) - 1, "9" * 5_000, "ada", "1.5", "1e3", "0x1", "%00", "\0", "1?", "①", "🐘", "%"],
 )
 def test_an_id_outside_postgresql_s_integer_is_invalid(user_id: object) -> None:
     response = call("read_user", item=user_id)

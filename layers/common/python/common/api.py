@@ -3,11 +3,11 @@
 import json
 import sys
 import traceback
-from base64 import b64encode
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Set
 from http import HTTPStatus
+from types import MappingProxyType
 from typing import Annotated, Any
-from urllib.parse import quote
+from urllib.parse import unquote
 
 from aws_lambda_powertools import Logger, single_metric
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver, CORSConfig, Response
@@ -19,8 +19,9 @@ from aws_lambda_powertools.event_handler.openapi.exceptions import (
 from aws_lambda_powertools.event_handler.openapi.params import Path
 from aws_lambda_powertools.event_handler.openapi.types import OpenAPIResponse
 from aws_lambda_powertools.metrics import MetricUnit
+from pydantic import BeforeValidator, Field
 
-from common import deadline
+from common import deadline, events
 from common.aws import AwsError
 from common.connection import PostgresError
 from common.errors import RateLimitError, UnavailableError, UnknownOutcomeError
@@ -28,15 +29,13 @@ from common.schemas import MAX_INTEGER, MIN_INTEGER, InvalidInput, Problem
 from common.settings import env_str, is_local
 
 JSON = "application/json"
-PathId = Annotated[int, Path(ge=MIN_INTEGER, le=MAX_INTEGER)]
+# The path is split into segments before they are decoded (`common.events`).
+PathId = Annotated[Annotated[int, Field(ge=MIN_INTEGER, le=MAX_INTEGER), BeforeValidator(unquote)], Path()]
 # Response headers that a browser lets a page of another origin read.
 EXPOSED_HEADERS = ["Link", "Retry-After"]
 # The innermost frames of an unexpected error: enough to reach from the database up to the route.
 MAX_LOGGED_FRAMES = 8
 Handler = Callable[[dict[str, Any], deadline.LambdaContext], dict[str, Any]]
-
-# The characters of a path (RFC 3986, section 3.3), and "%" because the path is already percent-encoded.
-PATH_SAFE_CHARACTERS = "/:@!$&'()*+,;=%"
 # https://owasp.org/www-project-secure-headers/, without the headers that only concern HTML pages.
 SECURITY_HEADERS = {
     "Cache-Control": ["no-store"],
@@ -71,19 +70,10 @@ def resolver() -> APIGatewayRestResolver:
         json_body_deserializer=_json_object,
     )
 
-    def on_value_error(error: ValueError) -> Response[Any]:
-        # Powertools raises ValueError for a malformed multipart form.
-        is_form = (app.current_event.headers.get("content-type") or "").startswith("multipart/")
-        return (
-            _unprocessable(validation_error("form_invalid", ("body",), "Form decode error"))
-            if is_form
-            else on_error(error)
-        )
-
     def on_not_found(error: NotFoundError) -> Response[Any]:
         # If no route matches, Powertools passes an error that was never raised.
         if error.__traceback__ is None and is_local():
-            request = f"{app.current_event.http_method} {app.current_event.path}"
+            request = f"{app.current_event.http_method} {app.current_event['resource']}"
             sys.stderr.write(f"template.yaml sends {request} here, but the handler has no such route\n")
         return _error_response(HTTPStatus.NOT_FOUND, error.msg)
 
@@ -94,7 +84,6 @@ def resolver() -> APIGatewayRestResolver:
     app.not_found(on_not_found)
     app.exception_handler(RequestValidationError)(_unprocessable)
     app.exception_handler(RequestUnsupportedContentType)(_unsupported_content_type)
-    app.exception_handler(ValueError)(on_value_error)
     app.exception_handler(ServiceError)(_service_error)
     app.exception_handler(RateLimitError)(_too_many_requests)
     app.exception_handler(AwsError)(_aws_failed)
@@ -104,15 +93,25 @@ def resolver() -> APIGatewayRestResolver:
     return app
 
 
-def handler(app: APIGatewayRestResolver) -> Handler:
-    """Return the Lambda handler for the routes of `app`."""
+def handler(
+    app: APIGatewayRestResolver,
+    *,
+    query_aliases: Mapping[str, str] = MappingProxyType({}),
+    forms: Set[str] = frozenset(),
+) -> Handler:
+    """Return the Lambda handler for the routes of `app`.
+
+    Args:
+        app: The resolver with the routes.
+        query_aliases: Other spellings of query parameters, and the names that they stand for.
+        forms: The resources whose body is a form. All other bodies are JSON.
+
+    """
 
     def handle(event: dict[str, Any], context: deadline.LambdaContext) -> dict[str, Any]:
         deadline.start(context)
         log.set_correlation_id(event["requestContext"]["requestId"])
-        # HTTP APIs and some emulators decode the path; Powertools matches routes against an encoded one.
-        event["path"] = quote(event["path"], safe=PATH_SAFE_CHARACTERS, errors="replace")
-        _normalize_body(event)
+        events.prepare(event, query_aliases, forms)
         response = app.resolve(event, context)  # type: ignore[arg-type]  # Powertools' type has more
         response["multiValueHeaders"] = SECURITY_HEADERS | response["multiValueHeaders"]
         # Powertools returns None for an empty body, but the Lambda proxy integration expects a string.
@@ -120,19 +119,6 @@ def handler(app: APIGatewayRestResolver) -> Handler:
         return response
 
     return handle
-
-
-def _normalize_body(event: dict[str, Any]) -> None:
-    headers = event["headers"] or {}
-    for name in [name for name in headers if name.lower() == "content-type"]:
-        # Media types are case-insensitive (RFC 9110, section 8.3.1), but Powertools compares them as is.
-        media_type, semicolon, parameters = headers[name].partition(";")
-        headers[name] = media_type.lower() + semicolon + parameters
-        # Our API on AWS encodes multipart forms as base64. For emulators that send text we do so here:
-        # Powertools reads a text body as latin-1, which breaks other characters.
-        if headers[name].startswith("multipart/") and event["body"] and not event["isBase64Encoded"]:
-            event["body"] = b64encode(event["body"].encode(errors="replace")).decode()
-            event["isBase64Encoded"] = True
 
 
 def responses(model: object, success: int, *failures: int) -> dict[int, OpenAPIResponse]:
@@ -170,9 +156,11 @@ def validation_error(kind: str, location: tuple[str, ...], message: str) -> Requ
 
 
 def _json_object(text: str) -> dict[str, Any]:
+    if text == events.INVALID_FORM:
+        raise validation_error("form_invalid", ("body",), "Form decode error")
     # Malformed JSON and very long numbers raise ValueError; deep nesting raises RecursionError.
     try:
-        value = json.loads(text)
+        value = json.loads(text.removeprefix("\ufeff"))  # a byte order mark
     except (ValueError, RecursionError):
         raise validation_error("json_invalid", ("body",), "JSON decode error") from None
     if not isinstance(value, dict):
@@ -186,7 +174,7 @@ def _error_response(status: int, detail: object, headers: Mapping[str, str] | No
 
 def _unsupported_content_type(_: RequestUnsupportedContentType) -> Response[Any]:
     return _unprocessable(
-        validation_error("content_type", ("body",), "Content-Type should be application/json or a form type")
+        validation_error("content_type", ("body",), "Content-Type should be application/json")
     )
 
 

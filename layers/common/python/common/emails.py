@@ -1,7 +1,8 @@
 """The stored form of e-mail addresses.
 
 One address can be written in several ways: with composed or decomposed accents, with a Unicode or an ASCII
-(`xn--`) domain. We store one of them. Letter case is not changed here; the database ignores it.
+(`xn--`) domain, with blanks around it. We store one of them. Letter case is not changed here; the database
+ignores it.
 """
 
 from contextlib import suppress
@@ -12,15 +13,15 @@ def normalize(text: str) -> str:
     # Imported here because few requests need it and the import is slow.
     from email_validator import validate_email  # noqa: PLC0415
 
-    return validate_email(text, check_deliverability=False).normalized
+    return validate_email(text.strip(), check_deliverability=False).normalized
 
 
 def normalize_if_valid(text: str) -> str:
-    """Return the stored form of an address, or `text` itself if it is not an address.
+    """Return the stored form of an address, or `text` without blanks around it if it is not an address.
 
     An ASCII address without a `xn--` domain has only one form, so it is returned without the slow import.
     """
     if not text.isascii() or "xn--" in text.lower():
         with suppress(ValueError):
             return normalize(text)
-    return text
+    return text.strip()

@@ -25,9 +25,11 @@ STORABLE = AfterValidator(_storable)
 MAX_EMAIL_LENGTH = 254
 # The maximum length of a password that we only compare. No password that we store is that long.
 MAX_TYPED_PASSWORD_LENGTH = 1_000
-TypedEmail = Annotated[str, Field(max_length=MAX_EMAIL_LENGTH), STORABLE]
+TypedEmail = Annotated[str, Field(min_length=1, max_length=MAX_EMAIL_LENGTH), STORABLE]
 TypedPassword = Annotated[
-    str, Field(max_length=MAX_TYPED_PASSWORD_LENGTH, json_schema_extra={"format": "password"}), STORABLE
+    str,
+    Field(min_length=1, max_length=MAX_TYPED_PASSWORD_LENGTH, json_schema_extra={"format": "password"}),
+    STORABLE,
 ]
 
 
