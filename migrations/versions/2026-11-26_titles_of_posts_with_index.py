@@ -1,0 +1,58 @@
+"""The titles of older posts, and the index that finds titles by parts of them."""
+
+import sqlalchemy as sa
+from alembic import op
+
+revision = "20261126b"
+down_revision = "20261126"
+branch_labels = None
+depends_on = None
+
+INDEX = "ix_post_titles_keys"
+
+# Skips posts that are being deleted, so that it waits for nobody and nobody for long.
+COPY_BATCH = """
+WITH batch AS (
+    SELECT id, owner_id, published, created_at, left(title, 300) AS title FROM posts
+    WHERE id > :last ORDER BY id LIMIT 5000 FOR KEY SHARE SKIP LOCKED
+),
+copied AS (
+    INSERT INTO post_titles (post_id, owner_id, published, created_at, title)
+    SELECT id, owner_id, published, created_at, title FROM batch ON CONFLICT DO NOTHING
+)
+SELECT max(id) FROM batch
+"""
+
+# What was skipped, if its deletion was rolled back.
+COPY_REST = """
+INSERT INTO post_titles (post_id, owner_id, published, created_at, title)
+SELECT id, owner_id, published, created_at, left(title, 300) FROM posts
+WHERE NOT EXISTS (SELECT FROM post_titles WHERE post_id = posts.id) FOR KEY SHARE
+ON CONFLICT DO NOTHING
+"""
+
+
+def upgrade() -> None:
+    """Copy the titles, in batches; what an attempt that was given up has copied stays."""
+    with op.get_context().autocommit_block():
+        if not op.get_context().as_sql:
+            last = -(2**31)
+            while last is not None:
+                last = op.get_bind().scalar(sa.text(COPY_BATCH), {"last": last})
+        op.execute(COPY_REST)
+        # An attempt that gave up waiting has left one that is not valid.
+        op.drop_index(INDEX, "post_titles", if_exists=True, postgresql_concurrently=True)
+        op.create_index(
+            INDEX,
+            "post_titles",
+            [sa.text("title_keys(post_id >> 16, title)")],
+            postgresql_using="gin",
+            # A list of pending entries would be read by every search, and cleared by one write of many.
+            postgresql_with={"fastupdate": "off"},
+            postgresql_concurrently=True,
+        )
+
+
+def downgrade() -> None:
+    """Drop the index."""
+    op.drop_index(INDEX, "post_titles")
