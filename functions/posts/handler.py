@@ -12,10 +12,10 @@ from common import api, database
 from common.identity import current_principal, rows_or_unauthorized
 from common.principal import Principal
 from posts import lists, queries
-from posts.paging import FIRST_PAGE, Sort, cursor_after, decode, encode, next_link
+from posts.paging import FIRST_PAGE, Sort, decode, encode, next_cursor, next_link
 from posts.parameters import CursorText, IdempotencyKey, Limit, Published, Search, Skip, SortBy
 from posts.rows import ListParameters, ListRow, PostLookupRow, PostRow
-from posts.schemas import Page, Post, PostCreate, PostOut
+from posts.schemas import MAX_TITLE_LENGTH, Page, Post, PostCreate, PostOut, PostUpdate
 
 ListStatements = Mapping[Sort, database.Statement[[Principal, ListParameters], ListRow]]
 # One statement for each order. A search has statements of its own, because its SQL does more work.
@@ -73,12 +73,10 @@ def _list_page(
     rows = rows_or_unauthorized(statements[request.sort](current_principal(app), parameters))
     if not rows[0].author_exists:
         raise NotFoundError("There is no such user")
-    posts = [post for row in rows if (post := row.listed())]
     headers = {}
-    if len(posts) > request.limit:
-        cursor = encode(cursor_after(posts[request.limit - 1], request.sort), request.sort)
-        headers["Link"] = next_link(app.current_event, cursor)
-    page = Page.of(posts[: request.limit])
+    if cursor := next_cursor(rows[0]):
+        headers["Link"] = next_link(app.current_event, encode(cursor, request.sort), rows[0].next_skip or 0)
+    page = Page.of(post for row in rows if (post := row.listed()))
     # Serialize here, because Powertools would convert the models to dictionaries and validate them again.
     body = page.model_dump_json(by_alias=True)
     return Response(HTTPStatus.OK, content_type=api.JSON, body=body, headers=headers)
@@ -138,11 +136,15 @@ def read_post(post_id: api.PathId) -> Post:
 
 
 @app.put("/posts/<post_id>", responses=api.responses(Post, 200, 401, 403, 404, 422))
-def update_post(post_id: api.PathId, post: PostCreate) -> Post:
+def update_post(post_id: api.PathId, post: PostUpdate) -> Post:
     """Replace your own post."""
     principal = current_principal(app)
-    rows = queries.change(principal, post_id=post_id, **post.model_dump())
-    return Post.of(_require_owner(_existing_post(rows), principal.user_id))
+    rows = queries.change(principal, post_id=post_id, **post.model_dump(), max_title_length=MAX_TITLE_LENGTH)
+    result = _require_owner(_existing_post(rows), principal.user_id)
+    if result.title != post.title:
+        message = f"String should have at most {MAX_TITLE_LENGTH} characters"
+        raise api.validation_error("string_too_long", ("body", "title"), message)
+    return Post.of(result)
 
 
 @app.delete(

@@ -1,204 +1,220 @@
-"""The SQL of the lists of posts."""
+"""The statements of the lists of posts, by age and by votes."""
 
-from typing import Any, NamedTuple
-
-from sqlalchemy import (
-    CTE,
-    BigInteger,
-    ColumnElement,
-    FromClause,
-    SQLColumnExpression,
-    any_,
-    asc,
-    cast,
-    desc,
-    exists,
-    func,
-    literal_column,
-    select,
-    tuple_,
-    union_all,
-)
-from sqlalchemy.orm import InstrumentedAttribute
-from sqlalchemy.sql.elements import SQLCoreOperations
+from sqlalchemy import CTE, ColumnElement, and_, case, exists, false, func, select, union_all
 
 from common.database import Statement
-from common.models import Post, PostRank, User, VoteDelta
+from common.models import Post, PostRank, PostTitle, User
 from common.principal import Principal
-from common.queries import is_draft_of, is_published, valid_principal
+from common.queries import is_draft_of, is_published, is_visible_to
 from common.statement import statement
+from posts import limits
+from posts.pages import (
+    NEWEST,
+    OLDEST,
+    ONE,
+    TOP,
+    ZERO,
+    Order,
+    Position,
+    Scan,
+    number_of,
+    only_position,
+    page_of,
+    position_in,
+    rows_needed,
+    scan,
+)
 from posts.rows import ListParameters, ListRow
-from posts.selects import POST_COLUMNS, TRUE, PostSelect, for_viewer
-
-ZERO: ColumnElement[int] = literal_column("0")
-ONE: ColumnElement[int] = literal_column("1")
-THREE: ColumnElement[int] = literal_column("3")
-# The number of posts that a search reads in list order, in about 1 ms, before it uses the n-gram index.
-SCAN_LIMIT: ColumnElement[int] = literal_column("2000")
+from posts.selects import TRUE, PostSelect
+from posts.trigram_search import Walk, candidates, contains, in_time, segments_after
 
 ListStatement = Statement[[Principal, ListParameters], ListRow]
 
 
-class Order(NamedTuple):
-    """The order of a list: by a sort key and then by id, so that each post has a position of its own.
-
-    Attributes:
-        source: The SELECT of all posts.
-        sort_columns: The columns to sort by, as they are indexed: the sort key and the id.
-        sort_key: The name of the sort key in `source`.
-        descending: Whether to sort both columns in descending order.
-
-    """
-
-    source: PostSelect
-    sort_columns: tuple[InstrumentedAttribute[Any], InstrumentedAttribute[int]]
-    sort_key: str
-    descending: bool
-
-    def after(self, page: ListParameters) -> PostSelect:
-        """Return the posts after the position at which the page begins, in order."""
-        position = tuple_(*self.sort_columns)
-        start = tuple_(cast(page.after, self.sort_columns[0].type), page.after_id)
-        beyond = self.source.where(position < start if self.descending else position > start)
-        return beyond.order_by(*map(self._direction, self.sort_columns))
-
-    def order_by(self, posts: FromClause) -> tuple[Any, Any]:
-        """Return the ORDER BY for a subquery of posts."""
-        return self._direction(posts.c[self.sort_key]), self._direction(posts.c.id)
-
-    def _direction(self, column: SQLCoreOperations[Any]) -> Any:  # noqa: ANN401  # SQLAlchemy's types differ
-        return desc(column) if self.descending else asc(column)
+def _title_matches(viewer: Principal, page: ListParameters) -> ColumnElement[bool]:
+    # In this order, because few titles contain the term and the other condition is slower.
+    return and_(contains(PostTitle.title, page.term), is_visible_to(viewer.user_id, PostTitle))
 
 
-NEWEST = Order(select(*POST_COLUMNS), (Post.created_at, Post.id), "created_at", descending=True)
-OLDEST = Order(select(*POST_COLUMNS), (Post.created_at, Post.id), "created_at", descending=False)
-TOP = Order(
-    select(*POST_COLUMNS, PostRank.vote_count).join(PostRank, PostRank.post_id == Post.id),
-    (PostRank.vote_count, PostRank.post_id),
-    "vote_count",
-    descending=True,
-)
+def _post_matches(page: ListParameters) -> ColumnElement[bool]:
+    return contains(func.left(Post.title, limits.SEARCHED_LENGTH), page.term)
 
 
-def _rows_needed(page: ListParameters) -> ColumnElement[int]:
-    return cast(page.skip, BigInteger) + page.limit + ONE
+def _author_exists(page: ListParameters) -> ColumnElement[bool]:
+    return exists(select(User.id).where(User.id == page.author, User.deleted_at.is_(None)))
 
 
-def _page(
-    viewer: Principal,
+# By age: published posts and drafts are read from an index each, so that the drafts of one user slow down
+# nobody else.
+
+
+def _by_age(
     order: Order,
-    parts: list[PostSelect],
+    viewer: Principal,
     page: ListParameters,
+    parts: list[ColumnElement[bool]],
+    matches: ColumnElement[bool],
+    size: ColumnElement[int],
     author_exists: ColumnElement[bool] = TRUE,
 ) -> PostSelect:
-    """Return the SELECT of the page of a list that consists of these parts."""
-    every = union_all(*parts).subquery() if len(parts) > 1 else parts[0].subquery()
-    in_order = select(every).order_by(*order.order_by(every))
-    posts = in_order.limit(page.limit + ONE).offset(page.skip).cte("page")
-    # Usually there are none. One scan for the whole page takes less time than one for each post.
-    late = (
-        select(VoteDelta.post_id, func.sum(VoteDelta.step).label("votes"))
-        .where(VoteDelta.post_id == any_(func.array(select(posts.c.id).scalar_subquery())))
-        .group_by(VoteDelta.post_id)
-        .cte("late")
-        .prefix_with("MATERIALIZED")
-    )
-    return for_viewer(
-        valid_principal(viewer),
-        posts,
-        author_exists.label("author_exists"),
-        func.coalesce(_rank(posts), ZERO).label("rank"),
-        func.coalesce(_value_for(posts, late.c.post_id, late.c.votes), ZERO).label("late_votes"),
-    ).order_by(*order.order_by(posts))
-
-
-def _rank(posts: CTE) -> ColumnElement[int]:
-    column: ColumnElement[int] | None = posts.c.get("vote_count")
-    return _value_for(posts, PostRank.post_id, PostRank.vote_count) if column is None else column
-
-
-def _value_for(
-    posts: CTE, post_id: SQLColumnExpression[int], value: SQLColumnExpression[int]
-) -> ColumnElement[int]:
-    return select(value).where(post_id == posts.c.id).scalar_subquery()
-
-
-def _contains(title: SQLColumnExpression[str], term: str) -> ColumnElement[bool]:
-    return func.strpos(title, term) > ZERO
-
-
-def _has_ngrams(term: str) -> ColumnElement[bool]:
-    # The index holds the n-grams of one to three characters of each title. A title that contains the term has
-    # all trigrams of the term, or a shorter term as a whole. The trigrams may be in different places of the
-    # title, so the caller also checks `_contains`.
-    size = func.least(func.length(term), THREE)
-    return func.grams(Post.title, ONE, THREE).bool_op("@>")(func.grams(term, size, size))
-
-
-# A list returns one row more than `limit` if it continues. It reads published posts and drafts from separate
-# indexes, so that a user with many drafts does not slow down other readers.
+    """Return a page of the posts that meet one of several conditions, each of which has an index."""
+    position = Position(Post.created_at, Post.id)
+    posts = select(*position.labelled(), matches.label("matches"))
+    posts = posts.where(order.is_after(position, order.start(page))).order_by(*order.order_by(position))
+    every = union_all(*(posts.where(part).limit(size) for part in parts)).subquery()
+    ordered = select(every).order_by(*order.order_by(position_in(every)))
+    found, end = scan("scan", ordered, size, rows_needed(page))
+    return page_of(order, viewer, page, [select(found)], [select(end)], author_exists)
 
 
 def _feed(order: Order) -> ListStatement:
     """Return the statement that lists every post that the viewer may see."""
 
     def feed(viewer: Principal, page: ListParameters) -> PostSelect:
-        every = order.after(page).limit(_rows_needed(page))
-        parts = [every.where(is_published()), every.where(is_draft_of(viewer.user_id))]
-        return _page(viewer, order, parts, page)
+        parts = [is_published(), is_draft_of(viewer.user_id)]
+        return _by_age(order, viewer, page, parts, TRUE, rows_needed(page))
 
     return statement(ListRow)(feed)
-
-
-def _search(order: Order) -> ListStatement:
-    """Return the statement that lists the visible posts whose title contains a term, which is not empty.
-
-    First it reads SCAN_LIMIT posts in list order. If many titles contain the term, these posts fill the page.
-    Otherwise it finds the few matching titles with the n-gram index, which would be slow for many. The
-    planner cannot choose between the two, because it does not know how many titles contain a term.
-    """
-
-    def search(viewer: Principal, page: ListParameters) -> PostSelect:
-        rows_needed = _rows_needed(page)
-        first = order.after(page).where(is_published()).limit(rows_needed + SCAN_LIMIT).subquery()
-        matches = select(first).where(_contains(first.c.title, page.term))
-        scanned = matches.order_by(*order.order_by(first)).limit(rows_needed).cte("scanned")
-        scan_suffices = select(func.count()).select_from(scanned).scalar_subquery() >= rows_needed
-        every = order.after(page)
-        # OFFSET 0 is an optimization fence: otherwise the planner would walk the index of the list order.
-        matching = every.where(is_published(), _contains(Post.title, page.term), _has_ngrams(page.term))
-        indexed = matching.order_by(None).offset(ZERO).subquery()
-        rest = select(indexed).where(~scan_suffices).order_by(*order.order_by(indexed)).limit(rows_needed)
-        drafts = every.where(is_draft_of(viewer.user_id), _contains(Post.title, page.term)).limit(rows_needed)
-        return _page(viewer, order, [select(scanned).where(scan_suffices), rest, drafts], page)
-
-    return statement(ListRow)(search)
-
-
-def _own_drafts(order: Order) -> ListStatement:
-    """Return the statement that lists the viewer's drafts."""
-
-    def own_drafts(viewer: Principal, page: ListParameters) -> PostSelect:
-        every = order.after(page).where(is_draft_of(viewer.user_id), _contains(Post.title, page.term))
-        return _page(viewer, order, [every.limit(_rows_needed(page))], page)
-
-    return statement(ListRow)(own_drafts)
 
 
 def _author(order: Order) -> ListStatement:
     """Return the statement that lists an author's posts."""
 
     def author_posts(viewer: Principal, page: ListParameters) -> PostSelect:
-        own = order.after(page).where(Post.owner_id == page.author, _contains(Post.title, page.term))
-        every = own.limit(_rows_needed(page))
-        parts = [every.where(is_published()), every.where(is_draft_of(viewer.user_id))]
-        author_exists = exists(select(User.id).where(User.id == page.author, User.deleted_at.is_(None)))
-        return _page(viewer, order, parts, page, author_exists)
+        own = Post.owner_id == page.author
+        parts = [and_(own, is_published()), and_(own, is_draft_of(viewer.user_id))]
+        size = rows_needed(page) + limits.FIRST_SCAN
+        return _by_age(order, viewer, page, parts, _post_matches(page), size, _author_exists(page))
 
     return statement(ListRow)(author_posts)
 
 
-feed_new, feed_old, feed_top = _feed(NEWEST), _feed(OLDEST), _feed(TOP)
-search_new, search_old, search_top = _search(NEWEST), _search(OLDEST), _search(TOP)
-drafts_new, drafts_old, drafts_top = _own_drafts(NEWEST), _own_drafts(OLDEST), _own_drafts(TOP)
-author_new, author_old, author_top = _author(NEWEST), _author(OLDEST), _author(TOP)
+def _drafts(order: Order) -> ListStatement:
+    """Return the statement that lists the viewer's drafts."""
+
+    def own_drafts(viewer: Principal, page: ListParameters) -> PostSelect:
+        size = rows_needed(page) + limits.FIRST_SCAN
+        return _by_age(order, viewer, page, [is_draft_of(viewer.user_id)], _post_matches(page), size)
+
+    return statement(ListRow)(own_drafts)
+
+
+def _search(order: Order) -> ListStatement:
+    """Return the statement that lists the visible posts whose title contains a term, which is not empty.
+
+    A first scan is enough if many titles contain the term. Otherwise the index of trigrams is searched, in
+    list order. From a segment with more titles than can be sorted, scan again.
+    """
+
+    def search(viewer: Principal, page: ListParameters) -> PostSelect:
+        needed, matches = rows_needed(page), _title_matches(viewer, page)
+        posts = order.read(order.start(page), matches)
+        first = scan("first", posts, needed + limits.FIRST_SCAN, needed)
+        walk = Walk(order, page, first, matches)
+        stop = walk.stop
+        dense = order.read(order.just_before(only_position(stop, stop.c.is_dense)), matches)
+        missing = func.greatest(needed - select(stop.c.number).scalar_subquery(), ZERO)
+        last = scan("last", dense, limits.LONG_SCAN, missing)
+        found = [select(first.found), walk.found, select(last.found)]
+        before_stop = select(*order.just_before(position_in(stop)).labelled()).where(~stop.c.is_dense)
+        return page_of(order, viewer, page, found, [select(last.end), before_stop])
+
+    return statement(ListRow)(search)
+
+
+# By votes: if an index finds few posts, they are sorted. Otherwise all posts are scanned by votes.
+
+
+def _by_votes(
+    viewer: Principal,
+    page: ListParameters,
+    candidate: CTE,
+    candidate_matches: ColumnElement[bool],
+    matches: ColumnElement[bool],
+    first: Scan | None = None,
+    author_exists: ColumnElement[bool] = TRUE,
+) -> PostSelect:
+    """Return a page of the posts that meet a condition.
+
+    `candidate` has the ids of all posts that may meet it, in any order. If they are too many to sort, it may
+    end early; after a first scan, which may have found enough, also if the time of a search is over. The
+    condition is once on candidates and once on `post_titles`.
+    """
+    few = number_of(candidate) <= limits.CANDIDATES
+    if first:
+        # The order matters: the time is read after the last candidate.
+        few = case((~exists(select(first.end.c.id)), false()), (~few, false()), else_=_in_time())
+    is_sorted = select(select(few.label("few")).cte("are_few").c.few).scalar_subquery()
+    # A subquery, because the planner might read the whole table for a join.
+    votes = select(PostRank.vote_count).where(PostRank.post_id == candidate.c.id).scalar_subquery()
+    ranked = select(votes.label("sort_value"), candidate.c.id).where(is_sorted, candidate_matches)
+    every = ranked.offset(ZERO).subquery()
+    found = [select(every).where(TOP.is_after(position_in(every), TOP.start(page)))]
+    start, needed = TOP.start(page), rows_needed(page)
+    if first:
+        found.append(select(first.found).where(~is_sorted))
+        start, needed = only_position(first.end), needed - number_of(first.found)
+    rest = scan("rest", TOP.read(start, matches).where(~is_sorted), limits.SCAN_BY_VOTES, needed)
+    found.append(select(rest.found))
+    return page_of(TOP, viewer, page, found, [select(rest.end)], author_exists)
+
+
+_clock = select(func.clock_timestamp().label("started_at")).cte("clock")
+
+
+def _in_time() -> ColumnElement[bool]:
+    return in_time(select(_clock.c.started_at).scalar_subquery())
+
+
+def _among(condition: ColumnElement[bool], candidate: CTE) -> ColumnElement[bool]:
+    """Return a condition on `posts` for candidates; a subquery, as above."""
+    return select(condition).where(Post.id == candidate.c.id).scalar_subquery()
+
+
+@statement(ListRow)
+def feed_top(viewer: Principal, page: ListParameters) -> PostSelect:
+    """List every post that the viewer may see."""
+    posts = TOP.read(TOP.start(page), is_visible_to(viewer.user_id, PostTitle))
+    found, end = scan("scan", posts, rows_needed(page) + limits.FIRST_SCAN, rows_needed(page))
+    return page_of(TOP, viewer, page, [select(found)], [select(end)])
+
+
+@statement(ListRow)
+def search_top(viewer: Principal, page: ListParameters) -> PostSelect:
+    """List the visible posts whose title contains a term, which is not empty."""
+    matches = _title_matches(viewer, page)
+    first = scan("first", TOP.read(TOP.start(page), matches), limits.FIRST_SCAN, rows_needed(page))
+    present = segments_after(first)
+    # The time is read before each segment. A fence keeps it there.
+    segment = select(present.c.segment).where(_in_time()).offset(ZERO).subquery()
+    columns = (PostTitle.post_id.label("id"), matches.label("matches"))
+    title = candidates(segment.c.segment, page.term, *columns).lateral()
+    every = select(title.c.id, title.c.matches).select_from(segment).join(title, TRUE)
+    candidate = every.limit(limits.CANDIDATES + ONE).cte("candidate")
+    return _by_votes(viewer, page, candidate, candidate.c.matches, matches, first)
+
+
+@statement(ListRow)
+def author_top(viewer: Principal, page: ListParameters) -> PostSelect:
+    """List an author's posts."""
+    own = select(Post.id).where(Post.owner_id == page.author)
+    candidate = own.limit(limits.CANDIDATES + ONE).cte("candidate")
+    post_matches = _among(and_(is_visible_to(viewer.user_id), _post_matches(page)), candidate)
+    matches = and_(PostTitle.owner_id == page.author, _title_matches(viewer, page))
+    return _by_votes(viewer, page, candidate, post_matches, matches, author_exists=_author_exists(page))
+
+
+@statement(ListRow)
+def drafts_top(viewer: Principal, page: ListParameters) -> PostSelect:
+    """List the viewer's drafts."""
+    own = select(Post.id).where(Post.owner_id == viewer.user_id, ~Post.published)
+    candidate = own.limit(limits.CANDIDATES + ONE).cte("candidate")
+    post_matches = _among(and_(is_draft_of(viewer.user_id), _post_matches(page)), candidate)
+    matches = and_(is_draft_of(viewer.user_id, PostTitle), contains(PostTitle.title, page.term))
+    return _by_votes(viewer, page, candidate, post_matches, matches)
+
+
+feed_new, feed_old = _feed(NEWEST), _feed(OLDEST)
+search_new, search_old = _search(NEWEST), _search(OLDEST)
+drafts_new, drafts_old = _drafts(NEWEST), _drafts(OLDEST)
+author_new, author_old = _author(NEWEST), _author(OLDEST)

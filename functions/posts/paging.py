@@ -8,7 +8,7 @@ from urllib.parse import urlencode
 from aws_lambda_powertools.utilities.data_classes import APIGatewayProxyEvent
 
 from common.schemas import MAX_INTEGER, MIN_INTEGER
-from posts.rows import ListedPost
+from posts.rows import ListRow
 
 Sort = Literal["new", "old", "top"]
 
@@ -33,10 +33,13 @@ FIRST_PAGE: dict[Sort, Cursor] = {
 }
 
 
-def cursor_after(listed: ListedPost, sort: Sort) -> Cursor:
-    """Return the position after a post in a list with this order."""
-    created_at = listed.post.created_at.astimezone(UTC).isoformat()
-    return Cursor(str(listed.rank) if sort == "top" else created_at, listed.post.id)
+def next_cursor(row: ListRow) -> Cursor | None:
+    """Return the position after which the next page begins, or None if a row is of the last page."""
+    if row.next_id is None:
+        return None
+    if row.next_created_at is None:
+        return Cursor(str(row.next_rank), row.next_id)
+    return Cursor(row.next_created_at.astimezone(UTC).isoformat(), row.next_id)
 
 
 def encode(cursor: Cursor, sort: Sort) -> str:
@@ -70,10 +73,14 @@ def _utc_time(text: str) -> datetime:
     return value
 
 
-def next_link(event: APIGatewayProxyEvent, cursor: str) -> str:
-    """Return the Link header (RFC 8288) to the page at a cursor of the list that `event` requests."""
-    query = {**event.query_string_parameters, "cursor": cursor}
-    query.pop("skip", None)
+def next_link(event: APIGatewayProxyEvent, cursor: str, skip: int) -> str:
+    """Return the Link header (RFC 8288) to the page at a cursor of the list that `event` requests.
+
+    `skip` is the number of posts to leave out after the cursor.
+    """
+    query = {**event.query_string_parameters, "cursor": cursor, "skip": str(skip)}
+    if not skip:
+        del query["skip"]
     headers = event.headers
     # An HTTP/1.0 request may have no Host header.
     host = headers.get("Host") or event.request_context.domain_name

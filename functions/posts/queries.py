@@ -6,11 +6,13 @@ from typing import Any
 from sqlalchemy import (
     ColumnElement,
     FromClause,
+    and_,
     case,
     delete,
     exists,
     func,
     literal_column,
+    or_,
     select,
     union_all,
     update,
@@ -137,17 +139,30 @@ def create_once(
 
 
 @statement(PostLookupRow)
-def change(principal: Principal, *, post_id: int, title: str, content: str, published: bool) -> PostSelect:
-    """Replace a post of the editor. Return it, or somebody else's published post unchanged."""
+def change(
+    principal: Principal, *, post_id: int, title: str, content: str, published: bool, max_title_length: int
+) -> PostSelect:
+    """Replace a post of the editor. Return it, or somebody else's published post unchanged.
+
+    A post that has these values already is not written. If the new title is too long, the post is returned
+    unchanged, unless it has that title already.
+    """
     editor = valid_principal(principal)
+    is_own = and_(Post.owner_id == editor.c.id, Post.deleted_at.is_(None))
+    own = select(*POST_COLUMNS).where(Post.id == post_id, is_own).cte("own")
+    is_same = and_(own.c.title == title, own.c.content == content, own.c.published == published)
+    is_too_long = and_(own.c.title != title, func.length(title) > max_title_length)
+    # Compare with `own`, which stays as it is while the update waits for a concurrent one.
+    stays = or_(is_same, is_too_long)
     changed = (
         update(Post)
-        .where(Post.id == post_id, Post.owner_id == editor.c.id, Post.deleted_at.is_(None))
+        .where(Post.id == own.c.id, ~stays, Post.deleted_at.is_(None))
         .values(title=title, content=content, published=published)
         .returning(*POST_COLUMNS)
         .cte("changed")
     )
-    return for_viewer(editor, _or_someone_elses(changed, post_id, principal.user_id))
+    result = union_all(select(changed), select(own).where(stays)).subquery()
+    return for_viewer(editor, _or_someone_elses(result, post_id, principal.user_id))
 
 
 @statement(PostLookupRow)

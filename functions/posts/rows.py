@@ -10,7 +10,7 @@ class ListParameters(NamedTuple):
     Attributes:
         author: The id of the user whose posts are listed; only used by a list of an author.
         term: The text that each title contains; only in a search it must not be empty.
-        limit: The number of posts on the page. A statement returns one more row if the list continues.
+        limit: The number of posts on the page.
         skip: The number of posts to leave out before the page.
         after: The sort value of the position (`posts.paging.Cursor`) after which the page begins.
         after_id: The id of that position.
@@ -61,20 +61,26 @@ class ListedPost(NamedTuple):
 
     Attributes:
         post: The post and its owner.
-        rank: The number of votes that the list is sorted by. It may lag behind `votes`.
         votes: The number of votes on the post.
 
     """
 
     post: PostRow
-    rank: int
     votes: int
 
 
 class ListRow(NamedTuple):
-    """A PostLookupRow of a list, and its votes: those that the counter includes, and the late ones.
+    """A PostLookupRow of a page with the number of votes, or the only row of a page without posts.
 
-    `author_exists` is false in the list of an author who does not exist.
+    The fields from `author_exists` on are the same in each row of a page.
+
+    Attributes:
+        author_exists: False in the list of an author who does not exist.
+        next_created_at: The position after which the next page begins; None on the last page and by votes.
+        next_rank: The same in a list by votes.
+        next_id: The id of that position; None on the last page.
+        next_skip: The number of posts to leave out there, because this page did not reach so many.
+
     """
 
     post_exists: bool
@@ -86,15 +92,16 @@ class ListRow(NamedTuple):
     owner_id: int | None
     owner_email: str | None
     owner_created_at: datetime | None
+    votes: int
     author_exists: bool
-    rank: int
-    late_votes: int
+    next_created_at: datetime | None
+    next_rank: int | None
+    next_id: int | None
+    next_skip: int | None
 
     def listed(self) -> ListedPost | None:
         """Return the post with its votes, or None if the page has none."""
-        if not self.post_exists:
-            return None
-        return ListedPost(PostRow._make(self[1:-3]), self.rank, self.rank + self.late_votes)
+        return ListedPost(PostRow._make(self[1:9]), self.votes) if self.post_exists else None
 
 
 class IdempotentPostRow(NamedTuple):

@@ -9,17 +9,24 @@ from pydantic import BaseModel, Field, RootModel
 from common.schemas import STORABLE, UserOut
 from posts.rows import IdempotentPostRow, ListedPost, PostRow
 
-# The search index stores every n-gram of a title, so titles need a maximum length.
-MAX_TITLE_LENGTH = 1_000
+MAX_TITLE_LENGTH = 300
+# Of release 1.0.
+OLD_MAX_TITLE_LENGTH = 1_000
 MAX_CONTENT_LENGTH = 50_000
 
 
-class PostCreate(BaseModel):
-    """A new post, or the replacement of one."""
+class PostUpdate(BaseModel):
+    """The replacement of a post, which may keep a title that is too long for a new post."""
 
-    title: Annotated[str, Field(max_length=MAX_TITLE_LENGTH), STORABLE]
+    title: Annotated[str, Field(max_length=OLD_MAX_TITLE_LENGTH), STORABLE]
     content: Annotated[str, Field(max_length=MAX_CONTENT_LENGTH), STORABLE]
     published: bool = True
+
+
+class PostCreate(PostUpdate):
+    """A new post."""
+
+    title: Annotated[str, Field(max_length=MAX_TITLE_LENGTH), STORABLE]
 
 
 class Post(BaseModel):

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "20261126"
-down_revision = "20261125c"
+down_revision = "20261125"
 branch_labels = None
 depends_on = None
 
@@ -54,7 +54,7 @@ CREATE FUNCTION term_keys(term text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 100
 RETURN (
     SELECT string_agg(
-        CASE
+        DISTINCT CASE
             WHEN whole > 0 THEN (
                 SELECT string_agg(DISTINCT concat('''#', mark, trigrams[first + step * nth], ''''), ' & ')
                 FROM (
@@ -62,7 +62,7 @@ RETURN (
                     FROM generate_series(0, used - 1) AS i
                 ) AS evenly_spaced
             )
-            WHEN first <= length(term) THEN concat('''#', mark, trigrams[first], ''':*')
+            WHEN mark = ' ' OR length(term) > 2 THEN concat('''#', mark, trigrams[first], ''':*')
             ELSE concat('''#', mark, '''')
         END,
         ' | '
@@ -79,16 +79,20 @@ COPY_NEW_TITLES = """
 CREATE FUNCTION copy_new_titles() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO post_titles (post_id, owner_id, published, created_at, title)
-    SELECT id, owner_id, published, created_at, left(title, 300) FROM created;
+    SELECT id, owner_id, published, created_at, left(title, 300) FROM created WHERE deleted_at IS NULL;
     RETURN NULL;
 END
 $$
 """
 
-# A post from before this table may have no copy yet.
+# A deleted post has no copy; a post from before this table may have none yet.
 COPY_CHANGED_TITLE = """
 CREATE FUNCTION copy_changed_title() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
+    IF NEW.deleted_at IS NOT NULL THEN
+        DELETE FROM post_titles WHERE post_id = NEW.id;
+        RETURN NULL;
+    END IF;
     INSERT INTO post_titles (post_id, owner_id, published, created_at, title)
     VALUES (NEW.id, NEW.owner_id, NEW.published, NEW.created_at, left(NEW.title, 300))
     ON CONFLICT (post_id) DO UPDATE SET
@@ -130,9 +134,11 @@ def upgrade() -> None:
         " REFERENCING NEW TABLE AS created FOR EACH STATEMENT EXECUTE FUNCTION copy_new_titles()"
     )
     op.execute(
-        "CREATE TRIGGER copy_changed_title AFTER UPDATE OF title, owner_id, published, created_at ON posts"
-        " FOR EACH ROW WHEN ((OLD.title, OLD.owner_id, OLD.published, OLD.created_at) IS DISTINCT FROM"
-        " (NEW.title, NEW.owner_id, NEW.published, NEW.created_at)) EXECUTE FUNCTION copy_changed_title()"
+        "CREATE TRIGGER copy_changed_title AFTER UPDATE OF title, owner_id, published, created_at, deleted_at"
+        " ON posts FOR EACH ROW WHEN ("
+        "(OLD.title, OLD.owner_id, OLD.published, OLD.created_at, OLD.deleted_at) IS DISTINCT FROM"
+        " (NEW.title, NEW.owner_id, NEW.published, NEW.created_at, NEW.deleted_at)"
+        ") EXECUTE FUNCTION copy_changed_title()"
     )
 
 

@@ -10,11 +10,12 @@ depends_on = None
 
 INDEX = "ix_post_titles_keys"
 
-# Skips posts that are being deleted, so that it waits for nobody and nobody for long.
+# While it is locked, a post cannot be marked as deleted, after which it must have no copy. Posts that are
+# being changed are skipped, so that it waits for nobody, and nobody for long.
 COPY_BATCH = """
 WITH batch AS (
     SELECT id, owner_id, published, created_at, left(title, 300) AS title FROM posts
-    WHERE id > :last ORDER BY id LIMIT 5000 FOR KEY SHARE SKIP LOCKED
+    WHERE id > :last AND deleted_at IS NULL ORDER BY id LIMIT 2000 FOR SHARE SKIP LOCKED
 ),
 copied AS (
     INSERT INTO post_titles (post_id, owner_id, published, created_at, title)
@@ -23,11 +24,11 @@ copied AS (
 SELECT max(id) FROM batch
 """
 
-# What was skipped, if its deletion was rolled back.
+# What was skipped.
 COPY_REST = """
 INSERT INTO post_titles (post_id, owner_id, published, created_at, title)
 SELECT id, owner_id, published, created_at, left(title, 300) FROM posts
-WHERE NOT EXISTS (SELECT FROM post_titles WHERE post_id = posts.id) FOR KEY SHARE
+WHERE deleted_at IS NULL AND NOT EXISTS (SELECT FROM post_titles WHERE post_id = posts.id) FOR SHARE
 ON CONFLICT DO NOTHING
 """
 

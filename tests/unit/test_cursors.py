@@ -7,8 +7,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posts.paging import FIRST_PAGE, Cursor, Sort, cursor_after, decode, encode
-from posts.rows import ListedPost, PostRow
+from posts.paging import FIRST_PAGE, Cursor, Sort, decode, encode, next_cursor
+from posts.rows import ListRow
 
 IDS = st.integers(0, 2**31 - 1)
 # The counter of a post may include a retraction and not yet its vote.
@@ -18,6 +18,9 @@ CURSORS = st.one_of(
     st.tuples(st.builds(Cursor, MOMENTS, IDS), st.sampled_from(["new", "old"])),
     st.tuples(st.builds(Cursor, RANKS.map(str), IDS), st.just("top")),
 )
+
+# The row of a last page without posts.
+LAST = ListRow(*[False, *[None] * 8, 0, True, *[None] * 4])  # type: ignore[arg-type]
 
 
 def is_refused(text: str, sort: Sort = "new") -> bool:
@@ -50,10 +53,16 @@ def test_a_cursor_is_only_valid_for_its_order(made: tuple[Cursor, Sort], other: 
 
 def test_a_time_in_another_time_zone_is_the_same_position() -> None:
     moment = datetime(2026, 11, 22, 12, tzinfo=timezone(timedelta(hours=9)))
-    row = PostRow(7, "t", "c", True, moment, 1, "ada@example.com", moment)  # noqa: FBT003  # fields of a row
-    listed = ListedPost(row, rank=3, votes=4)
-    assert cursor_after(listed, "old") == Cursor(moment.astimezone(UTC).isoformat(), 7)
-    assert cursor_after(listed, "top") == Cursor("3", 7)
+    row = LAST._replace(next_created_at=moment, next_id=7)
+    assert next_cursor(row) == Cursor(moment.astimezone(UTC).isoformat(), 7)
+
+
+def test_a_position_by_votes_is_a_number_and_an_id() -> None:
+    assert next_cursor(LAST._replace(next_rank=3, next_id=7)) == Cursor("3", 7)
+
+
+def test_the_last_page_has_no_next_cursor() -> None:
+    assert next_cursor(LAST) is None
 
 
 @given(

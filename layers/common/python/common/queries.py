@@ -36,7 +36,7 @@ from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.sql.elements import SQLCoreOperations
 
-from common.models import DeletedUser, LoginAttempts, Post, Session, User
+from common.models import DeletedUser, LoginAttempts, Post, PostTitle, Session, User
 from common.principal import Principal
 from common.rows import Attempt, AttemptRow, FailureRow
 from common.statement import statement
@@ -46,6 +46,7 @@ ONE: ColumnElement[int] = literal_column("1")
 # A parameter of a statement has the type of its values, though a bound parameter is what builds the
 # statement.
 Text = SQLCoreOperations[str] | str
+PostOrTitle = type[Post] | type[PostTitle]
 MOMENT = TIMESTAMP(timezone=True)
 NOW: ColumnElement[datetime] = func.clock_timestamp(type_=MOMENT)
 RESERVATION: ColumnElement[Any] = literal_column("interval '10 seconds'")
@@ -85,23 +86,24 @@ def valid_principal(principal: Principal) -> CTE:
     )
 
 
-def is_published() -> ColumnElement[bool]:
+def is_published(post: PostOrTitle = Post) -> ColumnElement[bool]:
     """Tell whether everyone may see a post."""
-    owner_is_deleted = exists(select(DeletedUser.user_id).where(DeletedUser.user_id == Post.owner_id))
-    return and_(Post.published, ~owner_is_deleted)
+    owner_is_deleted = exists(select(DeletedUser.user_id).where(DeletedUser.user_id == post.owner_id))
+    return and_(post.published, ~owner_is_deleted)
 
 
-def is_draft_of(viewer: SQLCoreOperations[int] | int) -> ColumnElement[bool]:
+def is_draft_of(viewer: SQLCoreOperations[int] | int, post: PostOrTitle = Post) -> ColumnElement[bool]:
     """Tell whether a post is a draft that only its owner, the viewer, may see."""
-    return and_(Post.owner_id == viewer, ~Post.published, Post.deleted_at.is_(None))
+    is_draft = and_(post.owner_id == viewer, ~post.published)
+    return and_(is_draft, Post.deleted_at.is_(None)) if post is Post else is_draft
 
 
-def is_visible_to(viewer: SQLCoreOperations[int] | int) -> ColumnElement[bool]:
-    """Tell whether a viewer may see a post: the rule for every statement that reads posts.
+def is_visible_to(viewer: SQLCoreOperations[int] | int, post: PostOrTitle = Post) -> ColumnElement[bool]:
+    """Tell whether a viewer may see a post: the rule for every statement that reads posts or their titles.
 
     A list reads both parts by an index each, so that the drafts of one user slow down nobody else.
     """
-    return or_(is_published(), is_draft_of(viewer))
+    return or_(is_published(post), is_draft_of(viewer, post))
 
 
 def sha256(value: Text) -> ColumnElement[bytes]:

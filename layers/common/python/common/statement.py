@@ -14,7 +14,6 @@ from uuid import UUID
 from sqlalchemy import TIMESTAMP, Boolean, Integer, String, UpdateBase, Uuid, bindparam
 from sqlalchemy.dialects.postgresql.pg8000 import dialect
 from sqlalchemy.sql.selectable import ReturnsRows
-from sqlalchemy.sql.visitors import iterate
 from sqlalchemy.types import TypeEngine
 
 from common.database import P, Row, Statement, field_types
@@ -68,7 +67,9 @@ def statement(row_type: type[Row]) -> Callable[[Callable[P, ReturnsRows]], State
             raise TypeError(f"{name} sends constants as parameters: {used}")
         if not keywords.keys() <= set(used):
             raise TypeError(f"{name} does not use its parameters: {sorted(keywords.keys() - set(used))}")
-        writes = any(isinstance(element, UpdateBase) for element in iterate(selectable))
+        # PostgreSQL allows INSERT, UPDATE and DELETE nowhere else.
+        parts = [selectable, *(each.element for each in compiled.ctes or ())]
+        writes = any(isinstance(each, UpdateBase) for each in parts)
         return Statement(row_type, " ".join(str(compiled).split()), used, writes=writes)
 
     return compile_statement

@@ -1,0 +1,198 @@
+"""The SQL of a page of a list: its order, what is read for it, and where the next page begins.
+
+No page is expensive, however many posts there are: a statement reads a bounded number of them (`limits`). If
+these do not fill the page, the page is short, and the next one continues where this one stopped.
+"""
+
+from typing import Any, NamedTuple
+
+from sqlalchemy import (
+    CTE,
+    TIMESTAMP,
+    BigInteger,
+    ColumnElement,
+    FromClause,
+    Integer,
+    Select,
+    any_,
+    asc,
+    cast,
+    desc,
+    func,
+    literal_column,
+    null,
+    select,
+    tuple_,
+    union_all,
+)
+
+from common.models import Post, PostRank, PostTitle, VoteDelta
+from common.principal import Principal
+from common.queries import is_visible_to, valid_principal
+from posts.rows import ListParameters
+from posts.selects import POST_COLUMNS, TRUE, PostSelect, for_viewer
+
+# The columns `sort_value` and `id` of some posts, which are a position.
+Positions = Select[*tuple[Any, ...]]
+
+ZERO: ColumnElement[int] = literal_column("0", Integer())
+ONE: ColumnElement[int] = literal_column("1", Integer())
+TWO: ColumnElement[int] = literal_column("2", Integer())
+MAX_ID: ColumnElement[int] = literal_column("2147483647", Integer())
+
+
+class Position(NamedTuple):
+    """A position in a list: the value of the sort key, and the id, because sort values are not unique."""
+
+    sort_value: Any  # a column or another expression, which have no type in common
+    id: Any
+
+    def labelled(self) -> tuple[Any, Any]:
+        """Return the two columns of a SELECT that other functions here take."""
+        return self.sort_value.label("sort_value"), self.id.label("id")
+
+
+def position_in(posts: FromClause) -> Position:
+    """Return the position of each row."""
+    return Position(posts.c.sort_value, posts.c.id)
+
+
+def only_position(posts: FromClause, *conditions: ColumnElement[bool]) -> Position:
+    """Return the position of the only row, or NULL if there is none or it fails the conditions."""
+    columns = (select(column).where(*conditions).scalar_subquery() for column in position_in(posts))
+    return Position(*columns)
+
+
+def number_of(rows: FromClause) -> ColumnElement[int]:
+    """Return how many rows there are."""
+    return select(func.count()).select_from(rows).scalar_subquery()
+
+
+def rows_needed(page: ListParameters) -> ColumnElement[int]:
+    """Return the number of posts up to the end of a page, and one more, which tells that the list goes on."""
+    return cast(page.skip, Integer) + page.limit + ONE
+
+
+class Order(NamedTuple):
+    """The order of a list.
+
+    Attributes:
+        indexed: The columns of an index in that order.
+        descending: Whether both columns are sorted in descending order.
+
+    """
+
+    indexed: Position
+    descending: bool
+
+    def order_by(self, position: Position) -> tuple[Any, Any]:
+        """Return the ORDER BY of a list."""
+        direction = desc if self.descending else asc
+        return direction(position.sort_value), direction(position.id)
+
+    def is_after(self, position: Position, start: Position) -> ColumnElement[bool]:
+        """Tell whether a position comes after another one."""
+        this, other = tuple_(*position), tuple_(*start)
+        return this < other if self.descending else this > other
+
+    def just_before(self, position: Position) -> Position:
+        """Return the position after which the post at `position` comes first."""
+        neighbour: Any = cast(position.id, BigInteger) + (ONE if self.descending else -ONE)
+        return Position(position.sort_value, func.least(neighbour, MAX_ID))
+
+    def start(self, page: ListParameters) -> Position:
+        """Return the position after which a page begins."""
+        after_id: Any = page.after_id
+        return Position(cast(page.after, self.indexed.sort_value.type), after_id)
+
+    def read(self, start: Position, matches: ColumnElement[bool]) -> Positions:
+        """Return the posts after a position, in order; the condition on `post_titles` becomes a column."""
+        if self is TOP:
+            # A subquery, because the planner might read the whole table for a join.
+            title = select(matches).where(PostTitle.post_id == self.indexed.id)
+            matches = title.scalar_subquery()
+        posts = select(*self.indexed.labelled(), matches.label("matches"))
+        return posts.where(self.is_after(self.indexed, start)).order_by(*self.order_by(self.indexed))
+
+
+NEWEST = Order(Position(PostTitle.created_at, PostTitle.post_id), descending=True)
+OLDEST = Order(Position(PostTitle.created_at, PostTitle.post_id), descending=False)
+TOP = Order(Position(PostRank.vote_count, PostRank.post_id), descending=True)
+
+
+class Scan(NamedTuple):
+    """What is found by reading posts in list order.
+
+    Attributes:
+        found: The posts that match, no more than needed.
+        end: The last post that was read; no row if all that is needed was found, or at the end of the list.
+
+    """
+
+    found: CTE
+    end: CTE
+
+
+def scan(name: str, posts: Positions, size: ColumnElement[int], needed: ColumnElement[int]) -> Scan:
+    """Read at most `size` posts, in order, until as many match as needed."""
+    read = posts.limit(size).cte(f"{name}_read")
+    found = select(*position_in(read)).where(read.c.matches).limit(needed).cte(f"{name}_found")
+    last = select(*position_in(read)).where(number_of(found) < needed).offset(size - ONE).limit(ONE)
+    return Scan(found, last.cte(f"{name}_end"))
+
+
+def page_of(
+    order: Order,
+    viewer: Principal,
+    page: ListParameters,
+    found: list[Positions],
+    stopped_at: list[Positions],
+    author_exists: ColumnElement[bool] = TRUE,
+) -> PostSelect:
+    """Return the posts of a page, and where the next page begins.
+
+    `found` has the posts from the start of the page to the position `stopped_at`, which has no row if that is
+    the end of the list.
+    """
+    every = union_all(*found).subquery()
+    first = select(every).order_by(*order.order_by(position_in(every))).limit(rows_needed(page)).cte("found")
+    ordered = select(first).order_by(*order.order_by(position_in(first)))
+    shown = ordered.limit(page.limit).offset(page.skip).cte("shown")
+    goes_on = number_of(first) >= rows_needed(page)
+    last = ordered.add_columns(ZERO.label("skip")).where(goes_on).offset(rows_needed(page) - TWO).limit(ONE)
+    stop = union_all(*stopped_at).subquery()
+    skip = func.greatest(cast(page.skip, Integer) - number_of(first), ZERO, type_=Integer)
+    next_page = union_all(last, select(*position_in(stop), skip).where(~goes_on)).cte("next_page")
+    # Once more whether the viewer may see it, so that the rule does not depend on a copy.
+    posts = select(*POST_COLUMNS, shown.c.sort_value).join(shown, shown.c.id == Post.id)
+    posts_of_page = posts.where(is_visible_to(viewer.user_id)).cte("page")
+    start = only_position(next_page)
+    no_time, no_rank = cast(null(), TIMESTAMP(timezone=True)), cast(null(), Integer)
+    created_at, rank = (no_time, start.sort_value) if order is TOP else (start.sort_value, no_rank)
+    return for_viewer(
+        valid_principal(viewer),
+        posts_of_page,
+        _votes(order, posts_of_page).label("votes"),
+        author_exists.label("author_exists"),
+        created_at.label("next_created_at"),
+        rank.label("next_rank"),
+        cast(start.id, Integer).label("next_id"),
+        select(next_page.c.skip).scalar_subquery().label("next_skip"),
+    ).order_by(*order.order_by(position_in(posts_of_page)))
+
+
+def _votes(order: Order, posts: CTE) -> ColumnElement[int]:
+    """Return the number of votes on a post: those that its counter includes, and the late ones."""
+    # Usually there are none. One scan for the whole page takes less time than one for each post.
+    late = (
+        select(VoteDelta.post_id, func.sum(VoteDelta.step).label("votes"))
+        .where(VoteDelta.post_id == any_(func.array(select(posts.c.id).scalar_subquery())))
+        .group_by(VoteDelta.post_id)
+        .cte("late")
+        .prefix_with("MATERIALIZED")
+    )
+    rank: Any = select(PostRank.vote_count).where(PostRank.post_id == posts.c.id).scalar_subquery()
+    if order is TOP:
+        rank = posts.c.sort_value
+    late_votes = select(late.c.votes).where(late.c.post_id == posts.c.id).scalar_subquery()
+    return func.coalesce(rank, ZERO) + func.coalesce(late_votes, ZERO)
