@@ -35,6 +35,8 @@ BEFORE_REVISIONS = (
     f"ALTER ROLE {APP} SET statement_timeout = '2500ms'",
     f"ALTER ROLE {APP} SET lock_timeout = '2s'",
     f"ALTER ROLE {APP} SET idle_in_transaction_session_timeout = '10s'",
+    # Compiling takes longer than any of our statements; the planner overestimates what they read.
+    f"ALTER ROLE {APP} SET jit = off",
     # Here and not in the functions, because SET pins a session of RDS Proxy.
     *(f"ALTER ROLE {APP} SET {name} = '{value}'" for name, value in SESSION_SETTINGS.items()),
     "REVOKE CREATE ON SCHEMA public FROM PUBLIC",

@@ -68,6 +68,7 @@ EXAMPLES = {
     "PasswordChange": {"current_password": "open sesame", "new_password": "open barley"},
     "PasswordProof": {"current_password": "open sesame"},
     "PostCreate": {"title": "Hello", "content": "My first post", "published": True},
+    "PostUpdate": {"title": "Hello again", "content": "My first post, edited", "published": True},
     "Refresh": {"refresh_token": "the refresh_token of the last response"},
     "UserCreate": {"email": "ann@example.com", "password": "open sesame"},
 }

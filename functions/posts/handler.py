@@ -139,7 +139,7 @@ def read_post(post_id: api.PathId) -> Post:
 def update_post(post_id: api.PathId, post: PostUpdate) -> Post:
     """Replace your own post."""
     principal = current_principal(app)
-    rows = queries.change(principal, post_id=post_id, **post.model_dump(), max_title_length=MAX_TITLE_LENGTH)
+    rows = queries.change(principal, post_id=post_id, **post.model_dump())
     result = _require_owner(_existing_post(rows), principal.user_id)
     if result.title != post.title:
         message = f"String should have at most {MAX_TITLE_LENGTH} characters"

@@ -1,8 +1,13 @@
-"""How much the statement of a list reads. Together the limits keep it below 50 ms at a million posts."""
+"""Limits that are part of statements.
+
+Those of lists tell how much they read: together they keep a list below 50 ms at a million posts.
+"""
 
 from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, literal_column
+
+from posts.schemas import MAX_TITLE_LENGTH
 
 # The number of posts that a list reads in its order beyond those that it needs: 1 ms.
 FIRST_SCAN: ColumnElement[int] = literal_column("2000", Integer())
@@ -15,5 +20,7 @@ CANDIDATES: ColumnElement[int] = literal_column("8192", Integer())
 # a database with few posts needs no second page, however busy it is.
 SEARCH_TIME: ColumnElement[Any] = literal_column("interval '20 milliseconds'")
 MIN_SEGMENTS: ColumnElement[int] = literal_column("2", Integer())
-# The length of the part of a title that is searched: `post_titles` has no more of it.
-SEARCHED_LENGTH: ColumnElement[int] = literal_column("300", Integer())
+# The length of the part of a title that is searched: the maximum of release 1.0. `post_titles` has no more.
+SEARCHED_LENGTH: ColumnElement[int] = literal_column("1000", Integer())
+# The length of a new title.
+TITLE_LENGTH: ColumnElement[int] = literal_column(str(MAX_TITLE_LENGTH), Integer())

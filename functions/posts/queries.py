@@ -23,6 +23,7 @@ from common.models import IdempotencyKey, Post
 from common.principal import Principal
 from common.queries import NOW, SWEEP_LIMIT, is_published, is_visible_to, valid_principal
 from common.statement import statement
+from posts.limits import TITLE_LENGTH
 from posts.rows import IdempotentPostRow, PostLookupRow
 from posts.selects import POST_COLUMNS, TRUE, PostSelect, for_viewer
 
@@ -139,9 +140,7 @@ def create_once(
 
 
 @statement(PostLookupRow)
-def change(
-    principal: Principal, *, post_id: int, title: str, content: str, published: bool, max_title_length: int
-) -> PostSelect:
+def change(principal: Principal, *, post_id: int, title: str, content: str, published: bool) -> PostSelect:
     """Replace a post of the editor. Return it, or somebody else's published post unchanged.
 
     A post that has these values already is not written. If the new title is too long, the post is returned
@@ -151,7 +150,7 @@ def change(
     is_own = and_(Post.owner_id == editor.c.id, Post.deleted_at.is_(None))
     own = select(*POST_COLUMNS).where(Post.id == post_id, is_own).cte("own")
     is_same = and_(own.c.title == title, own.c.content == content, own.c.published == published)
-    is_too_long = and_(own.c.title != title, func.length(title) > max_title_length)
+    is_too_long = and_(own.c.title != title, func.length(title) > TITLE_LENGTH)
     # Compare with `own`, which stays as it is while the update waits for a concurrent one.
     stays = or_(is_same, is_too_long)
     changed = (

@@ -4,7 +4,7 @@ import sqlalchemy as sa
 from alembic import op
 
 revision = "20261126"
-down_revision = "20261125"
+down_revision = "20261125b"
 branch_labels = None
 depends_on = None
 
@@ -79,13 +79,15 @@ COPY_NEW_TITLES = """
 CREATE FUNCTION copy_new_titles() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
     INSERT INTO post_titles (post_id, owner_id, published, created_at, title)
-    SELECT id, owner_id, published, created_at, left(title, 300) FROM created WHERE deleted_at IS NULL;
+    SELECT id, owner_id, published, created_at, left(title, 1000) FROM created WHERE deleted_at IS NULL;
     RETURN NULL;
 END
 $$
 """
 
-# A deleted post has no copy; a post from before this table may have none yet.
+# A deleted post has no copy; a post from before this table may have none yet. A title that stays is not
+# assigned anew: PostgreSQL compares a compressed title byte by byte with the plain one, sees a difference,
+# and writes all entries of the index.
 COPY_CHANGED_TITLE = """
 CREATE FUNCTION copy_changed_title() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -94,12 +96,12 @@ BEGIN
         RETURN NULL;
     END IF;
     INSERT INTO post_titles (post_id, owner_id, published, created_at, title)
-    VALUES (NEW.id, NEW.owner_id, NEW.published, NEW.created_at, left(NEW.title, 300))
+    VALUES (NEW.id, NEW.owner_id, NEW.published, NEW.created_at, left(NEW.title, 1000))
     ON CONFLICT (post_id) DO UPDATE SET
         owner_id = excluded.owner_id,
         published = excluded.published,
         created_at = excluded.created_at,
-        title = excluded.title;
+        title = CASE WHEN post_titles.title = excluded.title THEN post_titles.title ELSE excluded.title END;
     RETURN NULL;
 END
 $$

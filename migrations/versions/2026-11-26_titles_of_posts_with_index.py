@@ -14,7 +14,7 @@ INDEX = "ix_post_titles_keys"
 # being changed are skipped, so that it waits for nobody, and nobody for long.
 COPY_BATCH = """
 WITH batch AS (
-    SELECT id, owner_id, published, created_at, left(title, 300) AS title FROM posts
+    SELECT id, owner_id, published, created_at, left(title, 1000) AS title FROM posts
     WHERE id > :last AND deleted_at IS NULL ORDER BY id LIMIT 2000 FOR SHARE SKIP LOCKED
 ),
 copied AS (
@@ -27,7 +27,7 @@ SELECT max(id) FROM batch
 # What was skipped.
 COPY_REST = """
 INSERT INTO post_titles (post_id, owner_id, published, created_at, title)
-SELECT id, owner_id, published, created_at, left(title, 300) FROM posts
+SELECT id, owner_id, published, created_at, left(title, 1000) FROM posts
 WHERE deleted_at IS NULL AND NOT EXISTS (SELECT FROM post_titles WHERE post_id = posts.id) FOR SHARE
 ON CONFLICT DO NOTHING
 """

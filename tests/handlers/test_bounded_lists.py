@@ -18,6 +18,7 @@ from hypothesis import strategies as st
 from sqlalchemy import Integer, literal_column
 
 from posts import handler, limits, lists
+from posts.paging import Sort
 from tests.support.database import Database
 from tests.support.lambdas import call
 
@@ -31,7 +32,7 @@ SMALL_LIMITS = {
 }
 # Letters that differ and letters that the index takes for the same, of one to four bytes, and combining ones.
 ALPHABET = "aAq1\u0301é日\u65e5本🐘%"
-SORTS = ["new", "old", "top"]
+SORTS: list[Sort] = ["new", "old", "top"]
 
 
 @pytest.fixture(scope="module")
@@ -63,7 +64,7 @@ def _use(bounded_lists: ModuleType, monkeypatch: pytest.MonkeyPatch) -> None:
         ("author", handler.AUTHOR),
     ):
         for sort in SORTS:
-            monkeypatch.setitem(statements, sort, getattr(bounded_lists, f"{name}_{sort}"))  # type: ignore[arg-type]
+            monkeypatch.setitem(statements, sort, getattr(bounded_lists, f"{name}_{sort}"))
 
 
 @dataclass(frozen=True)
@@ -180,7 +181,8 @@ def a_search(draw: st.DrawFn) -> tuple[list[Post], str]:
     """Draw posts, and a term that is usually a part of a title."""
     written = draw(posts())
     titles = [post.title for post in written if post.title]
-    if titles and draw(st.booleans()):
+    is_part = draw(st.booleans())
+    if titles and is_part:
         title = draw(st.sampled_from(titles))
         start = draw(st.integers(0, len(title) - 1))
         return written, title[start : start + draw(st.integers(1, 20))]

@@ -45,13 +45,50 @@ def test_a_text_is_stored_unchanged(text: str, ada: int) -> None:
 
 
 def test_title_and_content_have_a_maximum_length(ada: int) -> None:
-    assert call("create_post", user=ada, body={"title": "ä" * 1_000, "content": "ä" * 50_000}).status == 201
-    response = call("create_post", user=ada, body={"title": "t" * 1_001, "content": "c"})
+    assert call("create_post", user=ada, body={"title": "ä" * 300, "content": "ä" * 50_000}).status == 201
+    response = call("create_post", user=ada, body={"title": "t" * 301, "content": "c"})
     assert response.status == 422
     assert response.json()["detail"][0]["loc"] == ["body", "title"]
     response = call("create_post", user=ada, body={"title": "t", "content": "c" * 50_001})
     assert response.status == 422
     assert response.json()["detail"][0]["loc"] == ["body", "content"]
+
+
+def test_a_replacement_may_keep_a_title_that_is_too_long_for_a_new_post(ada: int, database: Database) -> None:
+    post_id = database.add_post(ada, "本" * 1_000)
+    body = {"title": "本" * 1_000, "content": "New", "published": False}
+    response = call("change_post", user=ada, item=post_id, body=body)
+    assert response.status == 200
+    assert response.json().items() >= body.items()
+    assert database.run("SELECT title, content, published FROM posts") == [["本" * 1_000, "New", False]]
+
+
+@pytest.mark.parametrize("title", ["本" * 301, "a" * 999 + "b", "a" * 1_001])
+def test_a_replacement_cannot_have_another_title_that_is_too_long(
+    title: str, ada: int, bob: int, database: Database
+) -> None:
+    post_id = database.add_post(ada, "a" * 1_000)
+    body = {"title": title, "content": "New"}
+    response = call("change_post", user=ada, item=post_id, body=body)
+    assert response.status == 422
+    [error] = response.json()["detail"]
+    assert (error["type"], error["loc"]) == ("string_too_long", ["body", "title"])
+    assert database.run("SELECT title, content FROM posts") == [["a" * 1_000, "Content"]]
+    others = call("change_post", user=bob, item=post_id, body=body)
+    assert others.status == (422 if len(title) > 1_000 else 403)
+
+
+def test_a_replacement_that_changes_nothing_writes_nothing(ada: int, database: Database) -> None:
+    post_id = database.add_post(ada, "Same")
+    body = {"title": "Same", "content": "Content", "published": True}
+    versions = "SELECT posts.xmin::text, post_titles.xmin::text FROM posts JOIN post_titles ON post_id = id"
+    before = database.run(versions)
+    assert call("change_post", user=ada, item=post_id, body=body).json().items() >= body.items()
+    assert database.run(versions) == before
+    call("change_post", user=ada, item=post_id, body=body | {"content": "New"})
+    [[post, title]] = database.run(versions)
+    assert post != before[0][0]
+    assert title == before[0][1]
 
 
 @pytest.mark.parametrize("event", ["create_post", "change_post"])

@@ -21,7 +21,7 @@ def test_alembic_finds_no_difference(database: Database) -> None:
 
 def test_the_models_create_the_same_tables_as_the_revisions(database: Database, empty_url: str) -> None:
     # Alembic does not compare the expressions of indexes, nor ON DELETE of foreign keys.
-    sources = dict(describe(database.url, PROGRAMS)["functions"])
+    sources: dict[str, str] = dict(describe(database.url, PROGRAMS)["functions"])
     with engine(empty_url).begin() as connection:
         for function in ("title_trigrams", "title_keys"):
             connection.execute(text(sources[function].replace(":", "\\:")))

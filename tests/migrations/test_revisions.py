@@ -68,6 +68,26 @@ def test_a_database_at_any_revision_is_migrated_to_the_newest(empty_url: str) ->
         assert describe(empty_url, EVERYTHING) == built
 
 
+def test_the_titles_of_posts_from_before_are_copied(empty_url: str) -> None:
+    upgrade(empty_url, "20261125b")
+    with engine(empty_url).begin() as connection:
+        connection.execute(text("INSERT INTO users (id, email, password) VALUES (1, 'ada@example.com', 'x')"))
+        connection.execute(
+            text(
+                "INSERT INTO posts (id, owner_id, title, content, deleted_at)"
+                " SELECT id, 1, 'Title ' || id, 'c', CASE WHEN id = 7 THEN now() END"
+                " FROM generate_series(-10, 4500) AS id"
+            )
+        )
+    upgrade(empty_url, "head")
+    with engine(empty_url).begin() as connection:
+        expected = "SELECT id, title, created_at FROM posts WHERE deleted_at IS NULL ORDER BY id"
+        copied = "SELECT post_id, title, created_at FROM post_titles ORDER BY post_id"
+        rows = connection.execute(text(copied)).all()
+        assert len(rows) == 4510
+        assert rows == connection.execute(text(expected)).all()
+
+
 def test_an_index_left_invalid_by_a_failed_attempt_is_created_again(empty_url: str) -> None:
     upgrade(empty_url, "head")
     built = describe(empty_url, EVERYTHING)

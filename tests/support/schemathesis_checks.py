@@ -18,7 +18,7 @@ NUMBER = re.compile(r"\s*[+-]?\d+(_\d+)*(\.0*)?\s*")
 # The statuses that mean that the body was valid.
 BODIES = {
     "POST /posts": ("PostCreate", {201}),
-    "PUT /posts/{post_id}": ("PostCreate", {200, 403}),
+    "PUT /posts/{post_id}": ("PostUpdate", {200, 403}),
     "POST /vote": ("Ballot", {201, 404, 409}),
 }
 

@@ -139,7 +139,7 @@ class Storm:
 
     def _compare_lists(self) -> None:
         connection = common_database.managed_connection()
-        pages = [
+        pages: list[tuple[posts.lists.ListStatement, ListParameters]] = [
             (posts.lists.feed_new, ListParameters(0, "", MAX_LIMIT, 0, *FIRST_PAGE["new"])),
             (posts.lists.feed_top, ListParameters(0, "", MAX_LIMIT, 0, *FIRST_PAGE["top"])),
         ]

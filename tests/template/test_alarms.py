@@ -82,6 +82,7 @@ def watched(alarm: Resource) -> tuple[Any, ...]:
 
 def test_alarms_fire_like_this(prod: Stack) -> None:
     alarms = prod.of_type("AWS::CloudWatch::Alarm")
+    alarms.pop("StorageGrowthAlarm")
     assert {name.removesuffix("Alarm"): watched(alarm) for name, alarm in alarms.items()} == ALARMS
     for name, alarm in alarms.items():
         operator = "LessThanThreshold" if name == "DatabaseMemoryAlarm" else "GreaterThanThreshold"
@@ -96,7 +97,20 @@ def test_every_alarm_notifies_the_topic_and_stays_silent_without_data(stack: Sta
 
 def test_dev_has_no_alarm_on_what_it_lacks(dev: Stack) -> None:
     alarms = {name.removesuffix("Alarm") for name in dev.of_type("AWS::CloudWatch::Alarm")}
-    assert alarms == ALARMS.keys() - ONLY_WITH_FIREWALL - ONLY_WITH_PROXY
+    assert alarms == (ALARMS.keys() | {"StorageGrowth"}) - ONLY_WITH_FIREWALL - ONLY_WITH_PROXY
+
+
+def test_an_alarm_watches_by_how_much_the_storage_grows_in_a_day(stack: Stack) -> None:
+    alarm = stack.properties("StorageGrowthAlarm")
+    growth, *sizes = alarm["Metrics"]
+    assert growth == {"Id": "growth", "Expression": "largest - smallest"}
+    assert (alarm["ComparisonOperator"], int(alarm["Threshold"])) == ("GreaterThanThreshold", 10 * 2**30)
+    dimension = {"Name": "DBClusterIdentifier", "Value": "Database"}
+    volume = {"Namespace": RDS, "MetricName": "VolumeBytesUsed", "Dimensions": [dimension]}
+    assert sizes == [
+        {"Id": name, "ReturnData": False, "MetricStat": {"Metric": volume, "Stat": stat, "Period": 86_400}}
+        for name, stat in {"largest": "Maximum", "smallest": "Minimum"}.items()
+    ]
 
 
 def test_the_topic_sends_mail_if_there_is_an_address() -> None:
@@ -107,7 +121,7 @@ def test_the_topic_sends_mail_if_there_is_an_address() -> None:
 
 def test_operations_md_describes_every_alarm() -> None:
     text = (ROOT / "docs" / "operations.md").read_text()
-    for name in ALARMS:
+    for name in [*ALARMS, "StorageGrowth"]:
         assert f"\n| {name} | " in text
 
 
