@@ -1,5 +1,7 @@
 """How much WAL the change of a post writes: disks, backups and replicas take all of it."""
 
+from collections.abc import Iterator
+
 import pytest
 
 from posts import queries
@@ -16,6 +18,14 @@ WHERE xid = CAST(:transaction AS xid)
 """
 
 
+@pytest.fixture(autouse=True)
+def _walinspect(database: Database) -> Iterator[None]:
+    """Install the extension that reads the log."""
+    database.run("CREATE EXTENSION pg_walinspect")
+    yield
+    database.run("DROP EXTENSION pg_walinspect")
+
+
 def cjk(length: int) -> str:
     """Return characters of three bytes, each pair of which has trigrams of its own."""
     return "".join(chr(0x4E00 + number * 7) for number in range(length))
@@ -25,7 +35,6 @@ def written_by_change(
     database: Database, post_id: int, owner: int, title: str, *, published: bool = True
 ) -> int:
     """Change a post. Return the bytes of WAL that it writes."""
-    database.run("CREATE EXTENSION IF NOT EXISTS pg_walinspect")
     start = database.value("SELECT pg_current_wal_insert_lsn()::text")
     queries.change(principal_of(owner), post_id=post_id, title=title, content="Content", published=published)
     transaction = database.value("SELECT xmin::text FROM posts WHERE id = :id", id=post_id)
