@@ -1,7 +1,7 @@
 """The command line: `python -m bench [--quick]`.
 
 Prints tables, and writes docs/performance/results.json and the plots beside it. --quick leaves out the
-million posts, repeats less and writes nothing: two minutes instead of some ten.
+million posts, repeats less and writes nothing. It takes about three minutes instead of ten.
 """
 
 import argparse
@@ -60,7 +60,7 @@ def main() -> None:
 
 
 def _machine(postgres: str) -> dict[str, str]:
-    """Return what the figures depend on."""
+    """Describe the machine and the versions, on which the figures depend."""
     models = re.findall(r"model name\s*: (.*)", Path("/proc/cpuinfo").read_text())
     optimised = "--enable-optimizations" in str(sysconfig.get_config_var("CONFIG_ARGS"))
     build = "optimised" if optimised else "not optimised"

@@ -1,4 +1,4 @@
-"""Cold starts: a new process for each. All subjects take turns, with bytecode and without."""
+"""Measures cold starts, each in a new process. All subjects take turns, with bytecode and without."""
 
 from contextlib import closing
 from http import HTTPStatus
@@ -13,7 +13,7 @@ from bench.packages import PROJECT, Package, Subject, token, variables
 
 
 class Start(NamedTuple):
-    """Cold starts of a subject: from the start of the process until it is ready, and its first request."""
+    """The cold starts of a subject: its init, from the start of the process, and then its first request."""
 
     cpu_ms: Spread
     wall_ms: Spread

@@ -15,7 +15,7 @@ PASSWORD: Final = "correct horse battery"  # noqa: S105  # of made-up users
 COST: Final = 12
 FILL: Final = Path(__file__).with_name("data.sql").read_text()
 
-# Keys and indexes are dropped first and made from the full table last, which is several times faster.
+# Filling is several times faster if keys and indexes are dropped before it and created after it.
 CONSTRAINTS: Final = """
     SELECT conrelid::regclass::text, conname, pg_get_constraintdef(oid) FROM pg_constraint
     WHERE connamespace = 'public'::regnamespace AND contype IN ('p', 'u', 'f') AND conrelid <> 0
@@ -25,7 +25,7 @@ INDEXES: Final = """
     SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index
     JOIN pg_class ON pg_class.oid = indrelid WHERE relnamespace = 'public'::regnamespace
 """
-# A tutorial's tables have none of these: its list counts votes, and its search reads every title.
+# A tutorial's tables have none of these. Its list counts the votes, and its search reads every title.
 AS_IN_TUTORIALS: Final = (
     "DROP FUNCTION count_votes, count_moved_votes, count_no_votes, rank_new_posts, forget_deltas CASCADE",
     "DROP TABLE post_ranks, vote_deltas",
@@ -45,12 +45,12 @@ class Size(NamedTuple):
 SIZE: Final = Size(users=1_000, posts=10_000, votes=30_000)
 # Posts of user 1, who sends the requests: enough for every request that changes or deletes one.
 OWN_POSTS: Final = range(4_001, 8_001)
-# Published posts of others; user 1 votes on each once.
+# Published posts of other users. User 1 votes once on each.
 FOREIGN_POSTS: Final = range(1, 4_000, 5)
 
 
 def prepare(cluster: Cluster) -> dict[str, str]:
-    """Make a database for each subject, so that none sees another's writes; return their URLs by name."""
+    """Create a database for each subject, so that none reads what another wrote, and return the URLs."""
     cluster.create_database("seed")
     fill(cluster.url("seed"), SIZE)
     own = f"id BETWEEN {OWN_POSTS[0]} AND {OWN_POSTS[-1]}"
@@ -66,7 +66,7 @@ def prepare(cluster: Cluster) -> dict[str, str]:
 
 
 def fill(url: str, size: Size) -> None:
-    """Make the schema in an empty database and fill it."""
+    """Create the schema in an empty database and fill it."""
     migrate(url)
     with closing(connect(url)) as connection:
         _fill(connection, size)

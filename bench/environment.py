@@ -27,7 +27,7 @@ class FunctionError(Exception):
 
 
 class Response(NamedTuple):
-    """A response, the wall time until it arrived, and the CPU time until the next event is asked for."""
+    """A response, the wall time until it arrived, and the CPU time until the next event is requested."""
 
     value: Any
     wall_ms: float
@@ -40,7 +40,7 @@ class Environment:
     The constructor returns after the init.
 
     Attributes:
-        init_wall_ms, init_cpu_ms: from the start of the process until it asks for its first event.
+        init_wall_ms, init_cpu_ms: from the start of the process until it requests its first event.
 
     """
 
@@ -138,7 +138,7 @@ class Environment:
         while time.monotonic() < deadline and self._process.poll() is None:
             if request := self._api.receive():
                 return request
-        raise FunctionError(f"the function ended or hangs\n{self._log_tail()}")
+        raise FunctionError(f"the function's process ended or does not respond\n{self._log_tail()}")
 
     def _log_tail(self) -> str:
         self._log.seek(0)
@@ -147,7 +147,7 @@ class Environment:
 
 
 class _Request(BaseHTTPRequestHandler):
-    """A connection of the client, and the last request on it."""
+    """A connection of the runtime client, and the last request on it."""
 
     protocol_version = "HTTP/1.1"
     body = b""
@@ -173,8 +173,8 @@ class _Request(BaseHTTPRequestHandler):
     def respond(self, status: int, body: bytes = b"{}", headers: dict[str, str] | None = None) -> None:
         """Send a response with a JSON body."""
         self.send_response(status)
-        lengths = {"Content-Type": "application/json", "Content-Length": str(len(body))}
-        for name, value in (lengths | (headers or {})).items():
+        defaults = {"Content-Type": "application/json", "Content-Length": str(len(body))}
+        for name, value in (defaults | (headers or {})).items():
             self.send_header(name, value)
         self.end_headers()
         self.wfile.write(body)
@@ -184,9 +184,9 @@ class _Request(BaseHTTPRequestHandler):
 
 
 class _RuntimeApi(HTTPServer):
-    """The server that the client asks for events.
+    """The server from which the client requests events.
 
-    It has no thread: it must not run, and be measured, beside the function.
+    It has no thread of its own, which would compete with the function for the processor.
     """
 
     def __init__(self) -> None:
@@ -220,5 +220,5 @@ class _RuntimeApi(HTTPServer):
 
 def cpu_seconds(process: int) -> float:
     """Return the CPU time of another process, all threads, to the nanosecond."""
-    # Linux's clock id of a process, which is what clock_getcpuclockid(3) returns; Python does not wrap it.
+    # The clock id that clock_getcpuclockid(3) returns on Linux. Python does not wrap that function.
     return time.clock_gettime((~process << 3) | 2)

@@ -1,4 +1,4 @@
-"""How a sample is summed up."""
+"""Summarises samples."""
 
 from collections.abc import Iterable
 from statistics import quantiles
@@ -13,6 +13,6 @@ class Spread(NamedTuple):
 
 
 def spread(sample: Iterable[float]) -> Spread:
-    """Sum up a sample of at least two values."""
+    """Summarise a sample of at least two values."""
     percentiles = quantiles(sample, n=100, method="inclusive")
     return Spread(percentiles[49], percentiles[94])

@@ -1,6 +1,6 @@
-"""What is measured: the project's functions, a no-op, the floor and FastAPI, as Lambda would unpack them.
+"""Builds what is measured: the project's functions, a no-op, the floor and FastAPI, as Lambda unpacks them.
 
-Each exists twice: with bytecode and without.
+Each package is built twice: with bytecode and without.
 """
 
 import json
@@ -29,7 +29,7 @@ AUTHORIZER: Final = "authorizer"
 RESOURCES: Final = tuple(
     sorted({path.parent.name for path in ROOT.glob("functions/*/handler.py")} - {"apidocs"})
 )
-# The directory in bench/ and the distributions of each handler that is not the project's.
+# For each subject that is not the project's: its directory in bench/ and the distributions that it needs.
 OTHERS: Final = {
     NOOP: ("noop", ()),
     FLOOR: ("floor", ("pg8000", "bcrypt")),
@@ -44,7 +44,7 @@ OTHERS: Final = {
 
 KEY: Final = Key("2026-01", "0123456789abcdef0123456789abcdef")
 LIFETIME_SECONDS: Final = 24 * 60 * 60
-# Of user 1, who sends all requests.
+# The session of user 1, who sends all requests. bench/data.sql creates it.
 SESSION: Final = "b3f1c9f2-6c0e-4f43-9d0a-6d4f1f0e2a55"
 LAYER: Final = "CommonLayerX86" if platform.machine() in {"x86_64", "AMD64"} else "CommonLayerArm"
 BUILD: Final = ROOT / ".build" / "bench"
@@ -52,7 +52,7 @@ COMPILED: Final = BUILD / "compiled"
 PLAIN: Final = BUILD / "plain"
 # AWS's runtime client, which Lambda's image contains with its bytecode.
 CLIENT: Final = COMPILED / "client"
-# Without the packages of this environment, as in Lambda.
+# The interpreter outside of this virtual environment, so that it has no other packages, as in Lambda.
 PYTHON: Final = str(Path(sys.base_prefix, "bin", f"python3.{sys.version_info.minor}"))
 
 
@@ -73,7 +73,7 @@ class Subject(NamedTuple):
 
 
 def build() -> dict[str, Subject]:
-    """Build everything from this working tree into .build/bench; return the subjects by name."""
+    """Build all packages from this working tree into .build/bench; return the subjects by name."""
     shutil.rmtree(BUILD, ignore_errors=True)
     _install("client", "awslambdaric")
     subjects = {}
@@ -81,8 +81,8 @@ def build() -> dict[str, Subject]:
         task = shutil.copytree(ROOT / "bench" / directory, COMPILED / name / "task")
         layer = _install(f"{name}/layer", *distributions)
         _add_bytecode(task)
-        # It is usually deployed without bytecode.
-        subjects[name] = _subject(Package("app.handler", task, layer), zipped_without=True)
+        # Such packages are usually deployed without bytecode.
+        subjects[name] = _subject(Package("app.handler", task, layer), zip_bytecode=False)
     layer = _make(f"build-{LAYER}", COMPILED / "layer") / "python"
     for package in (*RESOURCES, "apidocs"):
         task = _make(f"build-{package.capitalize()}Function", COMPILED / package)
@@ -108,7 +108,7 @@ def variables(database_url: str) -> dict[str, str]:
 
 
 def token(subject: str) -> str:
-    """Return an access token of user 1 that the subject accepts: FastAPI's tutorial knows no audience."""
+    """Return an access token of user 1 that the subject accepts. FastAPI's tutorial uses other claims."""
     if subject == FASTAPI:
         claims = {"user_id": 1, "exp": int(time.time()) + LIFETIME_SECONDS}
         return jwt.encode(claims, KEY.secret, algorithm="HS256")
@@ -150,9 +150,9 @@ def _add_bytecode(directory: Path) -> None:
     subprocess.run(command, check=True)  # noqa: S603  # the interpreter that runs this
 
 
-def _subject(compiled: Package, *, zipped_without: bool = False) -> Subject:
+def _subject(compiled: Package, *, zip_bytecode: bool = True) -> Subject:
     plain = Package(compiled.handler, _without_bytecode(compiled.task), _without_bytecode(compiled.layer))
-    zipped = plain if zipped_without else compiled
+    zipped = compiled if zip_bytecode else plain
     return Subject(compiled, plain, _zipped_mb(zipped.task) + _zipped_mb(zipped.layer))
 
 

@@ -20,7 +20,7 @@ LISTS: Final = {
     "first page, reference": "first page, LEFT JOIN and GROUP BY",
     "search, no match, reference": "search, no match, LIKE '%x%'",
 }
-# Text stays text, and the same figures give the same file.
+# Write text as text and not as shapes, and the same file for the same figures.
 mpl.rcParams["svg.fonttype"] = "none"
 mpl.rcParams["svg.hashsalt"] = "bench"
 

@@ -76,8 +76,8 @@ def wall_table(warm: Requests, server: dict[str, Request]) -> str:
     """Show warm requests: wall time, p50 and p95."""
     rows = []
     for kind, by_subject in warm.items():
-        each = [*(by_subject[name] for name in (NOOP, FLOOR, PROJECT, FASTAPI)), server[kind]]
-        rows.append([kind, *(f"{one.wall_ms.p50:.2f} / {one.wall_ms.p95:.2f}" for one in each)])
+        measured = [*(by_subject[name] for name in (NOOP, FLOOR, PROJECT, FASTAPI)), server[kind]]
+        rows.append([kind, *(f"{one.wall_ms.p50:.2f} / {one.wall_ms.p95:.2f}" for one in measured)])
     return _table(["wall ms, p50 / p95", NOOP, FLOOR, PROJECT, FASTAPI, UVICORN], rows)
 
 

@@ -38,7 +38,7 @@ def targets(
 ) -> list[Target]:
     """Return every target that this run has figures for."""
     init = {name: starts.bytecode.cpu_ms.p50 for name, starts in cold.items()}
-    # bcrypt takes 99% of a request that hashes, and equally long everywhere.
+    # bcrypt takes 99% of a request that hashes a password, and equally long in every subject.
     reads = [kind.name for kind in kinds() if not kind.writes and not kind.hashes]
     writes = [kind.name for kind in kinds() if kind.writes and not kind.hashes]
 

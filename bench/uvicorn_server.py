@@ -1,4 +1,4 @@
-"""FastAPI as a server, under uvicorn on the same machine: what it costs without Lambda around it."""
+"""Measures FastAPI as a server, under uvicorn on the same machine: its cost without Lambda."""
 
 import os
 import socket

@@ -1,4 +1,4 @@
-"""Warm requests: one process for each subject, taking turns in short bursts. Then their round trips."""
+"""Measures warm requests, in short bursts in which the subjects take turns, and counts their round trips."""
 
 from collections import defaultdict
 from contextlib import ExitStack, closing
@@ -30,7 +30,7 @@ Requests = dict[str, dict[str, Request]]
 
 
 class _Client:
-    """Sends requests to environments by the name of the subject. It sends each number of a kind once."""
+    """Sends requests to the environments of the subjects. Each request of a kind has a number of its own."""
 
     def __init__(self, environments: dict[str, Environment], numbers: dict[tuple[str, str], int]) -> None:
         self._environments = environments
@@ -38,7 +38,7 @@ class _Client:
         self._tokens = {name: token(name) for name in environments}
 
     def send(self, label: str, kind: Kind) -> Response:
-        """Send the next request of a kind; the project is one subject, whichever function serves it.
+        """Send the next request of a kind. The functions of the project count as one subject.
 
         Raises FunctionError unless the response has the expected status.
         """

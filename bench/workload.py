@@ -17,7 +17,7 @@ class Kind(NamedTuple):
         package: the project's function that serves it.
         event: the recorded event that it changes.
         status: the status of each response.
-        changes: returns what the number-th request changes in the event; each number is sent once.
+        changes: returns what the request with a number changes in the event; each number is sent once.
         writes: whether it changes rows.
         hashes: whether it hashes a password; bcrypt takes 99% of it.
 
@@ -50,7 +50,7 @@ def kinds() -> list[Kind]:
 
 
 def event(kind: Kind, number: int, token: str) -> Event:
-    """Return the event of the number-th request, sent by user 1.
+    """Return the event of the request with this number, sent by user 1.
 
     It holds the token, which FastAPI checks itself, and the context of the authorizer, which the project and
     the floor use.
