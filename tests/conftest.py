@@ -18,7 +18,7 @@ from tests.support.database import Database
 TEMPLATE = "template_migrated"
 CLUSTER = pytest.StashKey[Cluster]()
 LONG_TIMEOUT_SECONDS = 900
-# The functions read it when they are imported. Each process adds its DATABASE_URL.
+# The functions read these variables when they are imported. Each process adds its DATABASE_URL.
 ENVIRONMENT = {
     "STAGE": "local",
     "CORS_ORIGIN": "https://app.example.com",
@@ -76,7 +76,7 @@ def pytest_configure_node(node: Node) -> None:
 
 
 class OneGateway(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Hands out tests one by one, but those of the contract to one worker, because they share a gateway.
+    """Distributes tests one by one, but all contract tests to one worker, because they share a gateway.
 
     The marker `xdist_group` would do the same, but xdist 3.8 ignores it under pytest 9.2.
     """
@@ -97,7 +97,7 @@ def _start_postgres(config: pytest.Config) -> str:
     cluster = config.stash[CLUSTER] = stack.enter_context(throwaway_cluster())
     cluster.create_database(TEMPLATE)
     migrate(cluster.url(TEMPLATE))
-    # A test that takes the id of a user for the id of a post finds nothing.
+    # Ids of users and of posts do not overlap, so that a statement that confuses them finds nothing.
     cluster.execute("ALTER SEQUENCE posts_id_seq RESTART 1000000", TEMPLATE)
     return _create_database(cluster, "main")
 
@@ -119,8 +119,8 @@ def worker_database() -> Iterator[Database]:
 
 @pytest.fixture
 def database(worker_database: Database) -> Database:
-    """Return the database of this worker, empty; statements against it have the time of a new invocation."""
-    # They read the environment when they are imported.
+    """Return the database of this worker, empty, and set the deadline as at the start of an invocation."""
+    # These modules read the environment when they are imported.
     from common import deadline  # noqa: PLC0415
     from tests.support.lambdas import Context  # noqa: PLC0415
 

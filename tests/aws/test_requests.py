@@ -128,7 +128,7 @@ def test_a_response_that_is_not_json_is_an_error(
         secret_value(ARN)
 
 
-def test_an_error_response_reveals_only_its_kind(
+def test_an_error_response_reveals_only_its_type(
     endpoint: type[Endpoint], url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL", url)
@@ -141,8 +141,8 @@ def test_an_error_response_reveals_only_its_kind(
 
 
 def test_a_refused_request_is_an_error(monkeypatch: pytest.MonkeyPatch) -> None:
-    with ThreadingHTTPServer(("127.0.0.1", 0), Endpoint) as gone:
-        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{gone.server_port}")
+    with ThreadingHTTPServer(("127.0.0.1", 0), Endpoint) as closed:
+        monkeypatch.setenv("AWS_ENDPOINT_URL", f"http://127.0.0.1:{closed.server_port}")
     with pytest.raises(AwsError, match="ConnectionRefusedError"):
         secret_value(ARN)
 
@@ -154,10 +154,10 @@ def test_the_certificate_of_aws_is_verified(
     server.socket = authority.server_context("localhost").wrap_socket(server.socket, server_side=True)
     endpoint.response = b'{"SecretString": "words"}'
     monkeypatch.setenv("AWS_ENDPOINT_URL", f"https://localhost:{server.server_port}")
-    with authority.file() as trusted, Authority().file() as foreign:
+    with authority.file() as trusted, Authority().file() as other:
         monkeypatch.setenv("AWS_CA_BUNDLE", str(trusted))
         assert secret_value(ARN) == "words"
-        monkeypatch.setenv("AWS_CA_BUNDLE", str(foreign))
+        monkeypatch.setenv("AWS_CA_BUNDLE", str(other))
         with pytest.raises(AwsError, match="SSLCertVerificationError"):
             secret_value(ARN)
         monkeypatch.setenv("AWS_CA_BUNDLE", "")
@@ -181,7 +181,7 @@ def test_a_missing_credential_is_named(name: str, monkeypatch: pytest.MonkeyPatc
         rds_auth_token("proxy.example.com", 5432, "app")
 
 
-def restored(key_id: str, expiration: str) -> bytes:
+def credentials_response(key_id: str, expiration: str) -> bytes:
     return json.dumps(
         {"AccessKeyId": key_id, "SecretAccessKey": "s", "Token": "t", "Expiration": expiration}
     ).encode()
@@ -193,7 +193,7 @@ def test_after_a_snapshot_credentials_are_fetched_locally_and_cached(
 ) -> None:
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{url}/credentials")
     monkeypatch.setenv("AWS_CONTAINER_AUTHORIZATION_TOKEN", authorization)
-    endpoint.response = restored("AKIARESTORED", "2999-01-01T00:00:00Z")
+    endpoint.response = credentials_response("AKIARESTORED", "2999-01-01T00:00:00Z")
     for _ in range(2):
         assert "AKIARESTORED" in rds_auth_token("proxy.example.com", 5432, "app")
     [(method, path, headers, _)] = endpoint.requests
@@ -205,7 +205,7 @@ def test_credentials_that_are_about_to_expire_are_fetched_again(
     endpoint: type[Endpoint], url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{url}/credentials")
-    endpoint.response = restored("AKIAFIRST", "2020-01-01T00:00:00Z")
+    endpoint.response = credentials_response("AKIAFIRST", "2020-01-01T00:00:00Z")
     assert "AKIAFIRST" in rds_auth_token("proxy.example.com", 5432, "app")
-    endpoint.response = restored("AKIASECOND", "2020-01-01T00:00:00Z")
+    endpoint.response = credentials_response("AKIASECOND", "2020-01-01T00:00:00Z")
     assert "AKIASECOND" in rds_auth_token("proxy.example.com", 5432, "app")

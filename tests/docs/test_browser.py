@@ -1,4 +1,4 @@
-"""The page at /docs in a real browser, used like a newcomer would."""
+"""The page at /docs in a real browser, used as a newcomer uses it."""
 
 import json
 import os
@@ -60,7 +60,7 @@ def page(api: str, browser: Browser, requests: list[str]) -> Iterator[Page]:
     context.close()
 
 
-def test_the_page_loads_without_a_request_to_anywhere_else(api: str, page: Page, requests: list[str]) -> None:
+def test_the_page_sends_no_request_to_another_server(api: str, page: Page, requests: list[str]) -> None:
     expect(page.locator(".opblock")).not_to_have_count(0)
     assert f"{api}/docs" in requests
     # The browser requests the icon of every site by itself.

@@ -9,7 +9,7 @@ from typing import Any
 from tests.docs.pages import ROOT, under
 
 ADDRESS = "http://127.0.0.1:3000"
-MOMENT = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
+TIME = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\.\d{6}Z")
 
 
 def test_the_first_session_prints_what_the_readme_says(api: str) -> None:
@@ -33,4 +33,4 @@ def documents(text: str) -> Iterator[Any]:
 
 def timeless(text: str) -> str:
     """Return a text with all times replaced by the same one, because they differ from run to run."""
-    return MOMENT.sub("2026-11-22T09:00:00.000000Z", text)
+    return TIME.sub("2026-11-22T09:00:00.000000Z", text)

@@ -1,4 +1,4 @@
-"""Follow the worked example of docs/development.md in a copy of the project."""
+"""Follows the worked example of docs/development.md in a copy of the project."""
 
 import os
 import re
@@ -68,7 +68,7 @@ def test_every_step_fits_the_project_as_it_is(project: Path) -> None:
 
 
 @pytest.mark.long
-def test_the_resource_passes_its_tests_and_those_of_the_schema(project: Path) -> None:
+def test_the_resource_passes_its_tests_and_the_drift_test(project: Path) -> None:
     tests = ["tests/handlers/test_tags.py", "tests/migrations/test_drift.py"]
     run(project, "pytest", "-n", "0", "-p", "no:cacheprovider", *tests)
 
@@ -91,7 +91,7 @@ def test_the_example_of_a_test_passes(project: Path) -> None:
 
 
 @pytest.mark.long
-def test_the_resource_is_served_and_so_is_a_changed_handler_from_the_next_request_on(project: Path) -> None:
+def test_the_resource_and_a_changed_handler_are_served(project: Path) -> None:
     with serving(project) as url:
         tags = httpx.get(f"{url}/posts/1/tags", timeout=30)
         assert (tags.status_code, tags.json()) == (200, [])

@@ -41,7 +41,7 @@ def key() -> Key:
 def has_pooler() -> bool:
     """Return True, or skip the test and say how to install PgBouncer."""
     if pgbouncer.program() is None:
-        pytest.skip(pgbouncer.HOW_TO_GET_IT)
+        pytest.skip(pgbouncer.INSTALL_HINT)
     return True
 
 

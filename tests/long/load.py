@@ -151,7 +151,7 @@ def main(url: str | None = None) -> int:
     os.environ["JWT_KEYS"] = json.dumps({"load": secrets.token_urlsafe(32)})
     key = parse_keys(os.environ["JWT_KEYS"])[-1]
     with tempfile.TemporaryDirectory() as directory, loaded(Path(directory), key) as (gateway, actors):
-        between = "with PgBouncer" if pgbouncer.program() else pgbouncer.HOW_TO_GET_IT
+        between = "with PgBouncer" if pgbouncer.program() else pgbouncer.INSTALL_HINT
         sys.stdout.write(f"{CLIENTS} clients, {os.cpu_count()} CPUs for clients and servers, {between}\n")
         result = measure(actors, seconds)
         resident = gateway.resident_kilobytes()

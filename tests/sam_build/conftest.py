@@ -23,7 +23,7 @@ if platform.machine() in {"aarch64", "arm64"}:
 
 @pytest.fixture(scope="session")
 def build(tmp_path_factory: pytest.TempPathFactory) -> Build:
-    """Return what builds a function or a layer once, by its logical id, and returns its directory."""
+    """Return a function that builds a function or a layer once, and returns the directory of the artefact."""
     base = tmp_path_factory.getbasetemp()
     # The workers share the artefacts in the directory above their own.
     shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base

@@ -1,4 +1,4 @@
-"""What is deployed is complete, for the right architecture, and has bytecode that Python does not check."""
+"""The artefacts are complete, for the right architecture, and have bytecode that Python does not check."""
 
 import hashlib
 import importlib.util

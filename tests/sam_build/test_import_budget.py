@@ -31,7 +31,7 @@ def test_an_import_stays_within_its_budget(build: Build, name: str) -> None:
     bare: list[float] = []
     imported: list[float] = []
     ratio = math.inf
-    # The least time counts, because everything else on the machine only adds to it.
+    # The shortest time counts, because other processes can only make an import slower.
     while ratio > BUDGETS[name] and len(bare) < MAX_TURNS:
         bare.append(cpu_seconds("pass"))
         imported.append(cpu_seconds(IMPORT, handler, *paths))

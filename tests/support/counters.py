@@ -1,9 +1,9 @@
-"""The number of votes on each post, as its counter says and as it is stored."""
+"""The number of votes on each post, from its counter and from the stored votes."""
 
 from collections.abc import Callable
 from typing import Any
 
-# Both in one statement, so that they are of one moment.
+# One statement reads both numbers, so that they are from the same snapshot.
 COUNTERS = """
 SELECT id,
     (SELECT vote_count FROM post_ranks WHERE post_id = id)

@@ -13,15 +13,15 @@ import pg8000.native
 
 from common.principal import Principal
 
-# bcrypt at the least cost, so that a test which only needs an account does not wait for one.
+# bcrypt with the lowest cost, so that a test that only needs an account does not wait for a hash.
 PASSWORD = "correct horse"
 PASSWORD_HASH = "$2b$04$r3LvJ73t.OyJxojt0lrizunUHDZ4ZWAerOgK8pIcQuxaa0rJ5UHEu"
-# Defaults that a database or a role can have, and with which text and times are written differently.
+# Defaults of a database or a role that change how PostgreSQL writes text and times.
 OTHER_DEFAULTS = {"client_encoding": "LATIN1", "DateStyle": "SQL, DMY", "TimeZone": "Asia/Kolkata"}
 
 
 def principal_of(user_id: int) -> Principal:
-    """Return the user and the session that a test sends requests with, unless it names another session."""
+    """Return the principal of a user with the session that `add_session` adds."""
     return Principal(user_id, str(UUID(int=user_id)))
 
 
@@ -97,7 +97,7 @@ class Database:
         return user_id
 
     def add_session(self, user_id: int) -> None:
-        """Add the session of `principal_of`."""
+        """Add the session that `principal_of` returns."""
         sql = "INSERT INTO sessions (id, user_id) VALUES (CAST(:id AS uuid), :user_id)"
         self.run(sql, id=principal_of(user_id).session_id, user_id=user_id)
 

@@ -126,7 +126,7 @@ def invoke(event: Event, context: Context | None = None) -> Response:
     return Response(response["statusCode"], response["multiValueHeaders"], response["body"])
 
 
-def call(name: str, **changes: Any) -> Response:  # noqa: ANN401  # as of `new_event`
+def call(name: str, **changes: Any) -> Response:  # noqa: ANN401  # those of `new_event`
     """Invoke a function with a recorded event; the changes are the arguments of `new_event`."""
     return invoke(new_event(name, **changes))
 

@@ -15,7 +15,7 @@ from local.postgres.account import server_account
 from local.postgres.data_directory import temporary_directory
 
 HOST = "127.0.0.1"
-HOW_TO_GET_IT = (
+INSTALL_HINT = (
     "PgBouncer is not installed: `apt install pgbouncer` (Debian, Ubuntu), `brew install pgbouncer`"
 )
 START_SECONDS = 10.0
@@ -74,7 +74,7 @@ class PgBouncer:
         return self._parts._replace(netloc=netloc, path=path).geturl()
 
     def start(self) -> None:
-        """Start it; return when it accepts connections."""
+        """Start PgBouncer, and return when it accepts connections."""
         with (self._directory / "log").open("ab") as log:
             self._process = subprocess.Popen(
                 [program() or "pgbouncer", self._configuration],
@@ -93,7 +93,7 @@ class PgBouncer:
             time.sleep(0.02)
 
     def stop(self, number: int = signal.SIGTERM) -> None:
-        """Stop it immediately, without waiting for clients."""
+        """Stop PgBouncer immediately, without waiting for clients."""
         if self._process is not None:
             self._process.send_signal(number)
             self._process.wait(STOP_SECONDS)

@@ -68,7 +68,7 @@ class PostgresProxy:
         self.reset()
 
     def reset(self) -> None:
-        """Forget what was seen so far."""
+        """Forget what the proxy has seen so far."""
         self.connections = 0
         self.round_trips = 0
         self.messages: list[Message] = []

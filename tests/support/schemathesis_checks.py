@@ -1,4 +1,4 @@
-"""Checks in addition to those of schemathesis, where its own are too strict or too lax."""
+"""Checks that replace those of schemathesis that do not fit this API."""
 
 import json
 import re
@@ -15,7 +15,7 @@ DOCUMENT = json.loads((Path(__file__).parents[2] / "docs/openapi.json").read_tex
 # https://docs.pydantic.dev/latest/concepts/conversion_table/
 WORDS = {"1", "t", "true", "y", "yes", "on", "0", "f", "false", "n", "no", "off"}
 NUMBER = re.compile(r"\s*[+-]?\d+(_\d+)*(\.0*)?\s*")
-# The statuses that mean that the body was valid.
+# The schema of each body, and the statuses of responses to a valid body.
 BODIES = {
     "POST /posts": ("PostCreate", {201}),
     "PUT /posts/{post_id}": ("PostUpdate", {200, 403}),
@@ -31,8 +31,8 @@ def before_call(_: HookContext, case: Case[Any], __: dict[str, Any]) -> None:
 
 
 @schemathesis.check
-def what_is_accepted_is_valid_but_for_lax_types(_: CheckContext, response: Response, case: Case[Any]) -> None:
-    """Fail if a body was accepted that does not match its schema even after conversion of lax values."""
+def an_accepted_body_is_valid_after_conversion(_: CheckContext, response: Response, case: Case[Any]) -> None:
+    """Fail if an accepted body does not match its schema, even after the conversions that pydantic makes."""
     schema, accepted = BODIES.get(case.operation.label, ("", set()))
     # Schemathesis also tries methods that are not in the document.
     if response.status_code not in accepted or case.method != case.operation.method.upper():

@@ -12,7 +12,7 @@ from local.gateway.translation import Template, parameter_values, read_template,
 
 ROOT = Path(__file__).parents[2]
 TEMPLATE = read_template(ROOT / "template.yaml")
-# The functions that the API invokes, and no other, shift their traffic to new versions.
+# The functions that the API invokes. Only these have the alias `live` that shifts traffic to new versions.
 LIVE = tuple(
     name
     for name, resource in TEMPLATE["Resources"].items()
@@ -30,7 +30,7 @@ _PSEUDO_PARAMETERS = {
     "AWS::StackName": "social",
     "AWS::URLSuffix": "amazonaws.com",
 }
-# Attributes of which the template takes a part.
+# Attributes that the template splits into parts.
 _ATTRIBUTES = {"Proxy.DBProxyArn": f"arn:aws:rds:{_REGION}:123456789012:db-proxy:prx-1"}
 _VARIABLE = re.compile(r"\$\{([^!}]+)\}")
 _NO_VALUE = object()

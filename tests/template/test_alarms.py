@@ -20,7 +20,7 @@ CLUSTER = {"DBClusterIdentifier": "Database"}
 PROXY = {"ProxyName": "social"}
 SERVICE = {"service": "social"}
 WEB_ACL = {"WebACL": "social", "Region": "eu-central-1", "Rule": "ALL"}
-# An alarm fires if this many periods of so many seconds, out of so many, are above the threshold.
+# An alarm fires if `periods` of the last `out of` periods, each of `seconds`, are above the threshold.
 ALARMS = {
     # name: (namespace, metric, dimensions, statistic, seconds, periods, out of, threshold)
     "ServerErrors": (GATEWAY, "5XXError", STAGE, "Sum", 60, 3, 3, 4),
@@ -66,7 +66,7 @@ def terms(alarm: Resource) -> list[Resource]:
 
 
 def watched(alarm: Resource) -> tuple[Any, ...]:
-    """Return the line of the table that describes an alarm."""
+    """Return an alarm as a value of `ALARMS`."""
     periods = alarm["EvaluationPeriods"]
     when = (alarm.get("DatapointsToAlarm", periods), periods, int(alarm["Threshold"]))
     if "Metrics" not in alarm:
@@ -164,7 +164,7 @@ def test_the_access_log_counts_rate_limited_requests(stack: Stack) -> None:
 
 
 def version_of(stack: Stack, function: str) -> str:
-    """Return the version that a deployment gives the traffic of a function."""
+    """Return the version of a function to which a deployment shifts the traffic."""
     version: str = stack.properties(f"{function}Aliaslive")["FunctionVersion"]
     return version
 
@@ -215,7 +215,7 @@ def respond(error: Exception, function: str, version: str) -> int:
 
 
 def fires(alarm: Resource, emitted: Iterable[Resource]) -> bool:
-    """Tell whether a minute with these metrics, in the embedded metric format, is enough for an alarm."""
+    """Tell whether an alarm fires after a minute with these metrics, in the embedded metric format."""
     assert alarm["EvaluationPeriods"] == 1
     total = sum(
         sum(event[metric["MetricName"]])
@@ -233,7 +233,7 @@ def fires(alarm: Resource, emitted: Iterable[Resource]) -> bool:
 
 @pytest.fixture
 def emitted(capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch) -> Iterable[Resource]:
-    """Return the metrics that are printed after this on AWS, when they are iterated."""
+    """Return an iterable of the metrics that functions print on AWS, from now until it is iterated."""
     monkeypatch.setattr(api, "is_local", lambda: False)
 
     class Emitted:

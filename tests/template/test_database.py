@@ -1,4 +1,4 @@
-"""The database: private, encrypted, and as safe and as large as its stage needs."""
+"""The database: private and encrypted, with the capacity and the protection that its stage needs."""
 
 import pytest
 
@@ -93,7 +93,7 @@ def test_the_writer_is_created_first(prod: Stack) -> None:
 
 
 def test_the_password_is_generated_and_only_letters_and_digits(stack: Stack) -> None:
-    # It stands in a URL, and in a dynamic reference.
+    # The password becomes part of a URL and of a dynamic reference.
     assert stack.properties("DatabaseSecret")["GenerateSecretString"] == {
         "SecretStringTemplate": '{"username": "migrator"}',
         "GenerateStringKey": "password",

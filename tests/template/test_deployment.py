@@ -6,14 +6,14 @@ from tests.template.stack import LIVE, TEMPLATE, Stack
 
 # Lambda's limit: https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html
 MAX_DESCRIPTION = 256
-# As long as these can be: an ARN of a layer version, an id of a cluster, an origin and a path.
+# The maximum lengths of the ARN of a layer version, the id of a cluster, an origin and a path.
 LONGEST = {
     "Layer": 140,
     "Database.DBClusterResourceId": 34,
     "CorsOrigin": 50,
     "Authorities": 0,
 }
-# A version does not contain them: they belong to the function.
+# These properties belong to the function, and not to a version of it.
 NOT_IN_A_VERSION = {"Description", "ReservedConcurrentExecutions"}
 
 

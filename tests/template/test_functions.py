@@ -30,7 +30,7 @@ def url(stack: Stack) -> dict[str, str]:
 
 
 def expected(stack: Stack) -> dict[str, dict[str, Any]]:
-    """Return what each function has beside what all functions have."""
+    """Return the properties in which the functions differ."""
     handlers = {
         name: {
             "Handler": f"{name.removesuffix('Function').lower()}.handler.handler",
@@ -92,7 +92,7 @@ def test_a_function_is_defined_like_this(stack: Stack) -> None:
         assert function["Architectures"] == ["arm64"]
         assert function["TracingConfig"] == {"Mode": "Active"}
         assert function["Code"] == CODE
-        # What a background function logs is a report for operators.
+        # Operators read the logs of background functions, so INFO is logged.
         level = {} if name in LIVE else {"ApplicationLogLevel": "INFO"}
         group = name.replace("Function", "Logs")
         assert function["LoggingConfig"] == {"LogGroup": group, "LogFormat": "JSON"} | level
@@ -148,7 +148,7 @@ def test_the_layer_has_the_architecture_of_the_functions(architecture: str) -> N
     assert stack.resources[name]["DeletionPolicy"] == "Delete"
     for function_name, function in stack.of_type("AWS::Lambda::Function").items():
         assert function["Architectures"] == [architecture]
-        # The migration is complete in itself.
+        # The migration function contains its dependencies.
         assert function.get("Layers", []) == ([] if function_name == "MigrationFunction" else [name])
 
 
@@ -158,7 +158,7 @@ def test_each_function_reports_a_failure_before_its_caller_gives_up(stack: Stack
     longest = max(timeouts[name] for name in HANDLERS)
     # The gateway waits for the authorizer and then for the function.
     assert timeouts["AuthorizerFunction"] + longest < GATEWAY_TIMEOUT_SECONDS
-    # A key ring that cannot be read is an error of the authorizer, and no timeout.
+    # If the key ring cannot be read, the authorizer fails with an error before its timeout.
     assert timeouts["AuthorizerFunction"] > aws.TIMEOUT_SECONDS
     # Two attempts of a statement end before the deadline of the shortest function.
     statement = database.STATEMENT_TIMEOUT_SECONDS + database.RETRY_DELAY_SECONDS
@@ -191,7 +191,7 @@ def test_the_keys_rotate_on_schedule(stack: Stack) -> None:
     assert stack.resources["KeyRotation"]["DependsOn"] == "RotationPermission"
 
 
-def test_the_first_key_is_generated_as_long_as_the_functions_want_it(stack: Stack) -> None:
+def test_the_first_key_is_long_enough_for_the_functions(stack: Stack) -> None:
     generated = stack.properties("KeyRing")["GenerateSecretString"]
     assert generated == {
         "SecretStringTemplate": "{}",

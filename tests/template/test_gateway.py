@@ -22,7 +22,7 @@ TLS = {"SecurityPolicy": "SecurityPolicy_TLS13_1_2_2021_06", "EndpointAccessMode
 ORIGIN = "'http://localhost:5173'"
 WAIT = {"Retry-After": "'1'", "Access-Control-Expose-Headers": "'Retry-After'"}
 UNAUTHORIZED = ("401", {"WWW-Authenticate": "'Bearer'"}, "Could not validate credentials")
-# Status (None leaves it), headers beside those of every response, and detail.
+# Status (None keeps the default), headers in addition to those of every response, and detail.
 GATEWAY_RESPONSES: dict[str, tuple[str | None, dict[str, str], str]] = {
     "MISSING_AUTHENTICATION_TOKEN": ("404", {}, "Not Found"),
     "RESOURCE_NOT_FOUND": ("404", {}, "Not Found"),

@@ -119,7 +119,7 @@ def test_both_subnets_use_the_one_route_table(stack: Stack) -> None:
     ]
 
 
-def test_whatever_is_in_the_network_is_in_both_subnets(prod: Stack) -> None:
+def test_everything_in_the_network_is_in_both_subnets(prod: Stack) -> None:
     both = ["SubnetA", "SubnetB"]
     for function in prod.of_type("AWS::Lambda::Function").values():
         assert function.get("VpcConfig", {}).get("SubnetIds", both) == both

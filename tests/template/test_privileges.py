@@ -23,7 +23,7 @@ INTERFACES = {
     ],
     "Resource": "*",
 }
-# Lambda may use them, but the code of a function may not.
+# Lambda may use these actions, but the code of a function may not.
 NETWORK: list[Resource] = [
     {"Effect": "Allow"} | INTERFACES,
     {
@@ -34,7 +34,7 @@ NETWORK: list[Resource] = [
 ]
 READ_KEYS = {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": "KeyRing"}
 CONNECT = {"Effect": "Allow", "Action": "rds-db:connect"}
-# The statements of each role, beside its own log and traces.
+# The statements of each role, in addition to those for its log and its traces.
 ALLOWED: dict[str, list[Resource]] = {
     "AuthorizerFunction": [READ_KEYS],
     "AuthFunction": [*NETWORK, CONNECT, READ_KEYS],
@@ -111,7 +111,7 @@ def test_a_role_allows_exactly_what_its_function_calls(stage: str, resource_id: 
         ]
 
 
-def test_policies_are_of_the_version_that_knows_variables_and_have_a_name_each(prod: Stack) -> None:
+def test_policies_have_the_version_that_supports_variables_and_unique_names(prod: Stack) -> None:
     for role in prod.of_type("AWS::IAM::Role").values():
         policies = role.get("Policies", [])
         assert all(inline["PolicyDocument"]["Version"] == "2012-10-17" for inline in policies)

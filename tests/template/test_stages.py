@@ -178,7 +178,7 @@ def test_prod_cannot_be_deployed_without(changes: dict[str, str], message: str) 
     assert broken_rule.endswith(message)
 
 
-def test_a_rule_of_prod_does_not_concern_other_stages() -> None:
+def test_a_rule_of_prod_does_not_apply_to_other_stages() -> None:
     assert broken("dev", **FILLED_IN, DatabaseProtection="false") == []
     assert broken("dev", DatabaseProxy="true") == [
         "A database behind RDS Proxy cannot pause. Set DatabaseMinCapacity to 0.5 or more."
@@ -190,7 +190,7 @@ Check = Callable[..., tuple[int, str]]
 
 @pytest.fixture
 def check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> Check:
-    """Return the check that `make deploy` begins with: the exit code and what it says, by its arguments."""
+    """Return a function that runs the check of `make deploy`, and returns its exit code and its output."""
 
     def check(*arguments: str) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["check_parameters.py", *arguments])
