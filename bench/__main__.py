@@ -15,7 +15,19 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
-from bench import ROOT, cold, databases, lists, packages, plots, report, uvicorn_server, votes, warm
+from bench import (
+    ROOT,
+    cold,
+    databases,
+    lists,
+    packages,
+    plots,
+    principal,
+    report,
+    uvicorn_server,
+    votes,
+    warm,
+)
 from bench.targets import targets
 from local.postgres import throwaway_cluster
 
@@ -40,20 +52,23 @@ def main() -> None:
         requests = warm.measure(subjects, urls, repeats)
         server = uvicorn_server.measure(subjects[packages.FASTAPI], urls[packages.UVICORN], repeats)
         pages = lists.measure(cluster, lists.SMALL if quick else lists.SMALL | lists.LARGE)
+        costs = principal.measure(cluster.url("100k"))
     rates = votes.measure(3.0 if quick else 10.0)
-    reached = targets(starts, requests, pages, zipped, rates)
+    reached = targets(starts, requests, pages, zipped, rates, costs)
     tables = {
         "Targets": report.targets_table(reached),
         "Cold starts": report.cold_table(starts, zipped),
         "Warm requests, CPU": report.warm_table(requests, server),
         "Warm requests, wall time": report.wall_table(requests, server),
         "Lists and searches": report.lists_table(pages),
+        "Principal": report.principal_table(costs),
         "Votes": report.votes_table(rates),
     }
     parts = [", ".join(machine.values()), *(f"{name}\n\n{text}" for name, text in tables.items())]
     sys.stdout.write("\n\n".join(parts) + "\n")
     if not quick:
-        figures = {"cold": starts, "warm": requests, "uvicorn": server, "lists": pages, "votes": rates}
+        figures = {"cold": starts, "warm": requests, "uvicorn": server, "lists": pages}
+        figures |= {"votes": rates, "principal": costs}
         document = _plain({"machine": machine, "targets": reached, "zipped_mb": zipped} | figures)
         (RESULTS / "results.json").write_text(json.dumps(document, indent=1) + "\n")
         plots.draw(starts, requests, pages, RESULTS)

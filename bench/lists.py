@@ -64,7 +64,7 @@ def _in_turns(case: str, statements: dict[str, tuple[Any, str]]) -> dict[str, fl
     times: dict[str, list[float]] = {name: [] for name in statements}
     for _ in range(REFERENCE_REPEATS if case.endswith("reference") else REPEATS):
         for name, (connection, statement) in statements.items():
-            times[name].append(_milliseconds(connection, statement))
+            times[name].append(milliseconds(connection, statement))
     return {name: median(each) for name, each in times.items()}
 
 
@@ -77,7 +77,7 @@ def _cases(connection: Any, size: Size) -> Iterator[tuple[str, str]]:
 
     def page(query: Any, position: tuple[str, int], **values: object) -> str:
         values = {**VIEWER._asdict(), "limit": LIMIT, "skip": 0} | values
-        return _text(query, values | {"after": position[0], "after_id": position[1]})
+        return with_values(query, values | {"after": position[0], "after_id": position[1]})
 
     deep = size.posts // 10
     words = connection.run(WORDS)
@@ -112,7 +112,7 @@ def _cases(connection: Any, size: Size) -> Iterator[tuple[str, str]]:
     yield "search, in many titles, reference", REFERENCE.format(pattern=literal(f"%{common}%"), skip=0)
 
 
-def _text(query: Any, values: dict[str, object]) -> str:
+def with_values(query: Any, values: dict[str, object]) -> str:
     """Return a statement with its values in place of the parameters, so that the server plans for them."""
 
     def value(parameter: re.Match[str]) -> str:
@@ -122,7 +122,7 @@ def _text(query: Any, values: dict[str, object]) -> str:
     return re.sub(r"\$(\d+)", value, query.sql)
 
 
-def _milliseconds(connection: Any, statement: str) -> float:
+def milliseconds(connection: Any, statement: str) -> float:
     """Return the time for planning and execution; timing each plan node would add to it."""
     ((report,),) = connection.run(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {statement}")
     plan = (json.loads(report) if isinstance(report, str) else report)[0]

@@ -6,6 +6,7 @@ from tabulate import tabulate
 
 from bench.cold import Cold
 from bench.packages import FASTAPI, FLOOR, NOOP, PROJECT, UVICORN
+from bench.principal import Cost
 from bench.targets import Target
 from bench.votes import VoteRates
 from bench.warm import Request, Requests
@@ -89,6 +90,15 @@ def lists_table(lists: dict[str, dict[str, float]]) -> str:
         for case, times in lists.items()
     ]
     return _table(["ms in the server, p50", *sizes, f"{sizes[-1]} / {sizes[0]}"], rows)
+
+
+def principal_table(costs: dict[str, Cost]) -> str:
+    """Show how much of a read is the principal row."""
+    rows = [
+        [name, f"{cost.with_principal:.2f}", f"{cost.without:.2f}", f"{cost.share:.0%}"]
+        for name, cost in costs.items()
+    ]
+    return _table(["ms in the server, p50", "with the principal row", "without", "share"], rows)
 
 
 def votes_table(votes: VoteRates) -> str:

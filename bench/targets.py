@@ -4,6 +4,7 @@ from typing import NamedTuple
 
 from bench.cold import Cold
 from bench.packages import AUTHORIZER, FASTAPI, FLOOR, NOOP, PROJECT, RESOURCES
+from bench.principal import Cost
 from bench.votes import VoteRates
 from bench.warm import Requests
 from bench.workload import kinds
@@ -35,6 +36,7 @@ def targets(
     lists: dict[str, dict[str, float]],
     zipped: dict[str, float],
     votes: VoteRates,
+    principal: dict[str, Cost],
 ) -> list[Target]:
     """Return every target that this run has figures for."""
     init = {name: starts.bytecode.cpu_ms.p50 for name, starts in cold.items()}
@@ -65,6 +67,8 @@ def targets(
         for ms, rates in votes.items()
     }
     found.append(_target("votes on 5,000 posts, x on one post", 1.25, contention))
+    shares = {name: cost.share for name, cost in principal.items()}
+    found.append(_target("the principal row, share of a read in the server", 0.05, shares))
     if "1M" in lists["first page"]:
         growth = {case: lists[case]["1M"] / lists[case]["1k"] for case in LISTS}
         searches = {case: times["1M"] for case, times in lists.items() if case.startswith(NO_MATCH)}

