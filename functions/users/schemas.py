@@ -5,20 +5,21 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from common.emails import normalize
+from common.emails import normalize as normalize_email
 from common.passwords import MAX_PASSWORD_BYTES
+from common.passwords import normalize as normalize_password
 from common.schemas import MAX_EMAIL_LENGTH, STORABLE, TypedPassword, UserOut
 
 
 def _valid_email(value: str) -> str:
     try:
-        return normalize(value)
+        return normalize_email(value)
     except ValueError:
         raise PydanticCustomError("value_error", "value is not a valid email address") from None
 
 
 def _short_enough_for_bcrypt(value: str) -> str:
-    if len(value.encode()) > MAX_PASSWORD_BYTES:
+    if max(len(form.encode()) for form in (value, normalize_password(value))) > MAX_PASSWORD_BYTES:
         raise PydanticCustomError(
             "string_too_long",
             "String should have at most {maximum} bytes in UTF-8",

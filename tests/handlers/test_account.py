@@ -80,6 +80,14 @@ def test_blanks_around_a_new_address_are_not_stored(ada: int) -> None:
     assert response.json()["email"] == "lovelace@example.com"
 
 
+@pytest.mark.usefixtures("_cheap_hashes")
+def test_the_current_password_may_be_typed_in_any_of_its_forms(ada: int) -> None:
+    composed, decomposed = "zo\u00eb", "zoe\u0308"
+    for current, new in ((PASSWORD, decomposed), (composed, composed), (decomposed, "next")):
+        body = {"current_password": current, "new_password": new}
+        assert call("update_password", user=ada, body=body).status == 204
+
+
 @pytest.mark.parametrize(
     ("event", "body"),
     [

@@ -91,8 +91,17 @@ def test_an_unknown_address_gets_the_response_of_a_wrong_password(username: str,
     assert response.json() == {"detail": "Invalid Credentials"}
 
 
+@pytest.mark.parametrize(
+    ("typed", "checked"),
+    [
+        ("wrong", ["wrong"]),
+        ("zo\u00eb", ["zo\u00eb"]),
+        ("zoe\u0308", ["zo\u00eb", "zoe\u0308"]),
+        ("\u1100\u1161", ["\uac00", "\u1100\u1161"]),
+    ],
+)
 def test_an_unknown_address_costs_as_many_bcrypt_rounds_as_a_known_one(
-    ada: int, database: Database, monkeypatch: pytest.MonkeyPatch
+    typed: str, checked: list[str], ada: int, database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     database.run(
         "UPDATE users SET password = :hashed WHERE id = :ada",
@@ -102,13 +111,23 @@ def test_an_unknown_address_costs_as_many_bcrypt_rounds_as_a_known_one(
     costs = []
 
     def count(password: bytes, hashed: bytes) -> bool:
-        costs.append((password, hashed[:7]))
+        costs.append((password.decode(), hashed[:7]))
         return False
 
     monkeypatch.setattr(bcrypt, "checkpw", count)
-    log_in("ada@example.com", "wrong")
-    log_in("nobody@example.com", "wrong")
-    assert costs == [(b"wrong", b"$2b$12$")] * 2
+    for email in ("ada@example.com", "nobody@example.com"):
+        assert log_in(email, typed).status == 403
+        assert costs == [(form, b"$2b$12$") for form in checked]
+        costs.clear()
+
+
+@pytest.mark.usefixtures("_cheap_hashes")
+def test_a_password_may_be_typed_with_composed_or_decomposed_letters() -> None:
+    composed, decomposed = "pass zo\u00eb", "pass zoe\u0308"
+    for email, password in (("ann@example.com", composed), ("bea@example.com", decomposed)):
+        assert call("sign_up", body={"email": email, "password": password}).status == 201
+        assert log_in(email, composed).status == 200
+        assert log_in(email, decomposed).status == 200
 
 
 def test_a_password_longer_than_72_bytes_does_not_match_its_beginning(database: Database) -> None:
