@@ -99,6 +99,7 @@ def variables(database_url: str) -> dict[str, str]:
         "DATABASE_URL": database_url,
         "CORS_ORIGIN": "http://localhost:5173",
         "JWT_KEYS": json.dumps({KEY.kid: KEY.secret}),
+        "PASSWORD_POLICY": "strict",
         "TOKEN_LIFETIME": "1800",
         "POWERTOOLS_SERVICE_NAME": "social",
         "POWERTOOLS_METRICS_NAMESPACE": "social",

@@ -83,7 +83,11 @@ def _serve_on(database_url: str, settings: Settings, listener: socket.socket) ->
     from local.gateway.server import serve  # noqa: PLC0415
 
     migrate(database_url)
-    parameters = {"Stage": "local", "CorsOrigin": settings.cors_origin}
+    parameters = {
+        "Stage": "local",
+        "CorsOrigin": settings.cors_origin,
+        "PasswordPolicy": "reference",
+    }
     variables = {"DATABASE_URL": database_url, "JWT_KEYS": settings.jwt_keys or load_keys(KEYS)}
     gateway = Gateway(PROJECT / "template.yaml", parameters, variables, installed_dependencies(PROJECT))
     serve(gateway, listener, _report_ready)

@@ -78,6 +78,7 @@ os.environ |= {
     "CORS_ORIGIN": "http://localhost",
     "DATABASE_URL": "postgresql://nobody@localhost/none",
     "JWT_KEYS": json.dumps({"none": "0" * 32}),
+    "PASSWORD_POLICY": "reference",
     "STAGE": "local",
     "TOKEN_LIFETIME": "1800",
 }

@@ -23,6 +23,7 @@ ENVIRONMENT = {
     "STAGE": "local",
     "CORS_ORIGIN": "https://app.example.com",
     "JWT_KEYS": json.dumps({"2026-01": "1" * 32, "2026-02": "2" * 32}),
+    "PASSWORD_POLICY": "reference",
     "TOKEN_LIFETIME": "1800",
     "POWERTOOLS_SERVICE_NAME": "social",
     "POWERTOOLS_METRICS_NAMESPACE": "social",

@@ -9,6 +9,7 @@ from common.emails import normalize as normalize_email
 from common.passwords import MAX_PASSWORD_BYTES
 from common.passwords import normalize as normalize_password
 from common.schemas import MAX_EMAIL_LENGTH, STORABLE, TypedPassword, UserOut
+from users import password_policy
 
 
 def _valid_email(value: str) -> str:
@@ -38,6 +39,7 @@ NewPassword = Annotated[
     Field(min_length=1, max_length=MAX_PASSWORD_BYTES, json_schema_extra={"format": "password"}),
     STORABLE,
     AfterValidator(_short_enough_for_bcrypt),
+    AfterValidator(password_policy.check),
 ]
 
 

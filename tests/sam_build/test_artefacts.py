@@ -24,6 +24,7 @@ ENVIRONMENT = {
     "CORS_ORIGIN": "https://app.example.com",
     "DATABASE_URL": "postgresql://app@db.example.com/social?auth=iam",
     "JWT_KEYS": "arn:aws:secretsmanager:eu-central-1:123456789012:secret:keys",
+    "PASSWORD_POLICY": "strict",
     "POWERTOOLS_SERVICE_NAME": "social",
     "STAGE": "prod",
     "TOKEN_LIFETIME": "1800",

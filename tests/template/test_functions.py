@@ -40,6 +40,7 @@ def expected(stack: Stack) -> dict[str, dict[str, Any]]:
         }
         for name in HANDLERS
     }
+    handlers["UsersFunction"]["Variables"] = url(stack) | {"PASSWORD_POLICY": "strict"}
     handlers["AuthFunction"]["Variables"] = url(stack) | {"JWT_KEYS": "KeyRing", "TOKEN_LIFETIME": "1800"}
     migration_bundle = "/var/task/authorities/eu-central-1.pem"
     return handlers | {

@@ -19,6 +19,7 @@ DEFAULTS = {
     "Stage": "dev",
     "Architecture": "arm64",
     "CorsOrigin": "http://localhost:5173",
+    "PasswordPolicy": "strict",
     "TokenLifetime": "1800",
     "KeyRotationDays": "30",
     "SnapStart": "None",
@@ -78,6 +79,7 @@ PROD = STAGING | {
 ALLOWED = {
     "Stage": ["local", "dev", "staging", "prod"],
     "Architecture": ["arm64", "x86_64"],
+    "PasswordPolicy": ["reference", "strict"],
     "SnapStart": ["None", "PublishedVersions"],
     "Concurrency": [0, 10, 20, 50, 100],
     "Deployment": [
