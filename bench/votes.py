@@ -18,6 +18,7 @@ from typing import Final, NamedTuple
 from tqdm import tqdm
 
 from bench.databases import Size, fill
+from common.settings import MAX_DAILY_QUOTA
 from local.postgres import Cluster, temporary_directory
 from tests.support.database import connect, principal_of
 from votes import queries
@@ -94,7 +95,7 @@ def _vote(client: int, posts: Sequence[int], seconds: float) -> list[float]:
     times = []
     number = client
     # Opens the connection.
-    queries.retract(principal_of(1), post_id=0)
+    queries.retract(principal_of(1), post_id=0, per_day=MAX_DAILY_QUOTA)
     _all_are_ready.wait()
     end = time.perf_counter() + seconds
     while time.perf_counter() < end:
@@ -102,6 +103,6 @@ def _vote(client: int, posts: Sequence[int], seconds: float) -> list[float]:
         voter, post_id = principal_of(1 + number % SIZE.users), posts[number % len(posts)]
         for statement in (queries.cast, queries.retract):
             began = time.perf_counter()
-            statement(voter, post_id=post_id)
+            statement(voter, post_id=post_id, per_day=MAX_DAILY_QUOTA)
             times.append((time.perf_counter() - began) * 1000)
     return times

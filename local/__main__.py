@@ -33,6 +33,13 @@ from local.project import KEYS, PROJECT, installed_dependencies
 from local.settings import Settings
 
 DATABASE = "social"
+# A hundred times the defaults of template.yaml, so that a developer or a test does not use them up.
+QUOTAS = {
+    "PostsPerDay": "20000",
+    "VotesPerDay": "500000",
+    "ProfileChangesPerDay": "2000",
+    "RefreshesPerDay": "50000",
+}
 # The packages of the local run do not know these commands and settings, so the advice is added here.
 _ADVICE: dict[type[Exception], str] = {
     ClusterInUseError: "this project is already being served: stop its `make dev` first",
@@ -87,6 +94,7 @@ def _serve_on(database_url: str, settings: Settings, listener: socket.socket) ->
         "Stage": "local",
         "CorsOrigin": settings.cors_origin,
         "PasswordPolicy": "reference",
+        **QUOTAS,
     }
     variables = {"DATABASE_URL": database_url, "JWT_KEYS": settings.jwt_keys or load_keys(KEYS)}
     gateway = Gateway(PROJECT / "template.yaml", parameters, variables, installed_dependencies(PROJECT))

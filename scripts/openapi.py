@@ -81,6 +81,10 @@ os.environ |= {
     "PASSWORD_POLICY": "reference",
     "STAGE": "local",
     "TOKEN_LIFETIME": "1800",
+    "POSTS_PER_DAY": "20000",
+    "PROFILE_CHANGES_PER_DAY": "2000",
+    "REFRESHES_PER_DAY": "50000",
+    "VOTES_PER_DAY": "500000",
 }
 
 

@@ -1,7 +1,7 @@
 """Login, and the sessions that it opens."""
 
 from http import HTTPStatus
-from typing import Annotated, Literal
+from typing import Annotated, Final, Literal
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.exceptions import ForbiddenError, UnauthorizedError
@@ -13,11 +13,20 @@ from auth.settings import TOKEN_LIFETIME_SECONDS
 from common import api, database
 from common.authentication import INVALID_CREDENTIALS, authenticate_by_email
 from common.emails import normalize_if_valid
-from common.identity import UNAUTHORIZED, client_address, current_principal, rows_or_unauthorized
+from common.identity import (
+    UNAUTHORIZED,
+    client_address,
+    current_principal,
+    row_within_quota,
+    rows_or_unauthorized,
+)
 from common.keys import Key, KeyRing
 from common.principal import Principal
 from common.schemas import TypedEmail, TypedPassword
+from common.settings import daily_quota
 from common.tokens import sign
+
+REFRESHES_PER_DAY: Final = daily_quota("REFRESHES_PER_DAY")
 
 app = api.resolver()
 database.managed_connection()  # reads its settings during init, so that the first request does not
@@ -50,7 +59,7 @@ def log_in(
     return _token(Principal(user.user_id, str(sessions[0].id)), key, token)
 
 
-@app.post("/auth/refresh", security=[], responses=api.responses(Token, 200, 401, 422))
+@app.post("/auth/refresh", security=[], responses=api.responses(Token, 200, 401, 422, 429))
 def refresh(presented: Refresh) -> Token:
     """Exchange a refresh token for a new access token and the next refresh token."""
     signing_key = ring.signing_key()
@@ -60,11 +69,13 @@ def refresh(presented: Refresh) -> Token:
         for token in (refresh_tokens.successor(presented.refresh_token, key) for key in keys)
     }
     sessions = queries.renew_session(
-        token_hash=refresh_tokens.digest(presented.refresh_token), successor_hashes=" ".join(successors)
+        token_hash=refresh_tokens.digest(presented.refresh_token),
+        successor_hashes=" ".join(successors),
+        per_day=REFRESHES_PER_DAY,
     )
-    if not sessions:
+    session = row_within_quota(sessions, "refreshes")
+    if session.id is None:
         raise UnauthorizedError(UNAUTHORIZED)
-    session = sessions[0]
     return _token(Principal(session.user_id, str(session.id)), signing_key, successors[session.token_hash])
 
 

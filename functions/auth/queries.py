@@ -13,6 +13,7 @@ from sqlalchemy import (
     func,
     literal_column,
     select,
+    true,
     update,
 )
 from sqlalchemy.dialects.postgresql import insert
@@ -21,6 +22,7 @@ from auth.rows import RenewedRow, SessionRow, UserRow
 from common.models import RefreshToken, Session, User
 from common.principal import Principal
 from common.queries import NOW, clear_login_failures, has_verified_password, sha256, valid_principal
+from common.quotas import use_quota
 from common.rows import Attempt
 from common.statement import statement
 
@@ -65,7 +67,7 @@ def open_session(
 
 
 @statement(RenewedRow)
-def renew_session(*, token_hash: str, successor_hashes: str) -> Select[*tuple[Any, ...]]:
+def renew_session(*, token_hash: str, successor_hashes: str, per_day: int) -> Select[*tuple[Any, ...]]:
     """Exchange a refresh token for its successor; no row if the token is not valid.
 
     - `successor_hashes`: the hashes of the successors that the token has under each key of the ring,
@@ -73,7 +75,8 @@ def renew_session(*, token_hash: str, successor_hashes: str) -> Select[*tuple[An
     grace period has the same successor, as long as that is unused. - Reuse detection: every other reuse means
     that two clients have the token, so the session ends. - A session is refused if the password was changed
     since it was opened. A change of the password ends the other sessions, but it cannot see a session that a
-    concurrent login is about to open.
+    concurrent login is about to open. - Every use of a valid token counts, `per_day` times a day for all
+    sessions of the user together. A token that this refuses stays valid.
     """
     candidates = func.string_to_array(successor_hashes, BLANK)
     presented = select(RefreshToken).where(RefreshToken.hash == token_hash).cte("presented")
@@ -100,7 +103,7 @@ def renew_session(*, token_hash: str, successor_hashes: str) -> Select[*tuple[An
     # for concurrent updates; it then sees the newest session but perhaps an older password. Compared there,
     # the session that changes the password would be refused.
     usable = (
-        select(successor)
+        select(successor, User.id)
         .join(Session, Session.id == successor.c.session_id)
         .join(User, User.id == Session.user_id)
         .where(successor.c.hash.is_not(None), successor.c.is_recent)
@@ -108,23 +111,33 @@ def renew_session(*, token_hash: str, successor_hashes: str) -> Select[*tuple[An
         .where(has_verified_password())
         .cte("usable")
     )
+    quota = use_quota(usable, "refreshes", per_day)
+    is_admitted = exists(select(quota.admitted.c.user_id))
     used = update(RefreshToken).values(used_at=NOW)
-    used = used.where(RefreshToken.hash == token_hash, RefreshToken.used_at.is_(None), exists(select(usable)))
+    used = used.where(RefreshToken.hash == token_hash, RefreshToken.used_at.is_(None), is_admitted)
     added = insert(RefreshToken).from_select(
-        ["hash", "session_id"], select(usable.c.hash, usable.c.session_id).where(usable.c.is_unused)
+        ["hash", "session_id"],
+        select(usable.c.hash, usable.c.session_id).where(usable.c.is_unused, is_admitted),
     )
     renewed = (
         update(Session)
         .values(renewed_at=NOW)
         # Once more, because it may have ended while this statement waited for the row.
-        .where(Session.id == usable.c.session_id, Session.ended_at.is_(None))
-        .returning(Session.id, Session.user_id, usable.c.hash.label("token_hash"))
+        .where(Session.id == usable.c.session_id, Session.ended_at.is_(None), is_admitted)
+        .returning(Session.id)
         .cte("renewed")
     )
     reused = select(successor.c.session_id).where(successor.c.hash.is_(None))
     ended = update(Session).values(ended_at=NOW).where(Session.id.in_(reused), Session.ended_at.is_(None))
     return (
-        select(*renewed.c)
+        select(
+            renewed.c.id,
+            usable.c.id.label("user_id"),
+            usable.c.hash.label("token_hash"),
+            quota.retry_after_seconds.label("retry_after_seconds"),
+        )
+        .select_from(usable)
+        .outerjoin(renewed, true())
         .add_cte(used.cte("used"))
         # A simultaneous use of the same token adds the same successor.
         .add_cte(added.on_conflict_do_nothing().cte("added"))

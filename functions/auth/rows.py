@@ -12,11 +12,20 @@ class SessionRow(NamedTuple):
 
 
 class RenewedRow(NamedTuple):
-    """A renewed session, its user, and the hash of its refresh token."""
+    """A renewed session.
 
-    id: UUID
+    Attributes:
+        id: The id of the session; None if the quota refuses the request or the session has just ended.
+        user_id: The id of its user.
+        token_hash: The hash of its refresh token.
+        retry_after_seconds: The time until the quota is renewed; None if it does not refuse the request.
+
+    """
+
+    id: UUID | None
     user_id: int
     token_hash: str
+    retry_after_seconds: int | None
 
 
 class UserRow(NamedTuple):

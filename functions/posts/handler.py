@@ -3,18 +3,19 @@
 import hashlib
 from collections.abc import Mapping, Sequence
 from http import HTTPStatus
-from typing import NamedTuple
+from typing import Final, NamedTuple
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.exceptions import ForbiddenError, NotFoundError
 
 from common import api, database
-from common.identity import current_principal, rows_or_unauthorized
+from common.identity import current_principal, row_within_quota, rows_or_unauthorized
 from common.principal import Principal
+from common.settings import daily_quota
 from posts import lists, queries
 from posts.paging import FIRST_PAGE, Sort, decode, encode, next_cursor, next_link
 from posts.parameters import CursorText, IdempotencyKey, Limit, Published, Search, Skip, SortBy
-from posts.rows import ListParameters, ListRow, PostLookupRow, PostRow
+from posts.rows import ListParameters, ListRow, PostLookupRow, PostRow, PostWriteRow
 from posts.schemas import MAX_TITLE_LENGTH, Page, Post, PostCreate, PostOut, PostUpdate
 
 ListStatements = Mapping[Sort, database.Statement[[Principal, ListParameters], ListRow]]
@@ -25,6 +26,7 @@ DRAFTS: ListStatements = {"new": lists.drafts_new, "old": lists.drafts_old, "top
 AUTHOR: ListStatements = {"new": lists.author_new, "old": lists.author_old, "top": lists.author_top}
 
 NO_AUTHOR_FILTER = 0
+POSTS_PER_DAY: Final = daily_quota("POSTS_PER_DAY")
 
 
 class PageRequest(NamedTuple):
@@ -41,11 +43,19 @@ app = api.resolver()
 database.managed_connection()  # reads its settings during init, so that the first request does not
 
 
-def _existing_post(rows: Sequence[PostLookupRow]) -> PostRow:
-    post = rows_or_unauthorized(rows)[0].post()
+def _existing_post(row: PostLookupRow | PostWriteRow) -> PostRow:
+    post = row.post()
     if post is None:
         raise NotFoundError("There is no such post")
     return post
+
+
+def _found_post(rows: Sequence[PostLookupRow]) -> PostRow:
+    return _existing_post(rows_or_unauthorized(rows)[0])
+
+
+def _written_post(rows: Sequence[PostWriteRow]) -> PostRow:
+    return _existing_post(row_within_quota(rows, "posts"))
 
 
 def _require_owner(post: PostRow, editor: int) -> PostRow:
@@ -109,20 +119,20 @@ def list_user_posts(
     return _list_page(AUTHOR, PageRequest(limit, skip, search, sort, cursor), user_id)
 
 
-@app.post("/posts", status_code=HTTPStatus.CREATED, responses=api.responses(Post, 201, 401, 422))
+@app.post("/posts", status_code=HTTPStatus.CREATED, responses=api.responses(Post, 201, 401, 422, 429))
 def create_post(post: PostCreate, idempotency_key: IdempotencyKey = None) -> Post:
     """Create a post. A request with the same Idempotency-Key within a day gets the first response again."""
     principal = current_principal(app)
     if idempotency_key is None:
-        rows = queries.create(principal, **post.model_dump())
-        return Post.of(_existing_post(rows))
+        return Post.of(_written_post(queries.create(principal, **post.model_dump(), per_day=POSTS_PER_DAY)))
     stored = queries.create_once(
         principal,
         **post.model_dump(),
         key=idempotency_key,
         fingerprint=hashlib.sha256(post.model_dump_json().encode()).hexdigest(),
+        per_day=POSTS_PER_DAY,
     )
-    first = rows_or_unauthorized(stored)[0]
+    first = row_within_quota(stored, "posts")
     if not first.same_request:
         message = "This key was used with a different body"
         raise api.validation_error("idempotency_key_reused", ("header", "idempotency-key"), message)
@@ -132,15 +142,15 @@ def create_post(post: PostCreate, idempotency_key: IdempotencyKey = None) -> Pos
 @app.get("/posts/<post_id>", responses=api.responses(Post, 200, 401, 404, 422))
 def read_post(post_id: api.PathId) -> Post:
     """Read a post."""
-    return Post.of(_existing_post(queries.read(current_principal(app), post_id=post_id)))
+    return Post.of(_found_post(queries.read(current_principal(app), post_id=post_id)))
 
 
-@app.put("/posts/<post_id>", responses=api.responses(Post, 200, 401, 403, 404, 422))
+@app.put("/posts/<post_id>", responses=api.responses(Post, 200, 401, 403, 404, 422, 429))
 def update_post(post_id: api.PathId, post: PostUpdate) -> Post:
     """Replace your own post."""
     principal = current_principal(app)
-    rows = queries.change(principal, post_id=post_id, **post.model_dump())
-    result = _require_owner(_existing_post(rows), principal.user_id)
+    rows = queries.change(principal, post_id=post_id, **post.model_dump(), per_day=POSTS_PER_DAY)
+    result = _require_owner(_written_post(rows), principal.user_id)
     if result.title != post.title:
         message = f"String should have at most {MAX_TITLE_LENGTH} characters"
         raise api.validation_error("string_too_long", ("body", "title"), message)
@@ -156,7 +166,7 @@ def delete_post(post_id: api.PathId) -> Response[None]:
     """Delete your own post."""
     principal = current_principal(app)
     rows = queries.mark_deleted(principal, post_id=post_id)
-    _require_owner(_existing_post(rows), principal.user_id)
+    _require_owner(_found_post(rows), principal.user_id)
     return Response(HTTPStatus.NO_CONTENT)
 
 

@@ -4,6 +4,7 @@ from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
+    CTE,
     ColumnElement,
     FromClause,
     and_,
@@ -22,12 +23,18 @@ from sqlalchemy.dialects.postgresql import insert
 from common.models import IdempotencyKey, Post
 from common.principal import Principal
 from common.queries import NOW, SWEEP_LIMIT, is_published, is_visible_to, valid_principal
+from common.quotas import Quota, use_quota
 from common.statement import statement
 from posts.limits import TITLE_LENGTH
-from posts.rows import IdempotentPostRow, PostLookupRow
+from posts.rows import IdempotentPostRow, PostLookupRow, PostWriteRow
 from posts.selects import POST_COLUMNS, TRUE, PostSelect, for_viewer
 
 DAY_AGO: ColumnElement[datetime] = literal_column("now() - interval '1 day'")
+
+
+def _quota(writer: CTE, per_day: int, *conditions: ColumnElement[bool]) -> Quota:
+    # A post that is replaced costs as much as a new one. Both count whether or not they succeed.
+    return use_quota(writer, "posts", per_day, *conditions)
 
 
 def _or_someone_elses(own: FromClause, post_id: int, editor: int) -> FromClause:
@@ -42,28 +49,41 @@ def read(viewer: Principal, *, post_id: int) -> PostSelect:
     return for_viewer(valid_principal(viewer), post.subquery())
 
 
-@statement(PostLookupRow)
-def create(principal: Principal, *, title: str, content: str, published: bool) -> PostSelect:
+@statement(PostWriteRow)
+def create(principal: Principal, *, title: str, content: str, published: bool, per_day: int) -> PostSelect:
     """Insert a post."""
     owner = valid_principal(principal)
+    quota = _quota(owner, per_day)
     written: tuple[Any, ...] = (title, content, published)
     created = (
         insert(Post)
-        .from_select(["owner_id", "title", "content", "published"], select(owner.c.id, *written))
+        .from_select(
+            ["owner_id", "title", "content", "published"], select(quota.admitted.c.user_id, *written)
+        )
         .returning(*POST_COLUMNS)
     )
-    return for_viewer(owner, created.cte("created"))
+    wait = quota.retry_after_seconds.label("retry_after_seconds")
+    return for_viewer(owner, created.cte("created"), wait)
 
 
 @statement(IdempotentPostRow)
 def create_once(
-    principal: Principal, *, title: str, content: str, published: bool, key: str, fingerprint: str
+    principal: Principal,
+    *,
+    title: str,
+    content: str,
+    published: bool,
+    key: str,
+    fingerprint: str,
+    per_day: int,
 ) -> PostSelect:
     """Insert a post, or return the post of an earlier request with the same key in the last day.
 
     If two requests use a key at the same moment, one of them finds the key only after it has inserted its
     post. It then raises a serialization failure, which rolls the statement back. It is run again
     (`common.database.CONFLICTS`) and returns the post of the other request.
+
+    A request that returns an earlier post does not count: a client whose last response was lost gets it.
 
     Each new post deletes a few expired keys of its owner.
     """
@@ -80,10 +100,12 @@ def create_once(
         )
         .cte("earlier")
     )
-    values = select(owner.c.id, *written).where(~exists(select(earlier.c.key)))
+    quota = _quota(owner, per_day, ~exists(select(earlier.c.key)))
     created = (
         insert(Post)
-        .from_select(["owner_id", "title", "content", "published"], values)
+        .from_select(
+            ["owner_id", "title", "content", "published"], select(quota.admitted.c.user_id, *written)
+        )
         .returning(Post.id, Post.created_at, Post.owner_id)
         .cte("created")
     )
@@ -132,21 +154,25 @@ def create_once(
             (result.c.fingerprint == fingerprint).label("same_request"),
             owner.c.email.label("owner_email"),
             owner.c.created_at.label("owner_created_at"),
+            quota.retry_after_seconds.label("retry_after_seconds"),
         )
         .select_from(owner)
-        .join(result, TRUE)
+        .outerjoin(result, TRUE)
         .add_cte(swept.cte("swept"))
     )
 
 
-@statement(PostLookupRow)
-def change(principal: Principal, *, post_id: int, title: str, content: str, published: bool) -> PostSelect:
+@statement(PostWriteRow)
+def change(
+    principal: Principal, *, post_id: int, title: str, content: str, published: bool, per_day: int
+) -> PostSelect:
     """Replace a post of the editor. Return it, or somebody else's published post unchanged.
 
     A post that has these values already is not written. If the new title is too long, the post is returned
     unchanged, unless it has that title already.
     """
     editor = valid_principal(principal)
+    quota = _quota(editor, per_day)
     is_own = and_(Post.owner_id == editor.c.id, Post.deleted_at.is_(None))
     own = select(*POST_COLUMNS).where(Post.id == post_id, is_own).cte("own")
     is_same = and_(own.c.title == title, own.c.content == content, own.c.published == published)
@@ -155,13 +181,15 @@ def change(principal: Principal, *, post_id: int, title: str, content: str, publ
     stays = or_(is_same, is_too_long)
     changed = (
         update(Post)
-        .where(Post.id == own.c.id, ~stays, Post.deleted_at.is_(None))
+        .where(Post.id == own.c.id, Post.owner_id == quota.admitted.c.user_id, ~stays)
+        .where(Post.deleted_at.is_(None))
         .values(title=title, content=content, published=published)
         .returning(*POST_COLUMNS)
         .cte("changed")
     )
     result = union_all(select(changed), select(own).where(stays)).subquery()
-    return for_viewer(editor, _or_someone_elses(result, post_id, principal.user_id))
+    wait = quota.retry_after_seconds.label("retry_after_seconds")
+    return for_viewer(editor, _or_someone_elses(result, post_id, principal.user_id), wait)
 
 
 @statement(PostLookupRow)

@@ -56,6 +56,28 @@ class PostLookupRow(NamedTuple):
         return PostRow._make(self[1:]) if self.post_exists else None
 
 
+class PostWriteRow(NamedTuple):
+    """A PostLookupRow of a request that writes a post.
+
+    `retry_after_seconds` is the time until the quota is renewed; None if it does not refuse the request.
+    """
+
+    post_exists: bool
+    id: int | None
+    title: str | None
+    content: str | None
+    published: bool | None
+    created_at: datetime | None
+    owner_id: int | None
+    owner_email: str | None
+    owner_created_at: datetime | None
+    retry_after_seconds: int | None
+
+    def post(self) -> PostRow | None:
+        """Return the post, or None if there is none."""
+        return PostRow._make(self[1:-1]) if self.post_exists else None
+
+
 class ListedPost(NamedTuple):
     """A post of a list.
 
@@ -105,10 +127,21 @@ class ListRow(NamedTuple):
 
 
 class IdempotentPostRow(NamedTuple):
-    """The post that an idempotency key created; `same_request` says whether it came with the same body."""
+    """The post that an idempotency key created, if the quota does not refuse to create it.
 
-    id: int
-    created_at: datetime
-    same_request: bool
+    Attributes:
+        id: The id of the post, or None if the request is refused.
+        created_at: When it was created, or None.
+        same_request: Whether it was created by a request with the same body, or None.
+        owner_email: The e-mail of the owner, who sends the request.
+        owner_created_at: When the owner signed up.
+        retry_after_seconds: The time until the quota is renewed; None if it does not refuse the request.
+
+    """
+
+    id: int | None
+    created_at: datetime | None
+    same_request: bool | None
     owner_email: str
     owner_created_at: datetime
+    retry_after_seconds: int | None

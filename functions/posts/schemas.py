@@ -48,7 +48,8 @@ class Post(BaseModel):
     def once(cls, row: IdempotentPostRow, owner: int, post: PostCreate) -> Self:
         """Return the post as it was when the first request with an idempotency key created it."""
         by = UserOut(id=owner, email=row.owner_email, created_at=row.owner_created_at)
-        return cls(id=row.id, created_at=row.created_at, owner=by, **post.model_dump())
+        written = {"id": row.id, "created_at": row.created_at, "owner": by}
+        return cls.model_validate(written | post.model_dump())
 
 
 class PostOut(BaseModel):

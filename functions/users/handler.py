@@ -1,23 +1,37 @@
 """Accounts: sign-up, public profiles, and your own account."""
 
+from collections.abc import Sequence
 from http import HTTPStatus
+from typing import Final
 
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.exceptions import ForbiddenError, NotFoundError, ServiceError
 
 from common import api, database
 from common.authentication import WRONG_PASSWORD, authenticate_principal
-from common.identity import client_address, current_principal, rows_or_unauthorized
+from common.identity import client_address, current_principal, row_within_quota, rows_or_unauthorized
 from common.passwords import hash_password
 from common.principal import Principal
 from common.schemas import UserOut
+from common.settings import daily_quota
 from users import queries
+from users.rows import AccountChangeRow
 from users.schemas import Account, AccountChange, PasswordChange, PasswordProof, UserCreate
 
 EMAIL_TAKEN = "A user with this e-mail exists already"
+PROFILE_CHANGES_PER_DAY: Final = daily_quota("PROFILE_CHANGES_PER_DAY")
 
 app = api.resolver()
 database.managed_connection()  # reads its settings during init, so that the first request does not
+
+
+def _changed_account(principal: Principal, rows: Sequence[AccountChangeRow]) -> Account:
+    row = row_within_quota(rows, "profile changes")
+    if row.email_taken:
+        raise ServiceError(HTTPStatus.CONFLICT, EMAIL_TAKEN)
+    if row.id is None:
+        raise _password_changed_error(principal)
+    return Account(**row._asdict())
 
 
 def _password_changed_error(principal: Principal) -> ForbiddenError:
@@ -51,23 +65,21 @@ def update_account(change: AccountChange) -> Account:
     if change.email is None or change.current_password is None:
         if "phone_number" not in change.model_fields_set:
             return read_account()
-        rows = queries.change_phone_number(principal, phone_number=change.phone_number)
-        return Account(**rows_or_unauthorized(rows)[0]._asdict())
+        rows = queries.change_phone_number(
+            principal, phone_number=change.phone_number, per_day=PROFILE_CHANGES_PER_DAY
+        )
+        return _changed_account(principal, rows)
     verified = authenticate_principal(principal, change.current_password, client_address(app))
-    changed = queries.change_email(
+    rows = queries.change_email(
         principal,
         verified.attempt,
         verified_hash=verified.password_hash,
         email=change.email,
         phone_number=change.phone_number,
         keep_phone_number="phone_number" not in change.model_fields_set,
+        per_day=PROFILE_CHANGES_PER_DAY,
     )
-    row = rows_or_unauthorized(changed)[0]
-    if row.email_taken:
-        raise ServiceError(HTTPStatus.CONFLICT, EMAIL_TAKEN)
-    if row.id is None:
-        raise _password_changed_error(principal)
-    return Account(**row._asdict())
+    return _changed_account(principal, rows)
 
 
 @app.put(

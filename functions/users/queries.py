@@ -2,21 +2,39 @@
 
 from typing import Any
 
-from sqlalchemy import Select, String, Uuid, case, exists, func, literal_column, null, select, true, update
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    Select,
+    String,
+    Uuid,
+    case,
+    exists,
+    false,
+    func,
+    literal_column,
+    null,
+    select,
+    true,
+    update,
+)
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
-from sqlalchemy.sql.dml import ReturningInsert, ReturningUpdate
+from sqlalchemy.sql.dml import ReturningInsert
 
 from common.models import DeletedUser, Session, User
 from common.principal import Principal
 from common.queries import NOW, clear_login_failures, sha256, valid_principal
+from common.quotas import Quota, use_quota
 from common.rows import Attempt
 from common.statement import statement
-from users.rows import AccountRow, EmailChangeRow, UserRow
+from users.rows import AccountChangeRow, AccountRow, UserRow
 
 USER_COLUMNS = (User.id, User.email, User.created_at)
 ACCOUNT_COLUMNS = (*USER_COLUMNS, User.phone_number)
+
+AccountSelect = Select[*tuple[Any, ...]]
 
 
 @statement(UserRow)
@@ -40,19 +58,32 @@ def account(principal: Principal) -> Select[*tuple[Any, ...]]:
     return select(*ACCOUNT_COLUMNS).join(caller, caller.c.id == User.id)
 
 
-@statement(AccountRow)
-def change_phone_number(
-    principal: Principal, *, phone_number: str | None
-) -> ReturningUpdate[*tuple[Any, ...]]:
+def _quota(caller: CTE, per_day: int) -> Quota:
+    return use_quota(caller, "profile changes", per_day)
+
+
+def _change(caller: CTE, changed: CTE, email_taken: ColumnElement[bool], quota: Quota) -> AccountSelect:
+    """Return the fields of AccountChangeRow."""
+    wait = quota.retry_after_seconds.label("retry_after_seconds")
+    return (
+        select(email_taken.label("email_taken"), *changed.c, wait)
+        .select_from(caller)
+        .outerjoin(changed, true())
+    )
+
+
+@statement(AccountChangeRow)
+def change_phone_number(principal: Principal, *, phone_number: str | None, per_day: int) -> AccountSelect:
     """Change a user's phone number; no row if the token is no longer valid."""
     caller = valid_principal(principal)
+    quota = _quota(caller, per_day)
     # Once more, because the account may be deleted while this statement waits for its row.
-    changed = update(User).where(User.id == caller.c.id, User.deleted_at.is_(None))
+    changed = update(User).where(User.id == quota.admitted.c.user_id, User.deleted_at.is_(None))
     changed = changed.values(phone_number=phone_number)
-    return changed.returning(*ACCOUNT_COLUMNS)
+    return _change(caller, changed.returning(*ACCOUNT_COLUMNS).cte("changed"), false(), quota)
 
 
-@statement(EmailChangeRow)
+@statement(AccountChangeRow)
 def change_email(
     principal: Principal,
     attempt: Attempt,
@@ -61,13 +92,15 @@ def change_email(
     email: str,
     phone_number: str | None,
     keep_phone_number: bool,
-) -> Select[*tuple[Any, ...]]:
+    per_day: int,
+) -> AccountSelect:
     """Change a user's e-mail, and the phone number unless `keep_phone_number`.
 
     No row if the token is no longer valid. Nothing is changed if the e-mail is taken or if the user's
     password hash is not `verified_hash` any more.
     """
     caller = valid_principal(principal)
+    quota = _quota(caller, per_day)
     other = aliased(User)
     keeps: Any = keep_phone_number
     taken = exists(
@@ -75,17 +108,13 @@ def change_email(
     )
     changed = (
         update(User)
-        .where(User.id == caller.c.id, User.password == verified_hash, ~taken)
+        .where(User.id == quota.admitted.c.user_id, User.password == verified_hash, ~taken)
         .values(email=email, phone_number=case((keeps, User.phone_number), else_=phone_number))
         .returning(*ACCOUNT_COLUMNS)
         .cte("changed")
     )
-    return (
-        select(taken.label("email_taken"), *changed.c)
-        .select_from(caller)
-        .outerjoin(changed, true())
-        .add_cte(clear_login_failures(attempt).cte("cleared_failures"))
-    )
+    result = _change(caller, changed, taken, quota)
+    return result.add_cte(clear_login_failures(attempt).cte("cleared_failures"))
 
 
 @statement(UserRow)

@@ -21,11 +21,13 @@ class AccountRow(NamedTuple):
     phone_number: str | None
 
 
-class EmailChangeRow(NamedTuple):
+class AccountChangeRow(NamedTuple):
     """The changed account.
 
-    `email_taken` is true when another user has the new address. The fields of the account are None when
-    nothing was changed, either for that reason or because the password was changed in the meantime.
+    `email_taken` is true when another user has the new address. `retry_after_seconds` is the time until the
+    quota is renewed; None if it does not refuse the request. The fields of the account are None when nothing
+    was changed, for one of these reasons, or because the password was changed or the account deleted in the
+    meantime.
     """
 
     email_taken: bool
@@ -33,3 +35,4 @@ class EmailChangeRow(NamedTuple):
     email: str | None
     created_at: datetime | None
     phone_number: str | None
+    retry_after_seconds: int | None

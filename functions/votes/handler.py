@@ -1,14 +1,18 @@
 """Votes: cast and retract them."""
 
 from http import HTTPStatus
+from typing import Final
 
 from aws_lambda_powertools.event_handler.exceptions import NotFoundError, ServiceError
 
 from common import api, database
-from common.identity import current_principal, rows_or_unauthorized
+from common.identity import current_principal, row_within_quota
 from common.schemas import Message
+from common.settings import daily_quota
 from votes import queries
 from votes.schemas import Ballot
+
+VOTES_PER_DAY: Final = daily_quota("VOTES_PER_DAY")
 
 app = api.resolver()
 database.managed_connection()  # reads its settings during init, so that the first request does not
@@ -17,18 +21,19 @@ database.managed_connection()  # reads its settings during init, so that the fir
 @app.post(
     "/vote",
     status_code=HTTPStatus.CREATED,
-    responses=api.responses(Message, 201, 401, 404, 409, 422),
+    responses=api.responses(Message, 201, 401, 404, 409, 422, 429),
 )
 def vote(ballot: Ballot) -> Message:
     """Cast a vote (dir = 1) or retract it (any lower dir)."""
     casts = ballot.dir == 1
     statement = queries.cast if casts else queries.retract
-    post_exists, changed = rows_or_unauthorized(statement(current_principal(app), post_id=ballot.post_id))[0]
-    if not post_exists:
+    rows = statement(current_principal(app), post_id=ballot.post_id, per_day=VOTES_PER_DAY)
+    outcome = row_within_quota(rows, "votes")
+    if not outcome.post_exists:
         raise NotFoundError("There is no such post")
-    if casts and not changed:
+    if casts and not outcome.changed:
         raise ServiceError(HTTPStatus.CONFLICT, "You have voted on this post already")
-    if not changed:
+    if not outcome.changed:
         raise NotFoundError("You have not voted on this post")
     return Message(message="Vote cast" if casts else "Vote taken back")
 

@@ -9,6 +9,7 @@ from sqlalchemy.dialects.postgresql import insert
 from common.models import Post, Vote
 from common.principal import Principal
 from common.queries import is_visible_to, valid_principal
+from common.quotas import Quota, use_quota
 from common.statement import statement
 from votes.rows import VoteRow
 
@@ -17,25 +18,37 @@ def _visible_post(voter: CTE, post_id: int) -> CTE:
     return select(Post.id).join(voter, is_visible_to(voter.c.id)).where(Post.id == post_id).cte("post")
 
 
-def _outcome(voter: CTE, post: CTE, changed: CTE) -> Select[bool, bool]:
-    post_exists = exists(select(post.c.id)).label("post_exists")
-    return select(post_exists, exists(select(changed.c.post_id)).label("changed")).select_from(voter)
+def _quota(voter: CTE, per_day: int) -> Quota:
+    # Casting and retracting cost the same. Both count whether or not there is such a post or vote.
+    return use_quota(voter, "votes", per_day)
+
+
+def _outcome(voter: CTE, post: CTE, changed: CTE, quota: Quota) -> Select[bool, bool, int]:
+    return select(
+        exists(select(post.c.id)).label("post_exists"),
+        exists(select(changed.c.post_id)).label("changed"),
+        quota.retry_after_seconds.label("retry_after_seconds"),
+    ).select_from(voter)
 
 
 @statement(VoteRow)
-def cast(principal: Principal, *, post_id: int) -> Select[bool, bool]:
+def cast(principal: Principal, *, post_id: int, per_day: int) -> Select[bool, bool, int]:
     """Cast a vote on a post that the voter may see; nothing changes if there is a vote already."""
     voter = valid_principal(principal)
+    quota = _quota(voter, per_day)
+    admitted = quota.admitted
     post = _visible_post(voter, post_id)
-    vote = insert(Vote).from_select(["user_id", "post_id"], select(voter.c.id, post.c.id))
+    vote = insert(Vote).from_select(["user_id", "post_id"], select(admitted.c.user_id, post.c.id))
     changed = vote.on_conflict_do_nothing().returning(Vote.post_id)
-    return _outcome(voter, post, changed.cte("changed"))
+    return _outcome(voter, post, changed.cte("changed"), quota)
 
 
 @statement(VoteRow)
-def retract(principal: Principal, *, post_id: int) -> Select[bool, bool]:
+def retract(principal: Principal, *, post_id: int, per_day: int) -> Select[bool, bool, int]:
     """Retract a vote; nothing changes if there is none."""
     voter = valid_principal(principal)
+    quota = _quota(voter, per_day)
+    admitted = quota.admitted
     post = _visible_post(voter, post_id)
-    changed = delete(Vote).where(Vote.user_id == voter.c.id, Vote.post_id == post.c.id)
-    return _outcome(voter, post, changed.returning(Vote.post_id).cte("changed"))
+    changed = delete(Vote).where(Vote.user_id == admitted.c.user_id, Vote.post_id == post.c.id)
+    return _outcome(voter, post, changed.returning(Vote.post_id).cte("changed"), quota)

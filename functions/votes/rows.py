@@ -9,8 +9,10 @@ class VoteRow(NamedTuple):
     Attributes:
         post_exists: Whether there is such a post that the voter may see.
         changed: Whether the vote was cast or retracted.
+        retry_after_seconds: The time until the quota is renewed; None if it does not refuse the request.
 
     """
 
     post_exists: bool
     changed: bool
+    retry_after_seconds: int | None

@@ -14,7 +14,7 @@ import votes.queries
 from common import deadline
 from tests.support.connections import connection_per_thread
 from tests.support.counters import vote_counts, wrong_counters
-from tests.support.database import PASSWORD_HASH, Database, connect, principal_of
+from tests.support.database import PASSWORD_HASH, PER_DAY, Database, connect, principal_of
 from tests.support.lambdas import Context
 from tests.support.storm import Storm, delete_account
 
@@ -56,8 +56,10 @@ def test_of_twenty_concurrent_sign_ups_with_one_address_one_succeeds(database: D
 def test_of_fifty_concurrent_votes_of_one_user_one_counts(database: Database) -> None:
     ada = database.add_user()
     post_id = database.add_post(ada)
-    outcomes = run_in_threads(50, lambda _: votes.queries.cast(principal_of(ada), post_id=post_id))
-    assert sorted(outcomes) == [[(True, False)]] * 49 + [[(True, True)]]
+    outcomes = run_in_threads(
+        50, lambda _: votes.queries.cast(principal_of(ada), post_id=post_id, per_day=PER_DAY)
+    )
+    assert sorted(outcomes) == [[(True, False, None)]] * 49 + [[(True, True, None)]]
     assert vote_counts(database.run) == {post_id: 1}
 
 
@@ -65,8 +67,10 @@ def test_of_fifty_concurrent_retractions_of_one_vote_one_succeeds(database: Data
     ada = database.add_user()
     post_id = database.add_post(ada)
     database.add_vote(ada, post_id)
-    outcomes = run_in_threads(50, lambda _: votes.queries.retract(principal_of(ada), post_id=post_id))
-    assert sorted(outcomes) == [[(True, False)]] * 49 + [[(True, True)]]
+    outcomes = run_in_threads(
+        50, lambda _: votes.queries.retract(principal_of(ada), post_id=post_id, per_day=PER_DAY)
+    )
+    assert sorted(outcomes) == [[(True, False, None)]] * 49 + [[(True, True, None)]]
     assert vote_counts(database.run) == {post_id: 0}
 
 
@@ -74,9 +78,9 @@ def test_concurrent_votes_of_many_users_on_one_post_all_count(database: Database
     voters = [database.add_user(f"user{number}@example.com") for number in range(30)]
     post_id = database.add_post(voters[0])
     outcomes = run_in_threads(
-        30, lambda index: votes.queries.cast(principal_of(voters[index]), post_id=post_id)
+        30, lambda index: votes.queries.cast(principal_of(voters[index]), post_id=post_id, per_day=PER_DAY)
     )
-    assert outcomes == [[(True, True)]] * 30
+    assert outcomes == [[(True, True, None)]] * 30
     assert vote_counts(database.run) == {post_id: 30}
 
 
@@ -122,14 +126,17 @@ def test_a_concurrent_change_and_deletion_of_a_post_cause_no_error(database: Dat
     post_ids = [database.add_post(ada) for _ in range(20)]
 
     def change_or_delete(index: int) -> list[bool]:
-        rows = []
+        existed = []
         for post_id in post_ids:
             if index % 2:
-                rows += posts.queries.mark_deleted(principal_of(ada), post_id=post_id)
+                [deleted] = posts.queries.mark_deleted(principal_of(ada), post_id=post_id)
+                existed.append(deleted.post_exists)
             else:
                 text = {"title": "n", "content": "c"}
-                rows += posts.queries.change(principal_of(ada), post_id=post_id, published=True, **text)
-        return [row.post_exists for row in rows]
+                posts.queries.change(
+                    principal_of(ada), post_id=post_id, published=True, per_day=PER_DAY, **text
+                )
+        return existed
 
     deleted = run_in_threads(4, change_or_delete)[1::2]
     assert sum(map(sum, deleted)) == 20

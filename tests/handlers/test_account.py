@@ -12,7 +12,7 @@ import pytest
 import votes.queries
 from common.rows import Attempt
 from tests.support.counters import wrong_counters
-from tests.support.database import PASSWORD, Database, principal_of
+from tests.support.database import PASSWORD, PER_DAY, Database, principal_of
 from tests.support.lambdas import Response, call
 from users import queries
 
@@ -262,6 +262,7 @@ def test_of_two_concurrent_changes_to_one_e_mail_one_succeeds(database: Database
             email="wanted@example.com",
             phone_number=None,
             keep_phone_number=True,
+            per_day=PER_DAY,
         )
         assert row.email_taken == (row.email is None)
         return not row.email_taken
@@ -298,8 +299,8 @@ def test_an_account_is_deleted_once_during_concurrent_changes_and_votes(
     def act(number: int) -> int:
         if number % 2:
             return len(queries.mark_deleted(principal, ATTEMPT, verified_hash=seen))
-        votes.queries.cast(principal, post_id=post)
-        queries.change_phone_number(principal, phone_number=str(number))
+        votes.queries.cast(principal, post_id=post, per_day=PER_DAY)
+        queries.change_phone_number(principal, phone_number=str(number), per_day=PER_DAY)
         return 0
 
     with ThreadPoolExecutor(8) as pool:

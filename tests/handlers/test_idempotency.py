@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from posts import queries
-from tests.support.database import Database, principal_of
+from tests.support.database import PER_DAY, Database, principal_of
 from tests.support.lambdas import Response, call
 
 
@@ -145,11 +145,11 @@ def test_of_concurrent_requests_one_creates_a_post_and_all_get_its_response(
     principal = principal_of(ada)
     together = Barrier(threads, timeout=30)  # so that an error in one leaves none waiting for good
 
-    def create_all(_: int) -> list[int]:
+    def create_all(_: int) -> list[int | None]:
         made = []
         for key in range(keys):
             together.wait()
-            [row] = queries.create_once(principal, **POST, key=str(key))
+            [row] = queries.create_once(principal, **POST, key=str(key), per_day=PER_DAY)
             made.append(row.id)
         return made
 
@@ -172,7 +172,7 @@ def test_requests_that_delete_each_other_s_expired_keys_do_not_deadlock(ada: int
         for number in range(rounds):
             together.wait()
             key = f"old {number * threads + thread + 1}"
-            assert queries.create_once(principal, **POST, key=key)
+            assert queries.create_once(principal, **POST, key=key, per_day=PER_DAY)
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(use_old_keys, range(threads)))

@@ -51,6 +51,8 @@ def test_a_deleted_account_is_removed_in_batches_with_all_that_is_its_own(
     add_posts(database, bob, 1200)
     add_voters(database, 5)
     vote_on_all_posts(database, "true")
+    for user in (ada, bob):
+        assert call("update_account", user=user, body={"phone_number": "1"}).status == 200
     delete_account(ada)
     assert count(database, "votes") == 7 * 1500
     removed = handler({}, Context())
@@ -63,6 +65,7 @@ def test_a_deleted_account_is_removed_in_batches_with_all_that_is_its_own(
     assert set(vote_counts(database.run).values()) == {6}
     assert count(database, "deleted_users") == 0
     assert database.value("SELECT count(*) FROM users WHERE id = :ada", ada=ada) == 0
+    assert database.run("SELECT user_id FROM quota_usage") == [[bob]]
     assert not any(handler({}, Context()).values())
 
 

@@ -13,7 +13,7 @@ import auth.queries
 from auth.refresh_tokens import digest, successor
 from auth.rows import RenewedRow
 from common.keys import Key
-from tests.support.database import PASSWORD, PASSWORD_HASH, Database, principal_of
+from tests.support.database import PASSWORD, PASSWORD_HASH, PER_DAY, Database, principal_of
 from tests.support.lambdas import Response, call
 
 UNAUTHORIZED = {"detail": "Could not validate credentials"}
@@ -203,7 +203,9 @@ def test_a_token_without_a_session_cannot_log_out(ada: int) -> None:
 def renew(token: str) -> list[RenewedRow]:
     """Do what a refresh does: the handlers are not made for threads, the statements are."""
     next_token = successor(token, auth.handler.ring.signing_key())
-    return auth.queries.renew_session(token_hash=digest(token), successor_hashes=digest(next_token))
+    return auth.queries.renew_session(
+        token_hash=digest(token), successor_hashes=digest(next_token), per_day=PER_DAY
+    )
 
 
 @pytest.mark.usefixtures("own_connection_per_thread")

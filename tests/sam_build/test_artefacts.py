@@ -28,6 +28,10 @@ ENVIRONMENT = {
     "POWERTOOLS_SERVICE_NAME": "social",
     "STAGE": "prod",
     "TOKEN_LIFETIME": "1800",
+    "POSTS_PER_DAY": "20000",
+    "PROFILE_CHANGES_PER_DAY": "2000",
+    "REFRESHES_PER_DAY": "50000",
+    "VOTES_PER_DAY": "500000",
 }
 # The paths of Lambda: the function's code, the layer and the standard library, but no installed packages.
 IMPORT = """

@@ -22,7 +22,7 @@ from maintenance.sweeper import STATEMENTS
 from posts.paging import FIRST_PAGE
 from posts.rows import ListParameters
 from tests.support.connections import run_sql
-from tests.support.database import PASSWORD_HASH, Database, connect, principal_of
+from tests.support.database import PASSWORD_HASH, PER_DAY, Database, connect, principal_of
 
 ACTIONS = {
     "cast": 45,
@@ -104,13 +104,17 @@ class Storm:
     def _write(self, action: str, principal: Principal, post_id: int, *, published: bool) -> None:
         match action:
             case "cast":
-                votes.queries.cast(principal, post_id=post_id)
+                votes.queries.cast(principal, post_id=post_id, per_day=PER_DAY)
             case "retract":
-                votes.queries.retract(principal, post_id=post_id)
+                votes.queries.retract(principal, post_id=post_id, per_day=PER_DAY)
             case "edit":
-                posts.queries.change(principal, post_id=post_id, title="e", content="c", published=published)
+                posts.queries.change(
+                    principal, post_id=post_id, title="e", content="c", published=published, per_day=PER_DAY
+                )
             case "post":
-                rows = posts.queries.create(principal, title="t", content="c", published=published)
+                rows = posts.queries.create(
+                    principal, title="t", content="c", published=published, per_day=PER_DAY
+                )
                 self._posts += [row.id for row in rows if row.id is not None]
             case "remove":
                 posts.queries.mark_deleted(principal, post_id=post_id)

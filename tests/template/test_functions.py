@@ -19,6 +19,13 @@ SHARED_VARIABLES = {
     "POWERTOOLS_LOG_LEVEL": "INFO",
 }
 CA_BUNDLE = "sslrootcert=/opt/authorities/eu-central-1.pem"
+# The variables of one function only.
+VARIABLES = {
+    "AuthFunction": {"JWT_KEYS": "KeyRing", "TOKEN_LIFETIME": "1800", "REFRESHES_PER_DAY": "500"},
+    "UsersFunction": {"PASSWORD_POLICY": "strict", "PROFILE_CHANGES_PER_DAY": "20"},
+    "PostsFunction": {"POSTS_PER_DAY": "200"},
+    "VotesFunction": {"VOTES_PER_DAY": "5000"},
+}
 # An HTTP request waits for these; the other functions run in the background.
 HANDLERS = [name for name in LIVE if name != "AuthorizerFunction"]
 
@@ -40,8 +47,8 @@ def expected(stack: Stack) -> dict[str, dict[str, Any]]:
         }
         for name in HANDLERS
     }
-    handlers["UsersFunction"]["Variables"] = url(stack) | {"PASSWORD_POLICY": "strict"}
-    handlers["AuthFunction"]["Variables"] = url(stack) | {"JWT_KEYS": "KeyRing", "TOKEN_LIFETIME": "1800"}
+    for name, variables in VARIABLES.items():
+        handlers[name]["Variables"] = url(stack) | variables
     migration_bundle = "/var/task/authorities/eu-central-1.pem"
     return handlers | {
         "AuthorizerFunction": {

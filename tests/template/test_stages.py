@@ -8,6 +8,7 @@ from collections.abc import Callable
 
 import pytest
 
+from common.settings import MAX_DAILY_QUOTA
 from scripts import check_parameters
 from scripts.check_parameters import broken_rules, overrides_in
 from tests.template.stack import ROOT, TEMPLATE, Stack, overrides
@@ -41,6 +42,10 @@ DEFAULTS = {
     "RequestsPerSecond": "50",
     "PasswordsPerSecond": "5",
     "PasswordsBurst": "20",
+    "PostsPerDay": "200",
+    "VotesPerDay": "5000",
+    "ProfileChangesPerDay": "20",
+    "RefreshesPerDay": "500",
     "LogDays": "14",
     "GatewayLogging": "true",
     "AlarmEmail": "",
@@ -108,6 +113,10 @@ LIMITS: dict[str, tuple[int, int | None]] = {
     "RequestsPerSecond": (1, None),
     "PasswordsPerSecond": (1, None),
     "PasswordsBurst": (20, None),
+    "PostsPerDay": (1, MAX_DAILY_QUOTA),
+    "VotesPerDay": (1, MAX_DAILY_QUOTA),
+    "ProfileChangesPerDay": (1, MAX_DAILY_QUOTA),
+    "RefreshesPerDay": (1, MAX_DAILY_QUOTA),
 }
 
 

@@ -191,9 +191,8 @@ def _service_error(error: ServiceError) -> Response[Any]:
 
 def _too_many_requests(error: RateLimitError) -> Response[Any]:
     wait = {"Retry-After": str(error.retry_after_seconds)}
-    return _error_response(
-        HTTPStatus.TOO_MANY_REQUESTS, f"Too many attempts, try again in {error.retry_after_seconds} s", wait
-    )
+    detail = f"{error}, try again in {error.retry_after_seconds} s"
+    return _error_response(HTTPStatus.TOO_MANY_REQUESTS, detail, wait)
 
 
 def _aws_failed(error: AwsError) -> Response[Any]:

@@ -24,13 +24,13 @@ class UnknownOutcomeError(Exception):
 
 
 class RateLimitError(Exception):
-    """Too many attempts.
+    """A client did something too often; the message says what.
 
     Attributes:
-        retry_after_seconds: The time until the next attempt is allowed.
+        retry_after_seconds: The time until it is allowed again.
 
     """
 
-    def __init__(self, retry_after_seconds: int) -> None:
-        super().__init__(f"{retry_after_seconds} s to wait")
+    def __init__(self, retry_after_seconds: int, message: str = "Too many attempts") -> None:
+        super().__init__(message)
         self.retry_after_seconds = retry_after_seconds

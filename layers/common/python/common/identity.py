@@ -1,15 +1,26 @@
 """The principal of a request: the user and the session that the authorizer found in the access token."""
 
 from collections.abc import Sequence
-from typing import TypeVar
+from typing import Protocol, TypeVar
 from uuid import UUID
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 from aws_lambda_powertools.event_handler.exceptions import UnauthorizedError
 
+from common.errors import RateLimitError
 from common.principal import Principal
 
+
+class Limited(Protocol):
+    """A row of a statement that uses a quota (`common.quotas`)."""
+
+    @property
+    def retry_after_seconds(self) -> int | None:
+        """The time until the quota is renewed; None if it does not refuse the request."""
+
+
 T = TypeVar("T")
+L = TypeVar("L", bound=Limited)
 
 UNAUTHORIZED = "Could not validate credentials"
 
@@ -52,3 +63,15 @@ def rows_or_unauthorized(rows: Sequence[T]) -> Sequence[T]:
     if not rows:
         raise UnauthorizedError(UNAUTHORIZED)
     return rows
+
+
+def row_within_quota(rows: Sequence[L], counted: str) -> L:
+    """Return the row of a statement that uses a quota.
+
+    Raises UnauthorizedError if there is none, and RateLimitError if the quota is used up. `counted` is what
+    the quota limits, in the plural.
+    """
+    row = rows_or_unauthorized(rows)[0]
+    if row.retry_after_seconds is not None:
+        raise RateLimitError(row.retry_after_seconds, f"You have reached the limit of {counted} per day")
+    return row

@@ -211,6 +211,18 @@ class LoginFailure(Base):
     last_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.now(), index=True)
 
 
+class QuotaUsage(Base):
+    """How often a user has done something that a quota limits: a row for each user and action."""
+
+    __tablename__ = "quota_usage"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    action: Mapped[str] = mapped_column(String, primary_key=True)
+    used: Mapped[int]
+    # From then on, `used` no longer counts.
+    resets_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True))
+
+
 class IdempotencyKey(Base):
     """The post that a request with an Idempotency-Key created, so that a retry gets the same response."""
 

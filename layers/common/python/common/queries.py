@@ -187,7 +187,8 @@ def _free_failures(keys: CTE) -> ColumnElement[int]:
     )
 
 
-def _seconds_to(moment: ColumnElement[Any]) -> ColumnElement[int]:
+def seconds_to(moment: ColumnElement[Any]) -> ColumnElement[int]:
+    """Return the SQL for the whole seconds until a moment, rounded up."""
     return cast(func.ceil(func.date_part(literal_column("'epoch'"), moment - NOW)), Integer)
 
 
@@ -211,7 +212,7 @@ def _attempt(keys: CTE) -> Select[*tuple[Any, ...]]:
         .with_for_update(skip_locked=True)
     )
     waits = [
-        select(_seconds_to(_next_at(free))).where(LoginAttempts.key == key).scalar_subquery()
+        select(seconds_to(_next_at(free))).where(LoginAttempts.key == key).scalar_subquery()
         for key, free in (
             (keys.c.client_key, FREE_FAILURES_OF_CLIENTS),
             (keys.c.pair_key, _free_failures(keys)),

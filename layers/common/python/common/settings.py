@@ -6,6 +6,7 @@ from typing import Final, NamedTuple
 from urllib.parse import SplitResult, parse_qsl, unquote, urlsplit
 
 DEFAULT_PORT: Final = 5432
+MAX_DAILY_QUOTA: Final = 1_000_000
 POSTGRESQL_SCHEMES: Final = frozenset({"postgresql", "postgres"})
 DATABASE_PARAMETERS: Final = frozenset({"auth", "sslmode", "sslrootcert"})
 LOOPBACK_HOSTS: Final = frozenset({"localhost", "127.0.0.1", "::1"})
@@ -56,6 +57,11 @@ def env_int(name: str, *, minimum: int, maximum: int) -> int:
     if not value.isdecimal() or not minimum <= int(value) <= maximum:
         raise SettingsError(f"{name} is not a whole number from {minimum} to {maximum}")
     return int(value)
+
+
+def daily_quota(name: str) -> int:
+    """Return how often an account may do something in a day; raises SettingsError if it is invalid."""
+    return env_int(name, minimum=1, maximum=MAX_DAILY_QUOTA)
 
 
 def is_local() -> bool:
