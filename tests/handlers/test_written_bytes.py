@@ -6,7 +6,7 @@ import pytest
 
 from posts import queries
 from posts.schemas import MAX_TITLE_LENGTH, OLD_MAX_TITLE_LENGTH
-from tests.support.database import Database, principal_of
+from tests.support.database import PER_DAY, Database, principal_of
 
 MAX_BYTES = 20_000
 # The records of one transaction, because other tests write to the same log. Without the images of whole
@@ -36,7 +36,8 @@ def written_by_change(
 ) -> int:
     """Change a post. Return the bytes of WAL that it writes."""
     start = database.value("SELECT pg_current_wal_insert_lsn()::text")
-    queries.change(principal_of(owner), post_id=post_id, title=title, content="Content", published=published)
+    text = {"title": title, "content": "Content"}
+    queries.change(principal_of(owner), post_id=post_id, published=published, per_day=PER_DAY, **text)
     transaction = database.value("SELECT xmin::text FROM posts WHERE id = :id", id=post_id)
     database.run("CHECKPOINT")  # writes what is in memory to the log
     return int(database.value(WRITTEN, start=start, transaction=transaction))
