@@ -12,7 +12,7 @@ from botocore.exceptions import ClientError, WaiterError  # type: ignore[import-
 
 # The stage whose parameters a personal stack has.
 STAGE = "dev"
-SHARED = ("dev", "staging", "prod")
+STAGES = ("dev", "staging", "prod")
 POLL_SECONDS = 15
 MAX_POLLS = 240
 
@@ -21,7 +21,7 @@ def delete(name: str) -> None:
     """Delete the stack and the snapshots that CloudFormation made of its database.
 
     Raises:
-        SystemExit: it is not a personal stack, it does not exist, or its deletion failed.
+        SystemExit: the stack is not a personal one, does not exist, or could not be deleted.
 
     """
     stack = f"social-{name}"
@@ -31,7 +31,7 @@ def delete(name: str) -> None:
     except ClientError as error:
         raise SystemExit(f"error: no stack {stack}: {error.response['Error']['Message']}") from error
     parameters = {item["ParameterKey"]: item["ParameterValue"] for item in described["Parameters"]}
-    if name in SHARED or parameters["Stage"] != STAGE or parameters["GatewayLogging"] != "false":
+    if name in STAGES or parameters["Stage"] != STAGE or parameters["GatewayLogging"] != "false":
         raise SystemExit(f"error: {stack} is not a personal stack; docs/deploy.md says how to delete a stage")
     resource = cloudformation.describe_stack_resource(StackName=stack, LogicalResourceId="Database")
     cluster = resource["StackResourceDetail"]["PhysicalResourceId"]

@@ -13,7 +13,7 @@ import pytest
 from scripts import delete_stack, follow_logs
 from tests.aws.conftest import REGION
 
-# moto's CloudFormation knows no database clusters: a parameter with the id of the cluster stands for it.
+# moto's CloudFormation cannot create database clusters. A parameter with the id of the cluster replaces it.
 TEMPLATE = {
     "Parameters": {name: {"Type": "String"} for name in ("Stage", "GatewayLogging", "Cluster")},
     "Resources": {
@@ -29,7 +29,7 @@ Client = Callable[[str], Any]
 
 @pytest.fixture
 def client(moto_url: str, monkeypatch: pytest.MonkeyPatch) -> Client:
-    """Return a function that makes clients of moto; the scripts use moto, too."""
+    """Return a function that returns clients of moto, and let the scripts use moto."""
     monkeypatch.setenv("AWS_ENDPOINT_URL", moto_url)
     monkeypatch.setenv("AWS_DEFAULT_REGION", REGION)
     return lambda service: boto3.client(service, region_name=REGION)

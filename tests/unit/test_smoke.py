@@ -53,7 +53,7 @@ def api(responses: dict[str, tuple[int, str]]) -> Iterator[str]:
 
 
 def smoke(**responses: tuple[int, str]) -> tuple[int, str]:
-    """Return the exit code and the one line, where an API answers a vote and a deletion like this."""
+    """Return the exit code and the one line for an API with these responses to a vote and a deletion."""
     names = {"vote": "POST /vote", "delete": "DELETE /users/me"}
     with api(GOOD | {names[name]: response for name, response in responses.items()}) as url:
         run = subprocess.run(
