@@ -1,24 +1,23 @@
 """The statements of docs/operations.md that count votes again."""
 
-import re
 import threading
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
-from pathlib import Path
 
 import pytest
 
+from tests.docs.pages import ROOT, under
 from tests.support.counters import vote_counts, wrong_counters
 from tests.support.database import Database, connect
 
-PAGE = Path(__file__).parents[2] / "docs" / "operations.md"
+PAGE = ROOT / "docs" / "operations.md"
 VOTERS = 4
 POSTS = 5
 
 
 def recount(database: Database) -> None:
-    [block] = re.findall(r"```sql\n(.*?)```", PAGE.read_text(), re.DOTALL)
-    for statement in block.split(";\n"):
+    [block] = under(PAGE, "Counting votes again")
+    for statement in block.text.split(";\n"):
         database.run(statement)
 
 
