@@ -31,6 +31,10 @@ reset: $(VENV)/local ## Empty the database of `make dev`
 seed: $(VENV)/local ## Fill the database of `make dev`, while it runs, with demo users, posts and votes
 	@$(BIN)/python -m local seed
 
+.PHONY: import
+import: $(VENV)/local ## Copy a database of the course application into that of `make dev` (FROM=postgresql://...)
+	@$(BIN)/python -m local import $(if $(FROM),"$(FROM)") $(if $(ACCEPT),--accept-changes)
+
 .PHONY: psql
 psql: $(VENV)/local ## Open the database of `make dev`
 	@$(BIN)/python -m local psql
@@ -142,10 +146,12 @@ DESCRIBE := PYTHONPATH=functions:layers/common/python $(BIN)/python scripts/open
 INSTALL = $(UV) pip install --quiet --require-hashes
 SAM := SAM_CLI_TELEMETRY=0 $(TOOLS)/sam/bin/sam
 
-# Companies name their package index and its certificate in the settings of pip, which uv does not read.
-PIP_SETTING = $(shell $(BIN)/pip config list | sed -n "s/^[^.]*\.$(1)='\(.*\)'$$/\1/p" | tail -n 1)
-UV = $(if $(UV_DEFAULT_INDEX),,$(addprefix UV_DEFAULT_INDEX=,$(or $(PIP_INDEX_URL),$(call PIP_SETTING,index-url)))) \
-	$(if $(SSL_CERT_FILE),,$(addprefix SSL_CERT_FILE=,$(call PIP_SETTING,cert))) $(BIN)/uv
+# Companies name their package index and its certificate in the settings of pip, which uv does not read. pip takes a
+# second to list them, so they are read once, and only if something is to be installed.
+PIP_SETTINGS = $(shell $(BIN)/pip config list | sed -n \
+	"s/^[^.]*\.index-url='\(.*\)'$$/UV_DEFAULT_INDEX=\1/p; s/^[^.]*\.cert='\(.*\)'$$/SSL_CERT_FILE=\1/p")
+OWN_SETTINGS := $(if $(UV_DEFAULT_INDEX),UV_DEFAULT_INDEX=%) $(if $(SSL_CERT_FILE),SSL_CERT_FILE=%)
+UV = $(eval UV := $(filter-out $(OWN_SETTINGS),$(PIP_SETTINGS)) $(BIN)/uv)$(UV)
 
 # Without a writable home, uv keeps its cache in the clone.
 CACHE_HOME := $(or $(XDG_CACHE_HOME),$(HOME)/.cache)

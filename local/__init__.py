@@ -3,5 +3,6 @@
 import sys
 from pathlib import Path
 
-# Settings and migrations use modules of the layer.
-sys.path.insert(0, str(Path(__file__).resolve().parents[1] / "layers" / "common" / "python"))
+# Settings and migrations use modules of the layer, and the import of a database knows the bounds of posts.
+_ROOT = Path(__file__).resolve().parents[1]
+sys.path[:0] = [str(_ROOT / "layers" / "common" / "python"), str(_ROOT / "functions")]

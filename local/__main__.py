@@ -1,4 +1,4 @@
-"""The command line of the local run: `python -m local serve|reset|psql|seed`.
+"""The command line of the local run: `python -m local serve|reset|psql|seed|import`.
 
 The settings PORT, DATABASE_URL, JWT_KEYS and CORS_ORIGIN are environment variables or lines of a file `.env`.
 An error is one line on standard error and exit code 1. SIGINT and SIGTERM end a command after it has cleaned
@@ -12,7 +12,7 @@ import socket
 import sys
 from types import FrameType
 
-from common.settings import parse_database_url
+from common.settings import SettingsError, parse_database_url
 from local.errors import LocalRunError
 from local.gateway.errors import ListenError, TemplateError
 from local.keys import load_keys
@@ -54,11 +54,16 @@ def main() -> int:
     """Run the command that the arguments name and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
     commands = {"serve": _serve, "reset": _reset, "psql": _psql, "seed": _seed}
-    parser.add_argument("command", choices=commands)
-    command = commands[parser.parse_args().command]
+    parser.add_argument("command", choices=[*commands, "import"])
+    parser.add_argument("source", nargs="?", help="libpq URL of the database to import")
+    parser.add_argument("--accept-changes", action="store_true", help="import although rows will change")
+    arguments = parser.parse_args()
     signal.signal(signal.SIGTERM, _interrupt)
     try:
-        return command(Settings.read(PROJECT / ".env"))
+        settings = Settings.read(PROJECT / ".env")
+        if arguments.command == "import":
+            return _import(settings, arguments.source, accept_changes=arguments.accept_changes)
+        return commands[arguments.command](settings)
     except (LocalRunError, ClusterError, ListenError, TemplateError) as error:
         advice = _ADVICE.get(type(error))
         sys.stderr.write(f"error: {error}{f'; {advice}' if advice else ''}\n")
@@ -133,6 +138,23 @@ def _seed(settings: Settings) -> int:
 
     url = settings.database_url or running_url(cluster_directory(PROJECT), DATABASE)
     seed(parse_database_url(url, local=True))
+    return 0
+
+
+def _import(settings: Settings, source: str | None, *, accept_changes: bool) -> int:
+    """Copy the database of a course application into the database that is served."""
+    from local.course_import import import_course  # noqa: PLC0415 - the other commands do not need its imports
+
+    if not source:
+        raise LocalRunError("name the database of the course application: make import FROM=postgresql://...")
+    try:
+        course = parse_database_url(source, local=True)
+    except SettingsError as error:
+        raise LocalRunError(str(error).replace("DATABASE_URL", "FROM")) from None
+    except ValueError:
+        raise LocalRunError("FROM is not a URL") from None
+    url = settings.database_url or running_url(cluster_directory(PROJECT), DATABASE)
+    import_course(course, parse_database_url(url, local=True), accept_changes=accept_changes)
     return 0
 
 

@@ -2,10 +2,14 @@
 
 import socket
 
-from common.settings import parse_database_url
+from common.settings import DatabaseSettings, parse_database_url
 from local.errors import LocalRunError
 
 _CONNECT_SECONDS = 5.0
+_IMPORT_ADVICE = (
+    ". It is a database of the course application: run `make dev` without DATABASE_URL, and then"
+    " `make import FROM=postgresql://...` in another terminal"
+)
 
 
 def migrate(url: str) -> None:
@@ -24,7 +28,17 @@ def migrate(url: str) -> None:
 
         runner.migrate(settings)
     except Exception as error:
-        raise LocalRunError(f"cannot migrate {settings.name} at {place}: {reason(error)}") from error
+        advice = _IMPORT_ADVICE if _is_course_database(settings) else ""
+        raise LocalRunError(f"cannot migrate {settings.name} at {place}: {reason(error)}{advice}") from error
+
+
+def _is_course_database(settings: DatabaseSettings) -> bool:
+    from local.course_import import is_course_database  # noqa: PLC0415 - only needed after an error
+
+    try:
+        return is_course_database(settings)
+    except LocalRunError:
+        return False
 
 
 def reason(error: BaseException) -> str:

@@ -1,7 +1,6 @@
 """A demo data set of users, posts and votes, the same at each run."""
 
 import random
-import sys
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime, timedelta
 
@@ -12,6 +11,7 @@ from common.settings import DatabaseSettings, SettingsError
 from local.database import reason
 from local.errors import LocalRunError
 from local.gateway.console import write_line
+from local.progress import show_progress
 from migrations.connect import engine
 
 USERS, POSTS, VOTES = 200, 2_000, 20_000
@@ -21,7 +21,6 @@ PASSWORD = "password"  # noqa: S105  # the password of every demo user, which th
 HASH = "$2b$12$nORnSANMUA3FV6ZfRHn6UurqFsm9uJVwHMK5PxyYk/lXb9hl.GLO6"
 LAST_POST = datetime(2026, 11, 1, tzinfo=UTC)
 PUBLISHED_SHARE = 0.95
-PROGRESS_BAR_WIDTH = 40
 
 NAMES = ("ada", "alan", "barbara", "donald", "edsger", "frances", "grace", "john", "katherine", "ken")
 OPENINGS = ("Thoughts on", "A week with", "In praise of", "Against", "How I learned to love", "Notes from")
@@ -70,7 +69,7 @@ def seed(database: DatabaseSettings) -> None:
         for chunk in _chunks(POSTS):
             posts += connection.scalars(text(ADD_POSTS), _posts(generator, users, chunk))
             done += len(chunk)
-            _show(done, total)
+            show_progress(done, total)
         for chunk in _chunks(VOTES):
             # Squaring the random number makes some posts far more popular than others.
             voted = [posts[int(len(posts) * generator.random() ** 2)] for _ in chunk]
@@ -78,7 +77,7 @@ def seed(database: DatabaseSettings) -> None:
                 text(ADD_VOTES), {"voters": generator.choices(users, k=len(chunk)), "posts": voted}
             )
             done += len(chunk)
-            _show(done, total)
+            show_progress(done, total)
     write_line(
         f"{USERS} users, {POSTS} posts and their votes. Log in as {emails[0]} with the password {PASSWORD}."
     )
@@ -105,13 +104,3 @@ def _posts(generator: random.Random, users: Sequence[int], chunk: range) -> dict
         "published": [generator.random() < PUBLISHED_SHARE for _ in chunk],
         "moments": [LAST_POST - timedelta(minutes=17 * (POSTS - number)) for number in chunk],
     }
-
-
-def _show(done: int, total: int) -> None:
-    if sys.stderr.isatty():
-        filled = PROGRESS_BAR_WIDTH * done // total
-        end = "\n" if done == total else ""
-        sys.stderr.write(
-            f"\r[{'#' * filled}{' ' * (PROGRESS_BAR_WIDTH - filled)}] {100 * done // total} %{end}"
-        )
-        sys.stderr.flush()

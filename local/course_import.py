@@ -1,0 +1,211 @@
+"""Imports the users, posts and votes of a database with the schema of the course application.
+
+Everything is read in one snapshot and written in one transaction, so an import that fails leaves an empty
+database.
+"""
+
+import io
+from collections.abc import Iterator, Mapping
+from contextlib import ExitStack, closing, contextmanager
+from typing import Any
+
+from sqlalchemy.exc import DBAPIError
+
+from common.emails import normalize_if_valid
+from common.schemas import MAX_EMAIL_LENGTH
+from common.settings import DatabaseSettings, SettingsError
+from local.database import reason
+from local.errors import LocalRunError
+from local.gateway.console import write_line
+from local.progress import show_progress
+from migrations.connect import engine
+from posts.schemas import MAX_CONTENT_LENGTH, MAX_TITLE_LENGTH, OLD_MAX_TITLE_LENGTH
+
+# The columns of the course, with those that order the rows first.
+COLUMNS = {
+    "users": ("id", "email", "password", "created_at", "phone_number"),
+    "posts": ("id", "title", "content", "published", "created_at", "owner_id"),
+    "votes": ("post_id", "user_id"),
+}
+KEYS = {"users": ("id",), "posts": ("id",), "votes": ("post_id", "user_id")}
+# A late revision of the course adds this column, so some databases do not have it.
+OPTIONAL = ("users", "phone_number")
+BATCH = 2_000
+MAX_SHOWN = 50
+BCRYPT_PREFIXES = ("$2a$", "$2b$", "$2y$")
+# RFC 2606 reserves this domain: no mail reaches it.
+PLACEHOLDER = "imported-{id}@example.invalid"
+# Only our schema has this table.
+OUR_TABLE = "post_ranks"
+
+SNAPSHOT = "SET TRANSACTION ISOLATION LEVEL REPEATABLE READ READ ONLY"
+ALL_COLUMNS = "SELECT table_name, column_name FROM information_schema.columns WHERE table_schema = 'public'"
+LONG_TEXTS = (
+    "SELECT id, char_length(title), char_length(content) FROM posts"  # noqa: S608  # numbers
+    f" WHERE char_length(title) > {MAX_TITLE_LENGTH} OR char_length(content) > {MAX_CONTENT_LENGTH}"
+    " ORDER BY id"
+)
+# Creating an index at the end takes a third of the time of filling it row by row.
+INDEXES = (
+    "SELECT indexrelid::regclass::text, pg_get_indexdef(indexrelid) FROM pg_index"
+    " JOIN pg_class ON pg_class.oid = indrelid"
+    " WHERE relnamespace = 'public'::regnamespace AND NOT indisunique"
+)
+SET_SEQUENCE = (
+    "SELECT setval(pg_get_serial_sequence('{table}', 'id'), greatest(max(id), 1), max(id) IS NOT NULL)"
+    " FROM {table}"
+)
+
+
+def is_course_database(database: DatabaseSettings) -> bool:
+    """Tell from the names of tables and columns whether a database has the schema of the course.
+
+    Raises `LocalRunError` when it cannot be reached.
+    """
+    with _cursor(database, SNAPSHOT) as cursor:
+        return _has_course_tables(_columns(cursor))
+
+
+def _columns(cursor: Any) -> set[tuple[str, str]]:  # noqa: ANN401  # pg8000 has no types
+    return {(table, column) for table, column in _rows(cursor, ALL_COLUMNS)}
+
+
+def _has_course_tables(columns: set[tuple[str, str]]) -> bool:
+    needed = {(table, column) for table, names in COLUMNS.items() for column in names} - {OPTIONAL}
+    return needed <= columns and OUR_TABLE not in {table for table, _ in columns}
+
+
+def import_course(source: DatabaseSettings, target: DatabaseSettings, *, accept_changes: bool) -> None:
+    """Copy everything from the database of a course application into an empty database of this project.
+
+    Raises `LocalRunError`, and writes nothing, when a database cannot be reached or is not what it should be,
+    or when rows would be changed and `accept_changes` is false.
+    """
+    with ExitStack() as stack:
+        reader = stack.enter_context(_cursor(source, SNAPSHOT))
+        writer = stack.enter_context(_cursor(target, "SET LOCAL maintenance_work_mem = '256MB'"))
+        columns = _columns(reader)
+        if not _has_course_tables(columns):
+            raise LocalRunError(f"{source.name} does not have the tables of the course application")
+        if _rows(writer, "SELECT id FROM users LIMIT 1"):
+            raise LocalRunError(f"{target.name} has users already: import into an empty one (`make reset`)")
+        emails, changes = _find_changes(reader)
+        for change in changes[:MAX_SHOWN]:
+            write_line(change)
+        if len(changes) > MAX_SHOWN:
+            write_line(f"... and {len(changes) - MAX_SHOWN} more")
+        if changes and not accept_changes:
+            raise LocalRunError("nothing was written; to import with these changes, add ACCEPT=changes")
+        indexes = _rows(writer, INDEXES)
+        for name, _ in indexes:
+            writer.execute(f"DROP INDEX {name}")
+        counts = _copy_all(reader, writer, columns, emails)
+        write_line("Creating the indexes ...")
+        for _, definition in indexes:
+            writer.execute(definition)
+        writer.execute("ANALYZE")
+        writer.execute("COMMIT")
+    write_line("Imported " + ", ".join(f"{count} {table}" for table, count in counts.items()) + ".")
+
+
+def _find_changes(reader: Any) -> tuple[dict[int, str], list[str]]:  # noqa: ANN401  # pg8000 has no types
+    """Return the addresses to replace, by the id of their users, and a line for each row that changes."""
+    emails: dict[int, str] = {}
+    changes = []
+    owners: dict[str, int] = {}
+    for user, email, password in _rows(reader, "SELECT id, email, password FROM users ORDER BY id"):
+        stored = normalize_if_valid(email) if len(email) <= MAX_EMAIL_LENGTH else email
+        owner = owners.setdefault(stored.lower(), user)
+        if owner != user:
+            stored = PLACEHOLDER.format(id=user)
+            changes.append(f"user {user}: {email} is the address of user {owner}, too; it becomes {stored}")
+        elif len(email) > MAX_EMAIL_LENGTH:
+            changes.append(
+                f"user {user}: the address has {len(email)} characters; it stays, but cannot log in"
+            )
+        if stored != email:
+            emails[user] = stored
+        if not password.startswith(BCRYPT_PREFIXES):
+            changes.append(f"user {user}: the password is not a bcrypt hash; it stays, but cannot log in")
+    for post, title, content in _rows(reader, LONG_TEXTS):
+        if title > OLD_MAX_TITLE_LENGTH:
+            shown = f"it stays, and the API returns {OLD_MAX_TITLE_LENGTH}"
+            changes.append(f"post {post}: the title has {title} characters; {shown}")
+        elif title > MAX_TITLE_LENGTH:
+            changes.append(f"post {post}: the title has {title} characters; it stays until it is changed")
+        if content > MAX_CONTENT_LENGTH:
+            shown = f"it stays, and the API returns {MAX_CONTENT_LENGTH}"
+            changes.append(f"post {post}: the content has {content} characters; {shown}")
+    return emails, changes
+
+
+def _copy_all(
+    reader: Any,  # noqa: ANN401  # pg8000 has no types
+    writer: Any,  # noqa: ANN401
+    columns: set[tuple[str, str]],
+    emails: Mapping[int, str],
+) -> dict[str, int]:
+    """Copy all tables in batches, and return the number of rows of each. Triggers fill the derived tables."""
+    counts = {
+        table: _rows(reader, f"SELECT count(*) FROM {table}")[0][0]  # noqa: S608  # names from COLUMNS
+        for table in COLUMNS
+    }
+    done, total = 0, sum(counts.values())
+    for table, names in COLUMNS.items():
+        present = [name for name in names if (table, name) in columns]
+        for batch in _batches(reader, table, present):
+            lines = [_replace_email(line, emails) for line in batch] if table == "users" else batch
+            writer.execute(
+                f"COPY {table} ({', '.join(present)}) FROM STDIN", stream=io.BytesIO(b"".join(lines))
+            )
+            done += len(batch)
+            show_progress(done, total)
+        if "id" in names:
+            writer.execute(SET_SEQUENCE.format(table=table))
+    return counts
+
+
+def _batches(reader: Any, table: str, columns: list[str]) -> Iterator[list[bytes]]:  # noqa: ANN401  # see above
+    """Yield the rows of a table in PostgreSQL's text format, in the order of the primary key."""
+    keys = KEYS[table]
+    row, where = ", ".join(keys), ""
+    while True:
+        copied = io.BytesIO()
+        query = f"SELECT {', '.join(columns)} FROM {table} {where} ORDER BY {row} LIMIT {BATCH}"  # noqa: S608  # names from COLUMNS
+        reader.execute(f"COPY ({query}) TO STDOUT", stream=copied)
+        batch = copied.getvalue().splitlines(keepends=True)
+        if batch:
+            yield batch
+        if len(batch) < BATCH:
+            return
+        last = b", ".join(batch[-1].split(b"\t")[: len(keys)]).decode()
+        where = f"WHERE ({row}) > ({last})"
+
+
+def _replace_email(line: bytes, emails: Mapping[int, str]) -> bytes:
+    identifier, _, rest = line.split(b"\t", 2)
+    email = emails.get(int(identifier))
+    return line if email is None else b"\t".join([identifier, _escape(email), rest])
+
+
+def _escape(text: str) -> bytes:
+    """Return a text in the format of COPY."""
+    return text.replace("\\", "\\\\").encode()
+
+
+def _rows(cursor: Any, sql: str) -> list[Any]:  # noqa: ANN401  # pg8000 has no types
+    cursor.execute(sql)
+    return list(cursor.fetchall())
+
+
+@contextmanager
+def _cursor(database: DatabaseSettings, first: str) -> Iterator[Any]:
+    """Open a transaction with its first statement; it is rolled back at the end."""
+    try:
+        connection = engine(database).raw_connection()
+    except (DBAPIError, SettingsError, OSError) as error:
+        raise LocalRunError(f"cannot connect to {database.name}: {reason(error)}") from None
+    with closing(connection):
+        cursor = connection.cursor()
+        cursor.execute(first)
+        yield cursor
