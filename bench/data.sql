@@ -46,6 +46,8 @@ ORDER BY post.id;
 
 -- The triggers, which would do this, are off while the tables are filled.
 INSERT INTO post_ranks (post_id, vote_count) SELECT id, coalesce(number, 0) FROM posts LEFT JOIN tally ON tally.post_id = id;
+INSERT INTO post_titles (post_id, owner_id, published, created_at, title)
+SELECT id, owner_id, published, created_at, title FROM posts ORDER BY id;
 
 SELECT setval(pg_get_serial_sequence('users', 'id'), users), setval(pg_get_serial_sequence('posts', 'id'), posts)
 FROM size;

@@ -28,8 +28,9 @@ INDEXES: Final = """
 # A tutorial's tables have none of these. Its list counts the votes, and its search reads every title.
 AS_IN_TUTORIALS: Final = (
     "DROP FUNCTION count_votes, count_moved_votes, count_no_votes, rank_new_posts, forget_deltas CASCADE",
-    "DROP TABLE post_ranks, vote_deltas",
-    "DROP INDEX ix_posts_published_newest, ix_posts_owner_newest, ix_posts_title_grams, ix_votes_post_id",
+    "DROP FUNCTION copy_new_titles, copy_changed_title CASCADE",
+    "DROP TABLE post_ranks, vote_deltas, post_titles",
+    "DROP INDEX ix_posts_published_newest, ix_posts_owner_newest, ix_votes_post_id",
     "ALTER TABLE posts DROP vote_count",
 )
 

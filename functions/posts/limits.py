@@ -7,7 +7,7 @@ from typing import Any
 
 from sqlalchemy import ColumnElement, Integer, literal_column
 
-from posts.schemas import MAX_TITLE_LENGTH
+from posts.schemas import MAX_CONTENT_LENGTH, MAX_TITLE_LENGTH, OLD_MAX_TITLE_LENGTH
 
 # The number of posts that a list reads in its order beyond those that it needs: 1 ms.
 FIRST_SCAN: ColumnElement[int] = literal_column("2000", Integer())
@@ -20,7 +20,13 @@ CANDIDATES: ColumnElement[int] = literal_column("8192", Integer())
 # a database with few posts needs no second page, however busy it is.
 SEARCH_TIME: ColumnElement[Any] = literal_column("interval '20 milliseconds'")
 MIN_SEGMENTS: ColumnElement[int] = literal_column("2", Integer())
-# The length of the part of a title that is searched: the maximum of release 1.0. `post_titles` has no more.
-SEARCHED_LENGTH: ColumnElement[int] = literal_column("1000", Integer())
 # The length of a new title.
-TITLE_LENGTH: ColumnElement[int] = literal_column(str(MAX_TITLE_LENGTH), Integer())
+NEW_TITLE_LENGTH: ColumnElement[int] = literal_column(str(MAX_TITLE_LENGTH), Integer())
+# The lengths of the parts of a title and of a content that are read. `post_titles` has no more of a title.
+TITLE_LENGTH: ColumnElement[int] = literal_column(str(OLD_MAX_TITLE_LENGTH), Integer())
+CONTENT_LENGTH: ColumnElement[int] = literal_column(str(MAX_CONTENT_LENGTH), Integer())
+CONTENT_BYTES: ColumnElement[int] = literal_column(str(4 * MAX_CONTENT_LENGTH), Integer())
+# The size of a page. Lambda's limit for a response is 6 MB.
+PAGE_BYTES: ColumnElement[int] = literal_column("4000000", Integer())
+# What a post takes on a page beyond its title and content, with an address of 254 characters.
+OTHER_BYTES: ColumnElement[int] = literal_column("1500", Integer())

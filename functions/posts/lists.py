@@ -37,7 +37,7 @@ def _title_matches(viewer: Principal, page: ListParameters) -> ColumnElement[boo
 
 
 def _post_matches(page: ListParameters) -> ColumnElement[bool]:
-    return contains(func.left(Post.title, limits.SEARCHED_LENGTH), page.term)
+    return contains(func.left(Post.title, limits.TITLE_LENGTH), page.term)
 
 
 def _author_exists(page: ListParameters) -> ColumnElement[bool]:

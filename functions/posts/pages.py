@@ -14,6 +14,7 @@ from sqlalchemy import (
     FromClause,
     Integer,
     Select,
+    String,
     any_,
     asc,
     cast,
@@ -29,6 +30,7 @@ from sqlalchemy import (
 from common.models import Post, PostRank, PostTitle, VoteDelta
 from common.principal import Principal
 from common.queries import is_visible_to, valid_principal
+from posts import limits
 from posts.rows import ListParameters
 from posts.selects import POST_COLUMNS, TRUE, PostSelect, for_viewer
 
@@ -89,6 +91,10 @@ class Order(NamedTuple):
         """Return the ORDER BY of a list."""
         direction = desc if self.descending else asc
         return direction(position.sort_value), direction(position.id)
+
+    def reversed(self) -> "Order":
+        """Return the opposite order."""
+        return Order(self.indexed, not self.descending)
 
     def is_after(self, position: Position, start: Position) -> ColumnElement[bool]:
         """Tell whether a position comes after another one."""
@@ -159,13 +165,18 @@ def page_of(
     ordered = select(first).order_by(*order.order_by(position_in(first)))
     shown = ordered.limit(page.limit).offset(page.skip).cte("shown")
     goes_on = number_of(first) >= rows_needed(page)
-    last = ordered.add_columns(ZERO.label("skip")).where(goes_on).offset(rows_needed(page) - TWO).limit(ONE)
+    posts_of_page, is_too_large = _fitting(order, viewer, shown)
+    last = ordered.where(goes_on, ~is_too_large).offset(rows_needed(page) - TWO).limit(ONE)
+    in_page = select(*position_in(posts_of_page)).order_by(
+        *order.reversed().order_by(position_in(posts_of_page))
+    )
+    last_that_fits = in_page.where(is_too_large).limit(ONE)
+    ends = union_all(last, last_that_fits).subquery()
     stop = union_all(*stopped_at).subquery()
     skip = func.greatest(cast(page.skip, Integer) - number_of(first), ZERO, type_=Integer)
-    next_page = union_all(last, select(*position_in(stop), skip).where(~goes_on)).cte("next_page")
-    # Once more whether the viewer may see it, so that the rule does not depend on a copy.
-    posts = select(*POST_COLUMNS, shown.c.sort_value).join(shown, shown.c.id == Post.id)
-    posts_of_page = posts.where(is_visible_to(viewer.user_id)).cte("page")
+    next_page = union_all(
+        select(ends, ZERO.label("skip")), select(*position_in(stop), skip).where(~goes_on, ~is_too_large)
+    ).cte("next_page")
     start = only_position(next_page)
     no_time, no_rank = cast(null(), TIMESTAMP(timezone=True)), cast(null(), Integer)
     created_at, rank = (no_time, start.sort_value) if order is TOP else (start.sort_value, no_rank)
@@ -179,6 +190,40 @@ def page_of(
         cast(start.id, Integer).label("next_id"),
         select(next_page.c.skip).scalar_subquery().label("next_skip"),
     ).order_by(*order.order_by(position_in(posts_of_page)))
+
+
+def _fitting(order: Order, viewer: Principal, shown: CTE) -> tuple[CTE, ColumnElement[bool]]:
+    """Return the first posts of a page, as many as a response can hold, and whether others are left out.
+
+    Encoding is slow. PostgreSQL knows the size of a text without reading it, so leave out first what would
+    be too large even if it grew by nothing.
+    """
+    in_order = order.order_by(position_in(shown))
+    size = func.least(func.octet_length(Post.content), limits.CONTENT_BYTES)
+    before = func.sum(size).over(order_by=in_order) - size
+    # Once more whether the viewer may see it, so that the rule does not depend on a copy.
+    sized = (
+        select(shown.c.sort_value, shown.c.id, before.label("before"))
+        .join(Post, Post.id == shown.c.id)
+        .where(is_visible_to(viewer.user_id))
+        .cte("sized")
+    )
+    posts = (
+        select(*POST_COLUMNS, sized.c.sort_value)
+        .join(sized, sized.c.id == Post.id)
+        .where(sized.c.before < limits.PAGE_BYTES)
+        .cte("posts_of_page")
+    )
+    size = _encoded_size(posts.c.title) + _encoded_size(posts.c.content) + limits.OTHER_BYTES
+    total = func.sum(size).over(order_by=order.order_by(position_in(posts)))
+    encoded = select(posts, total.label("total")).subquery()
+    fitting = select(encoded).where(encoded.c.total <= limits.PAGE_BYTES).cte("page")
+    return fitting, number_of(fitting) < number_of(sized)
+
+
+def _encoded_size(text: ColumnElement[str]) -> ColumnElement[int]:
+    """Return the number of bytes of a text in the response of a function, which is JSON inside JSON."""
+    return func.octet_length(cast(func.to_json(cast(func.to_json(text), String)), String))
 
 
 def _votes(order: Order, posts: CTE) -> ColumnElement[int]:

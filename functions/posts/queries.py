@@ -25,7 +25,7 @@ from common.principal import Principal
 from common.queries import NOW, SWEEP_LIMIT, is_published, is_visible_to, valid_principal
 from common.quotas import Quota, use_quota
 from common.statement import statement
-from posts.limits import TITLE_LENGTH
+from posts.limits import NEW_TITLE_LENGTH
 from posts.rows import IdempotentPostRow, PostLookupRow, PostWriteRow
 from posts.selects import POST_COLUMNS, TRUE, PostSelect, for_viewer
 
@@ -176,7 +176,7 @@ def change(
     is_own = and_(Post.owner_id == editor.c.id, Post.deleted_at.is_(None))
     own = select(*POST_COLUMNS).where(Post.id == post_id, is_own).cte("own")
     is_same = and_(own.c.title == title, own.c.content == content, own.c.published == published)
-    is_too_long = and_(own.c.title != title, func.length(title) > TITLE_LENGTH)
+    is_too_long = and_(own.c.title != title, func.length(title) > NEW_TITLE_LENGTH)
     # Compare with `own`, which stays as it is while the update waits for a concurrent one.
     stays = or_(is_same, is_too_long)
     changed = (

@@ -7,15 +7,17 @@ there is no such post for the principal.
 
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, FromClause, Select, select, true
+from sqlalchemy import CTE, ColumnElement, FromClause, Select, String, func, select, true
 from sqlalchemy.orm import aliased
 
 from common.models import Post, User
+from posts.limits import CONTENT_LENGTH, TITLE_LENGTH
 
+# Rows from before the bounds, or written by an operator, may have longer texts.
 POST_COLUMNS = (
     Post.id,
-    Post.title,
-    Post.content,
+    func.left(Post.title, TITLE_LENGTH, type_=String).label("title"),
+    func.left(Post.content, CONTENT_LENGTH, type_=String).label("content"),
     Post.published,
     Post.created_at,
     Post.owner_id,
