@@ -1,0 +1,128 @@
+"""Searches that the newest posts do not satisfy: their pages, and what their statements read.
+
+30 posts that match are behind 2,100 newer ones. The ids of both are in segments of the index of their own,
+and older posts are in two more.
+"""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any
+
+import pytest
+from pg8000.native import literal
+
+from common.database import Statement
+from common.principal import Principal
+from posts import lists
+from posts.paging import FIRST_PAGE, Sort
+from posts.rows import ListParameters, ListRow
+from tests.support.database import Database, principal_of
+from tests.support.lambdas import call
+
+SEARCHES: dict[Sort, Statement[[Principal, ListParameters], ListRow]] = {
+    "new": lists.search_new,
+    "old": lists.search_old,
+    "top": lists.search_top,
+}
+# Written from the oldest on; within a segment, the ids are not in the order of age.
+ADD_POSTS = """
+INSERT INTO posts (id, owner_id, title, content, created_at)
+SELECT segment * 65536 + 1 + number, :owner, title, 'c',
+    timestamptz '2026-11-01' + segment * interval '1 day' + number * 7 % 31 * interval '1 minute'
+FROM generate_series(0, CAST(:last AS integer)) AS number, CAST(:segment AS integer) AS segment,
+    CAST(:title AS text) AS title
+"""
+MATCHES, NEWER = 30, 2_100
+TERM = "needle"
+
+
+@pytest.fixture
+def old_matches(ada: int, database: Database) -> list[int]:
+    """Write the posts; return the ids of the 30 from the newest to the oldest."""
+    for segment, number, title in (
+        (-1, 5, "hay"),
+        (0, 5, "hay"),
+        (1, MATCHES, "a needle in the hay"),
+        (2, NEWER, "hay"),
+    ):
+        database.run(ADD_POSTS, owner=ada, segment=segment, last=number - 1, title=title)
+    database.run("ANALYZE")
+    return [
+        post_id
+        for [post_id] in database.run(
+            "SELECT id FROM posts WHERE title <> 'hay' ORDER BY created_at DESC, id DESC"
+        )
+    ]
+
+
+def explain(database: Database, viewer: int, sort: Sort, limit: int, term: str) -> list[dict[str, Any]]:
+    """Run a search, and return the nodes of its plan."""
+    after, after_id = FIRST_PAGE[sort]
+    page = ListParameters(author=0, term=term, limit=limit, skip=0, after=after, after_id=after_id)
+    statement = SEARCHES[sort]
+    values = principal_of(viewer)._asdict() | page._asdict()
+
+    def value(parameter: re.Match[str]) -> str:
+        return f"({literal(values[statement.parameters[int(parameter[1]) - 1]])})"
+
+    sql = re.sub(r"\$(\d+)", value, statement.sql)
+    [[report]] = database.run(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {sql}")
+    plan = (json.loads(report) if isinstance(report, str) else report)[0]["Plan"]
+    return list(_nodes(plan))
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from _nodes(child)
+
+
+def searched_segments(nodes: list[dict[str, Any]]) -> int:
+    """Return how many segments a statement searched."""
+    return sum(node["Actual Loops"] for node in nodes if node.get("Index Name") == "ix_post_titles_keys")
+
+
+@pytest.mark.parametrize("sort", ["new", "old"])
+@pytest.mark.parametrize("limit", [7, 30, 100])
+def test_old_matches_behind_many_newer_posts_are_found_in_order(
+    sort: Sort, limit: int, ada: int, old_matches: list[int]
+) -> None:
+    expected = old_matches if sort == "new" else old_matches[::-1]
+    query = [("search", TERM), ("sort", sort), ("limit", str(limit))]
+    response = call("list_posts", user=ada, query=query)
+    assert [entry["Post"]["id"] for entry in response.json()] == expected[:limit]
+    response = call("list_posts", user=ada, query=[*query, ("skip", "4")])
+    assert [entry["Post"]["id"] for entry in response.json()] == expected[4 : limit + 4]
+
+
+@pytest.mark.parametrize("limit", [7, 30, 100])
+def test_old_matches_behind_many_newer_posts_are_sorted_by_votes(
+    limit: int, ada: int, bob: int, old_matches: list[int], database: Database
+) -> None:
+    voted = old_matches[5:9]
+    for post_id in voted:
+        database.add_vote(bob, post_id)
+    rest = sorted(set(old_matches) - set(voted), reverse=True)
+    query = [("search", TERM), ("sort", "top"), ("limit", str(limit))]
+    response = call("list_posts", user=ada, query=query)
+    found = [entry["Post"]["id"] for entry in response.json()]
+    assert found == (sorted(voted, reverse=True) + rest)[:limit]
+
+
+# From the oldest on, the scan of the first 2,000 posts leaves only a part of the newest segment.
+@pytest.mark.parametrize(("sort", "segments"), [("new", 4), ("top", 4), ("old", 1)])
+@pytest.mark.parametrize("term", ["zzz", "z"])
+def test_a_search_without_a_match_searches_each_segment_once(
+    sort: Sort, segments: int, term: str, ada: int, old_matches: list[int], database: Database
+) -> None:
+    assert len(old_matches) == MATCHES
+    assert searched_segments(explain(database, ada, sort, 10, term)) == segments
+
+
+@pytest.mark.parametrize(("limit", "segments"), [(7, 2), (MATCHES - 1, 2), (MATCHES, 4)])
+def test_a_search_by_age_ends_with_the_segment_that_fills_its_page(
+    limit: int, segments: int, ada: int, old_matches: list[int], database: Database
+) -> None:
+    assert len(old_matches) == MATCHES
+    assert searched_segments(explain(database, ada, "new", limit, TERM)) == segments
