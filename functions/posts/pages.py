@@ -199,8 +199,8 @@ def _fitting(order: Order, viewer: Principal, shown: CTE) -> tuple[CTE, ColumnEl
     be too large even if it grew by nothing.
     """
     in_order = order.order_by(position_in(shown))
-    size = func.least(func.octet_length(Post.content), limits.CONTENT_BYTES)
-    before = func.sum(size).over(order_by=in_order) - size
+    raw_size = func.least(func.octet_length(Post.content), limits.CONTENT_BYTES)
+    before = func.sum(raw_size).over(order_by=in_order) - raw_size
     # Once more whether the viewer may see it, so that the rule does not depend on a copy.
     sized = (
         select(shown.c.sort_value, shown.c.id, before.label("before"))
