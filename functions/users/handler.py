@@ -9,13 +9,14 @@ from aws_lambda_powertools.event_handler.exceptions import ForbiddenError, NotFo
 
 from common import api, database
 from common.authentication import WRONG_PASSWORD, authenticate_principal
+from common.emails import lower_case
 from common.identity import client_address, current_principal, row_within_quota, rows_or_unauthorized
 from common.passwords import hash_password
 from common.principal import Principal
 from common.schemas import UserOut
 from common.settings import daily_quota
 from users import queries
-from users.rows import AccountChangeRow
+from users.rows import AccountChangeRow, Address
 from users.schemas import Account, AccountChange, PasswordChange, PasswordProof, UserCreate
 
 EMAIL_TAKEN = "A user with this e-mail exists already"
@@ -46,7 +47,8 @@ def _password_changed_error(principal: Principal) -> ForbiddenError:
 @app.post("/users", status_code=HTTPStatus.CREATED, responses=api.responses(UserOut, 201, 409, 422))
 def sign_up(user: UserCreate) -> UserOut:
     """Create an account."""
-    rows = queries.create(email=user.email, password=hash_password(user.password))
+    address = Address(user.email, lower_case(user.email))
+    rows = queries.create(address, password=hash_password(user.password))
     if not rows:
         raise ServiceError(HTTPStatus.CONFLICT, EMAIL_TAKEN)
     return UserOut(**rows[0]._asdict())
@@ -73,8 +75,8 @@ def update_account(change: AccountChange) -> Account:
     rows = queries.change_email(
         principal,
         verified.attempt,
+        Address(change.email, lower_case(change.email)),
         verified_hash=verified.password_hash,
-        email=change.email,
         phone_number=change.phone_number,
         keep_phone_number="phone_number" not in change.model_fields_set,
         per_day=PROFILE_CHANGES_PER_DAY,

@@ -11,7 +11,6 @@ from sqlalchemy import (
     case,
     exists,
     false,
-    func,
     literal_column,
     null,
     select,
@@ -29,7 +28,7 @@ from common.queries import NOW, clear_login_failures, sha256, valid_principal
 from common.quotas import Quota, use_quota
 from common.rows import Attempt
 from common.statement import statement
-from users.rows import AccountChangeRow, AccountRow, UserRow
+from users.rows import AccountChangeRow, AccountRow, Address, UserRow
 
 USER_COLUMNS = (User.id, User.email, User.created_at)
 ACCOUNT_COLUMNS = (*USER_COLUMNS, User.phone_number)
@@ -38,10 +37,13 @@ AccountSelect = Select[*tuple[Any, ...]]
 
 
 @statement(UserRow)
-def create(*, email: str, password: str) -> ReturningInsert[*tuple[Any, ...]]:
+def create(address: Address, *, password: str) -> ReturningInsert[*tuple[Any, ...]]:
     """Insert a user; no row if the e-mail is taken, regardless of letter case."""
     return (
-        insert(User).values(email=email, password=password).on_conflict_do_nothing().returning(*USER_COLUMNS)
+        insert(User)
+        .values(**address._asdict(), password=password)
+        .on_conflict_do_nothing()
+        .returning(*USER_COLUMNS)
     )
 
 
@@ -87,9 +89,9 @@ def change_phone_number(principal: Principal, *, phone_number: str | None, per_d
 def change_email(
     principal: Principal,
     attempt: Attempt,
+    address: Address,
     *,
     verified_hash: str,
-    email: str,
     phone_number: str | None,
     keep_phone_number: bool,
     per_day: int,
@@ -104,12 +106,17 @@ def change_email(
     other = aliased(User)
     keeps: Any = keep_phone_number
     taken = exists(
-        select(other.id).where(func.lower(other.email) == func.lower(email), other.id != principal.user_id)
+        select(other.id).where(
+            other.lower_case_email == address.lower_case_email, other.id != principal.user_id
+        )
     )
     changed = (
         update(User)
         .where(User.id == quota.admitted.c.user_id, User.password == verified_hash, ~taken)
-        .values(email=email, phone_number=case((keeps, User.phone_number), else_=phone_number))
+        .values(
+            **address._asdict(),
+            phone_number=case((keeps, User.phone_number), else_=phone_number),
+        )
         .returning(*ACCOUNT_COLUMNS)
         .cte("changed")
     )
@@ -168,7 +175,13 @@ def mark_deleted(
     deleted = (
         update(User)
         .where(User.id == caller.c.id, User.password == verified_hash)
-        .values(email=unused_address, password=literal_column("''"), phone_number=null(), deleted_at=NOW)
+        .values(
+            email=unused_address,
+            lower_case_email=unused_address,
+            password=literal_column("''"),
+            phone_number=null(),
+            deleted_at=NOW,
+        )
         .returning(*USER_COLUMNS)
         .cte("deleted")
     )

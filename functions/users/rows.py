@@ -1,7 +1,14 @@
-"""The rows that the statements return."""
+"""The rows that the statements return, and a parameter that two of them share."""
 
 from datetime import datetime
 from typing import NamedTuple
+
+
+class Address(NamedTuple):
+    """An e-mail address as it is stored, and in the lower case that is compared (`common.emails`)."""
+
+    email: str
+    lower_case_email: str
 
 
 class UserRow(NamedTuple):

@@ -17,6 +17,7 @@ from tests.support.counters import vote_counts, wrong_counters
 from tests.support.database import PASSWORD_HASH, PER_DAY, Database, connect, principal_of
 from tests.support.lambdas import Context
 from tests.support.storm import Storm, delete_account
+from users.rows import Address
 
 T = TypeVar("T")
 
@@ -47,7 +48,8 @@ def test_of_twenty_concurrent_sign_ups_with_one_address_one_succeeds(database: D
     addresses = ["Ada@example.com", "ada@example.com"] * 10
 
     def sign_up(index: int) -> int:
-        return len(users.queries.create(email=addresses[index], password=PASSWORD_HASH))
+        address = Address(addresses[index], addresses[index].lower())
+        return len(users.queries.create(address, password=PASSWORD_HASH))
 
     assert sorted(run_in_threads(20, sign_up)) == [0] * 19 + [1]
     assert database.value("SELECT count(*) FROM users") == 1

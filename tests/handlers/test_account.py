@@ -15,6 +15,7 @@ from tests.support.counters import wrong_counters
 from tests.support.database import PASSWORD, PER_DAY, Database, principal_of
 from tests.support.lambdas import Response, call
 from users import queries
+from users.rows import Address
 
 pytestmark = pytest.mark.usefixtures("_cheap_hashes")
 
@@ -258,8 +259,8 @@ def test_of_two_concurrent_changes_to_one_e_mail_one_succeeds(database: Database
         [row] = queries.change_email(
             principal_of(user),
             ATTEMPT,
+            Address("wanted@example.com", "wanted@example.com"),
             verified_hash=hashed,
-            email="wanted@example.com",
             phone_number=None,
             keep_phone_number=True,
             per_day=PER_DAY,
@@ -279,6 +280,7 @@ def test_of_two_concurrent_changes_of_a_password_one_succeeds(ada: int, database
         rows = queries.change_password(
             principal_of(ada),
             ATTEMPT,
+            Address("wanted@example.com", "wanted@example.com"),
             verified_hash=seen,
             password=f"hash {number}",
         )

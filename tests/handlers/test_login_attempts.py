@@ -105,7 +105,7 @@ def test_after_a_pause_one_attempt_is_made_at_a_time(database: Database) -> None
     fail(1)
     set_failures(database, PAIR, FREE)
     pass_time(database, 60)
-    assert queries.reserve_attempt_by_email(email="ada@example.com", client=OWNER)[0].reserved_until
+    assert queries.reserve_attempt_by_email(account="ada@example.com", client=OWNER)[0].reserved_until
     assert log_in(PASSWORD).status == 429
     pass_time(database, 10)
     assert log_in(PASSWORD).status == 200
@@ -218,7 +218,7 @@ def test_simultaneous_attempts_do_not_pass_the_limit_together(database: Database
     with ThreadPoolExecutor(8) as pool:
         rows = list(
             pool.map(
-                lambda _: queries.reserve_attempt_by_email(email="ada@example.com", client=OWNER)[0],
+                lambda _: queries.reserve_attempt_by_email(account="ada@example.com", client=OWNER)[0],
                 range(60),
             )
         )
@@ -247,7 +247,7 @@ def test_twenty_simultaneous_logins_with_the_right_password_succeed(ada: int) ->
 
 def attempt(user: int, *, is_correct: bool) -> str:
     """Do what a login does, without bcrypt: the handlers are not made for threads, the statements are."""
-    reserved = queries.reserve_attempt_by_email(email="ada@example.com", client=OWNER)[0]
+    reserved = queries.reserve_attempt_by_email(account="ada@example.com", client=OWNER)[0]
     if reserved.reserved_until is None:
         return "refused"
     reservation = Attempt(reserved.account, OWNER, reserved.reserved_until)
@@ -320,7 +320,7 @@ def test_simultaneous_attempts_of_an_address_on_many_accounts_do_not_pass_its_li
         rows = list(
             pool.map(
                 lambda number: queries.reserve_attempt_by_email(
-                    email=f"{number}@example.com", client=ATTACKER
+                    account=f"{number}@example.com", client=ATTACKER
                 )[0],
                 range(FREE_OF_CLIENTS + 20),
             )

@@ -41,8 +41,10 @@ def test_the_functions_and_triggers_are_those_listed_here(database: Database) ->
         "count_votes",
         "forget_deltas",
         "grams",
+        "mark_lower_case_email",
         "raise_serialization_failure",
         "rank_new_posts",
+        "set_lower_case_email",
         "term_keys",
         "title_keys",
         "title_trigrams",
@@ -55,7 +57,9 @@ def test_the_functions_and_triggers_are_those_listed_here(database: Database) ->
         "count_votes_truncate",
         "count_votes_update",
         "forget_deltas",
+        "mark_lower_case_email",
         "rank_new_posts",
+        "set_lower_case_email",
     ]
     assert programs["types"] == []
     assert programs["extensions"] == [("plpgsql",)]

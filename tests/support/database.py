@@ -21,6 +21,9 @@ PER_DAY = 1_000
 # Defaults of a database or a role that change how PostgreSQL writes text and times.
 OTHER_DEFAULTS = {"client_encoding": "LATIN1", "DateStyle": "SQL, DMY", "TimeZone": "Asia/Kolkata"}
 
+# A locale in which lower() changes ASCII letters only.
+LOCALE_C = "TEMPLATE template0 LOCALE 'C' ENCODING 'UTF8'"
+
 
 def principal_of(user_id: int) -> Principal:
     """Return the principal of a user with the session that `add_session` adds."""
@@ -70,10 +73,10 @@ class Database:
         return value
 
     @contextmanager
-    def new_database(self) -> Iterator[str]:
+    def new_database(self, options: str = "") -> Iterator[str]:
         """Yield the URL of an empty database on the same server; it is dropped afterwards."""
         name = f"test_{uuid.uuid4().hex}"
-        self.run(f"CREATE DATABASE {name}")
+        self.run(f"CREATE DATABASE {name} {options}")
         try:
             yield urlsplit(self.url)._replace(path=f"/{name}").geturl()
         finally:

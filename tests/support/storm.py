@@ -23,6 +23,7 @@ from posts.paging import FIRST_PAGE
 from posts.rows import ListParameters
 from tests.support.connections import run_sql
 from tests.support.database import PASSWORD_HASH, PER_DAY, Database, connect, principal_of
+from users.rows import Address
 
 ACTIONS = {
     "cast": 45,
@@ -135,7 +136,7 @@ class Storm:
 
     def _sign_up(self) -> None:
         email = f"user{next(self._numbers)}@example.com"
-        [row] = users.queries.create(email=email, password=PASSWORD_HASH)
+        [row] = users.queries.create(Address(email, email.lower()), password=PASSWORD_HASH)
         sql = "INSERT INTO sessions (id, user_id) VALUES ($1::uuid, $2::integer)"
         connection = common_database.managed_connection()
         run_sql(connection, sql, principal_of(row.id).session_id, row.id, writes=True)

@@ -11,6 +11,7 @@ from aws_lambda_powertools.event_handler.exceptions import ForbiddenError
 from aws_lambda_powertools.metrics import MetricUnit
 
 from common import queries
+from common.emails import lower_case
 from common.errors import RateLimitError
 from common.identity import rows_or_unauthorized
 from common.passwords import verify_password
@@ -42,7 +43,7 @@ def authenticate_by_email(email: str, password: str, client: str) -> VerifiedUse
 
     `client` is the address of the client (`common.identity.client_address`).
     """
-    attempt = queries.reserve_attempt_by_email(email=email, client=client)[0]
+    attempt = queries.reserve_attempt_by_email(account=lower_case(email), client=client)[0]
     return _authenticate(attempt, password, client, INVALID_CREDENTIALS)
 
 

@@ -46,9 +46,15 @@ class User(Base):
     phone_number: Mapped[str | None] = mapped_column(String)
     # From then on the account does not exist for anyone; `email` and `password` are replaced at that moment.
     deleted_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
+    # The address in lower case. Python makes it, because the database's locale may know ASCII letters only.
+    lower_case_email: Mapped[str] = mapped_column(String)
 
-    # E-mail addresses are unique regardless of letter case. Logins use this index.
-    __table_args__ = (Index("uq_users_lower_email", func.lower(email), unique=True),)
+    __table_args__ = (
+        # E-mail addresses are unique regardless of letter case. Logins use this index.
+        Index("uq_users_lower_case_email", "lower_case_email", unique=True),
+        # Release 1.0 uses it. The next release drops it.
+        Index("uq_users_lower_email", func.lower(email), unique=True),
+    )
 
 
 class DeletedUser(Base):

@@ -84,7 +84,7 @@ def valid_principal(principal: Principal) -> CTE:
         .scalar_subquery()
     )
     return (
-        select(User.id, User.email, User.created_at)
+        select(User.id, User.email, User.lower_case_email, User.created_at)
         .where(User.id == principal.user_id, User.deleted_at.is_(None), session_is_valid)
         .cte("principal")
     )
@@ -115,12 +115,14 @@ def sha256(value: Text) -> ColumnElement[bytes]:
     return func.sha256(func.convert_to(value, literal_column("'UTF8'")))
 
 
-def _keys(email: Text, client: Text) -> Select[*tuple[Any, ...]]:
-    """Return the keys of the three rows that an attempt counts in; `client` has no blank in it."""
+def _keys(account: Text, client: Text) -> Select[*tuple[Any, ...]]:
+    """Return the keys of the three rows that an attempt counts in.
+
+    `account` is an address in lower case; `client` has no blank in it.
+    """
     blank: ColumnElement[str] = literal_column("' '", String)
-    account = func.lower(email, type_=String)
     return select(
-        account.label("account"),
+        type_coerce(account, String).label("account"),
         sha256(client).label("client_key"),
         sha256(func.concat(client, blank, account)).label("pair_key"),
         sha256(func.concat(blank, account)).label("account_key"),
@@ -227,22 +229,22 @@ def _attempt(keys: CTE) -> Select[*tuple[Any, ...]]:
             User.password.label("password_hash"),
         )
         .select_from(keys)
-        .outerjoin(User, and_(func.lower(User.email) == keys.c.account, User.deleted_at.is_(None)))
+        .outerjoin(User, and_(User.lower_case_email == keys.c.account, User.deleted_at.is_(None)))
         .add_cte(delete(LoginAttempts).where(LoginAttempts.key.in_(swept)).cte("swept"))
     )
 
 
 @statement(AttemptRow)
-def reserve_attempt_by_email(*, email: str, client: str) -> Select[*tuple[Any, ...]]:
+def reserve_attempt_by_email(*, account: str, client: str) -> Select[*tuple[Any, ...]]:
     """Reserve an attempt to log in to the account of an address, which may not exist."""
-    return _attempt(_keys(email, client).cte("keys"))
+    return _attempt(_keys(account, client).cte("keys"))
 
 
 @statement(AttemptRow)
 def reserve_attempt_by_principal(principal: Principal, *, client: str) -> Select[*tuple[Any, ...]]:
     """Reserve an attempt of a user to confirm their password; no row when the token is no longer valid."""
     caller = valid_principal(principal)
-    return _attempt(_keys(caller.c.email, client).select_from(caller).cte("keys"))
+    return _attempt(_keys(caller.c.lower_case_email, client).select_from(caller).cte("keys"))
 
 
 @statement(FailureRow)
