@@ -5,7 +5,7 @@ from sqlalchemy import CTE, ColumnElement, and_, case, exists, false, func, sele
 from common.database import Statement
 from common.models import Post, PostRank, PostTitle, User
 from common.principal import Principal
-from common.queries import is_draft_of, is_published, is_visible_to
+from common.queries import is_draft_of, is_visible_to
 from common.statement import statement
 from posts import limits
 from posts.pages import (
@@ -45,7 +45,7 @@ def _author_exists(page: ListParameters) -> ColumnElement[bool]:
 
 
 # By age: published posts and drafts are read from an index each, so that the drafts of one user slow down
-# nobody else.
+# nobody else. Posts whose owner is deleted are read, too, because there may be very many in a row.
 
 
 def _by_age(
@@ -57,9 +57,12 @@ def _by_age(
     size: ColumnElement[int],
     author_exists: ColumnElement[bool] = TRUE,
 ) -> PostSelect:
-    """Return a page of the posts that meet one of several conditions, each of which has an index."""
+    """Return a page of the visible posts that match and meet one of several conditions.
+
+    Each condition has an index. It need not tell whether the owner is deleted.
+    """
     position = Position(Post.created_at, Post.id)
-    posts = select(*position.labelled(), matches.label("matches"))
+    posts = select(*position.labelled(), and_(matches, is_visible_to(viewer.user_id)).label("matches"))
     posts = posts.where(order.is_after(position, order.start(page))).order_by(*order.order_by(position))
     every = union_all(*(posts.where(part).limit(size) for part in parts)).subquery()
     ordered = select(every).order_by(*order.order_by(position_in(every)))
@@ -71,8 +74,8 @@ def _feed(order: Order) -> ListStatement:
     """Return the statement that lists every post that the viewer may see."""
 
     def feed(viewer: Principal, page: ListParameters) -> PostSelect:
-        parts = [is_published(), is_draft_of(viewer.user_id)]
-        return _by_age(order, viewer, page, parts, TRUE, rows_needed(page))
+        parts = [Post.published, is_draft_of(viewer.user_id)]
+        return _by_age(order, viewer, page, parts, TRUE, rows_needed(page) + limits.LONG_SCAN)
 
     return statement(ListRow)(feed)
 
@@ -82,7 +85,7 @@ def _author(order: Order) -> ListStatement:
 
     def author_posts(viewer: Principal, page: ListParameters) -> PostSelect:
         own = Post.owner_id == page.author
-        parts = [and_(own, is_published()), and_(own, is_draft_of(viewer.user_id))]
+        parts = [and_(own, Post.published), and_(own, is_draft_of(viewer.user_id))]
         size = rows_needed(page) + limits.FIRST_SCAN
         return _by_age(order, viewer, page, parts, _post_matches(page), size, _author_exists(page))
 
