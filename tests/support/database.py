@@ -16,7 +16,7 @@ from common.principal import Principal
 # bcrypt with the lowest cost, so that a test that only needs an account does not wait for a hash.
 PASSWORD = "correct horse"
 PASSWORD_HASH = "$2b$04$r3LvJ73t.OyJxojt0lrizunUHDZ4ZWAerOgK8pIcQuxaa0rJ5UHEu"
-# For calls of statements that a quota limits, in tests that do not reach it.
+# The quota for statements in tests that do not reach it.
 PER_DAY = 1_000
 # Defaults of a database or a role that change how PostgreSQL writes text and times.
 OTHER_DEFAULTS = {"client_encoding": "LATIN1", "DateStyle": "SQL, DMY", "TimeZone": "Asia/Kolkata"}

@@ -106,7 +106,7 @@ def test_a_description_is_short_enough_for_lambda(prod: Stack) -> None:
     for variable in text.split("${")[1:]:
         name = variable.partition("}")[0]
         length += LONGEST.get(name, len(prod.parameters.get(name, ""))) - len("${}") - len(name)
-    # What functions add to it.
+    # The longest values that a function appends.
     assert length + len(f" reference {MAX_DAILY_QUOTA}") <= MAX_DESCRIPTION
 
 
