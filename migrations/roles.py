@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
-from common.connection import SESSION_SETTINGS
+from common.connection import SESSION_SETTINGS, TIME_LIMITS
 
 APP = "app"
 
@@ -30,15 +30,10 @@ $$
 """  # noqa: S608  # a constant
 BEFORE_REVISIONS = (
     CREATE,
-    # Less than the 3 s that a function waits for a response: then the server has rolled back, and nothing is
-    # in doubt.
-    f"ALTER ROLE {APP} SET statement_timeout = '2500ms'",
-    f"ALTER ROLE {APP} SET lock_timeout = '2s'",
-    f"ALTER ROLE {APP} SET idle_in_transaction_session_timeout = '10s'",
     # Compiling takes longer than any of our statements; the planner overestimates what they read.
     f"ALTER ROLE {APP} SET jit = off",
     # Here and not in the functions, because SET pins a session of RDS Proxy.
-    *(f"ALTER ROLE {APP} SET {name} = '{value}'" for name, value in SESSION_SETTINGS.items()),
+    *(f"ALTER ROLE {APP} SET {name} = '{value}'" for name, value in (SESSION_SETTINGS | TIME_LIMITS).items()),
     "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
     f"GRANT USAGE ON SCHEMA public TO {APP}",
     f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {APP}",

@@ -4,7 +4,8 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
+from typing import NamedTuple
 
 import pg8000.native
 import pytest
@@ -204,8 +205,61 @@ def test_a_missing_database_is_unavailable(
     monkeypatch.setattr(connection, "settings", connection.settings._replace(name="nowhere"))
     with pytest.raises(UnavailableError, match="nowhere"):
         run_sql(connection, SELECT_ONE, writes=True)
-    assert proxy.connections == 2
+    assert proxy.connections == 1
     assert proxy.statements == []
+
+
+def test_a_refused_login_is_not_retried(
+    connection: ManagedConnection, proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(connection, "settings", connection.settings._replace(user="nobody"))
+    with pytest.raises(UnavailableError, match='role "nobody" does not exist') as raised:
+        run_sql(connection, SELECT_ONE)
+    assert not raised.value.retryable
+    assert proxy.connections == 1
+
+
+@pytest.mark.parametrize(("state", "attempts"), [("53300", 2), ("57P03", 2), ("08P01", 2), ("28P01", 1)])
+def test_a_connection_is_tried_again_if_the_server_may_accept_it(
+    state: str, attempts: int, connection: ManagedConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    with refusing_server(state) as refusals:
+        port = refusals.listener.getsockname()[1]
+        monkeypatch.setattr(connection, "settings", connection.settings._replace(port=port))
+        with pytest.raises(UnavailableError):
+            run_sql(connection, SELECT_ONE, writes=True)
+        assert refusals.number == attempts
+
+
+def test_a_login_that_times_out_is_not_retried(
+    connection: ManagedConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(common_database, "STATEMENT_TIMEOUT_SECONDS", 0.05)
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        port = silent.getsockname()[1]
+        monkeypatch.setattr(connection, "settings", connection.settings._replace(port=port))
+        with pytest.raises(UnavailableError) as raised:
+            run_sql(connection, SELECT_ONE)
+        silent.settimeout(0)
+        silent.accept()[0].close()
+        with pytest.raises(BlockingIOError):  # there is no second connection
+            silent.accept()
+    assert not raised.value.retryable
+
+
+def test_a_connect_that_times_out_is_not_retried(
+    connection: ManagedConnection, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    attempts = []
+
+    def create_connection(*arguments: object) -> None:
+        attempts.append(arguments)
+        raise TimeoutError
+
+    monkeypatch.setattr(socket, "create_connection", create_connection)
+    with pytest.raises(UnavailableError):
+        run_sql(connection, SELECT_ONE)
+    assert len(attempts) == 1
 
 
 @pytest.mark.usefixtures("connection")
@@ -226,23 +280,50 @@ def test_a_silent_server_times_out(
     connection: ManagedConnection, proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert_works(connection)
-    proxy.faults = [SILENCE, SILENCE]
+    proxy.faults = [SILENCE]
     with monkeypatch.context() as patched:
         patched.setattr(common_database, "STATEMENT_TIMEOUT_SECONDS", 0.05)
-        with pytest.raises(UnavailableError):
+        with pytest.raises(UnavailableError) as raised:
             run_sql(connection, SELECT_ONE)
+    # The server may still be working on it.
+    assert not raised.value.retryable
+    assert proxy.statements == [SELECT_ONE] * 2
     assert_works(connection)
+    assert proxy.connections == 2
+
+
+def test_a_response_that_stops_in_the_middle_times_out(
+    connection: ManagedConnection, proxy: PostgresProxy, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert_works(connection)
+    proxy.faults = [Fault(response=lambda response: response[:9], closes=False)]
+    monkeypatch.setattr(common_database, "STATEMENT_TIMEOUT_SECONDS", 0.05)
+    with pytest.raises(UnavailableError) as raised:
+        run_sql(connection, SELECT_ONE)
+    assert not raised.value.retryable
+    assert proxy.statements == [SELECT_ONE] * 2
+
+
+def test_a_write_that_times_out_has_an_unknown_outcome(
+    connection: ManagedConnection, proxy: PostgresProxy, owner: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    assert_works(connection)
+    proxy.faults = [SILENCE]
+    monkeypatch.setattr(common_database, "STATEMENT_TIMEOUT_SECONDS", 0.05)
+    with pytest.raises(UnknownOutcomeError):
+        write(connection, owner)
+    assert len(proxy.statements) == 2
 
 
 def test_no_statement_waits_beyond_the_deadline(connection: ManagedConnection, proxy: PostgresProxy) -> None:
     assert_works(connection)  # opens the connection before the deadline is set
-    proxy.faults = [SILENCE, SILENCE]
+    proxy.faults = [SILENCE]
     deadline.start(Context(milliseconds=1_200))
     begin = time.monotonic()
     with pytest.raises(UnavailableError):
         run_sql(connection, SELECT_ONE)
     assert time.monotonic() - begin < common_database.STATEMENT_TIMEOUT_SECONDS / 2
-    assert len(proxy.statements) == 2
+    assert len(proxy.statements) == 2  # with the one that opened the connection
 
 
 def test_no_statement_starts_after_the_deadline(connection: ManagedConnection, proxy: PostgresProxy) -> None:
@@ -367,17 +448,19 @@ def test_the_former_writer_of_a_failover_is_replaced(
     assert posts(database) == 1
 
 
-def test_a_statement_that_exceeds_the_server_s_time_limit_is_unavailable(
-    connection: ManagedConnection, database: Database
+@pytest.mark.parametrize("limit", ["statement_timeout", "lock_timeout"])
+def test_a_statement_that_exceeds_a_time_limit_of_the_server_is_not_retried(
+    limit: str, connection: ManagedConnection, proxy: PostgresProxy, owner: int, database: Database
 ) -> None:
-    name = database.value("SELECT current_database()")
-    database.run(f"ALTER DATABASE {name} SET statement_timeout = '20ms'")
-    try:
-        with pytest.raises(UnavailableError, match="statement timeout"):
-            run_sql(connection, "SELECT pg_sleep(9)")
-        assert_works(connection)
-    finally:
-        database.run(f"ALTER DATABASE {name} RESET statement_timeout")
+    post_id = database.add_post(owner)
+    sql = "SELECT id FROM posts FOR UPDATE"
+    with pytest.MonkeyPatch.context() as patched, held(database, post_id):
+        patched.setattr(common_database, "TIME_LIMITS", {limit: "20ms"}, raising=False)
+        with pytest.raises(UnavailableError, match=limit.replace("_", " ")) as raised:
+            run_sql(connection, sql)
+    assert not raised.value.retryable
+    assert proxy.statements == [sql]
+    assert_works(connection)
 
 
 def test_the_victim_of_a_deadlock_is_retried(
@@ -417,6 +500,45 @@ def test_a_vote_on_a_post_that_is_deleted_concurrently_finds_no_post(
         other.run("COMMIT")
         assert vote.result() == [(False, False, None)]
     assert len(proxy.statements) == 2
+
+
+class Refusals(NamedTuple):
+    """A server that refuses every connection.
+
+    Attributes:
+        listener: Its socket.
+        startups: The first message of each connection.
+
+    """
+
+    listener: socket.socket
+    startups: list[bytes]
+
+    @property
+    def number(self) -> int:
+        """The number of refused connections."""
+        return len(self.startups)
+
+
+@contextmanager
+def refusing_server(state: str) -> Iterator[Refusals]:
+    """Run a server that refuses every connection with a SQLSTATE."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, ThreadPoolExecutor(1) as pool:
+        refusals = Refusals(listener, [])
+
+        def refuse() -> None:
+            with suppress(OSError):  # of the listener, when the test is over
+                while True:
+                    client, _ = listener.accept()
+                    with client:
+                        refusals.startups.append(client.recv(1_000))
+                        client.sendall(error_response("FATAL", state))
+
+        pool.submit(refuse)
+        try:
+            yield refusals
+        finally:
+            listener.shutdown(socket.SHUT_RDWR)
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import pytest
 from common.database import ManagedConnection, Statement
 from common.errors import UnavailableError
 from common.settings import DatabaseSettings, parse_database_url
+from tests.support.connections import run_sql
 from tests.support.database import OTHER_DEFAULTS, Database
 
 
@@ -79,6 +80,19 @@ def test_a_deployed_function_accepts_other_names_of_the_same_format(
 ) -> None:
     change_default(database, settings, setting, value)
     assert select(settings._replace(local=False)).time == datetime(2026, 2, 1, 10, tzinfo=UTC)
+
+
+def test_a_local_run_has_the_time_limits_of_the_role_on_aws(settings: DatabaseSettings) -> None:
+    limits = {
+        "statement_timeout": 2_500,
+        "lock_timeout": 2_000,
+        "idle_in_transaction_session_timeout": 10_000,
+    }
+    connection = ManagedConnection(settings)
+    for name, milliseconds in limits.items():
+        sql = f"SELECT setting::integer FROM pg_settings WHERE name = '{name}'"
+        assert run_sql(connection, sql) == [[milliseconds]]
+    connection.disconnect()
 
 
 @pytest.mark.parametrize("local", [True, False])

@@ -63,6 +63,7 @@ def test_the_server_cancels_a_statement_before_the_function_stops_waiting(
 ) -> None:
     assert app.run("SHOW statement_timeout") == [["2500ms"]]
     assert app.run("SHOW lock_timeout") == [["2s"]]
+    assert app.run("SHOW idle_in_transaction_session_timeout") == [["10s"]]
 
 
 @pytest.mark.usefixtures("app", "database")

@@ -36,6 +36,7 @@ default_pool_size = {size}
 max_client_conn = 500
 query_wait_timeout = 2
 server_login_retry = 0.2
+ignore_startup_parameters = statement_timeout, lock_timeout, idle_in_transaction_session_timeout
 log_connections = 0
 log_disconnections = 0
 """

@@ -42,6 +42,13 @@ ZERO_COUNT = H_pack(0)
 
 # How the client and the server write text and times. Each setting can have another default in a database.
 SESSION_SETTINGS: Final = {"client_encoding": "UTF8", "DateStyle": "ISO", "TimeZone": "UTC"}
+# Less than the 3 s that a function waits for a response: then the server has rolled the statement back, and
+# nothing is in doubt.
+TIME_LIMITS: Final = {
+    "statement_timeout": "2500ms",
+    "lock_timeout": "2s",
+    "idle_in_transaction_session_timeout": "10s",
+}
 # Other names of the same time zone, which a pooler may report.
 UTC_NAMES: Final = frozenset({"Etc/UTC", "GMT", "Etc/GMT"})
 
@@ -70,7 +77,17 @@ class PostgresError(Exception):
 
 
 class ConnectionLostError(Exception):
-    """The connection broke or timed out before the server reported the result of the statement."""
+    """The connection broke or timed out before the server reported the result of the statement.
+
+    Attributes:
+        timed_out: Whether the server did not respond in time. It may still be working on the statement.
+
+    """
+
+    def __init__(self, error: Exception) -> None:
+        super().__init__(str(error))
+        # pg8000 raises some errors of the socket as the cause of its own.
+        self.timed_out = isinstance(error.__cause__ or error, TimeoutError)
 
 
 class Connection(CoreConnection):  # type: ignore[misc]  # pg8000 has no types
@@ -87,7 +104,7 @@ class Connection(CoreConnection):  # type: ignore[misc]  # pg8000 has no types
         except DatabaseError as error:
             raise PostgresError(error.args[0]) from None
         except (InterfaceError, OSError) as error:
-            raise ConnectionLostError(str(error)) from None
+            raise ConnectionLostError(error) from None
         try:
             check_session(self.parameter_statuses, parameters)
         except SettingsError:
@@ -121,7 +138,7 @@ class Connection(CoreConnection):  # type: ignore[misc]  # pg8000 has no types
             # cause. But if the statement was complete by then, it may have been committed.
             if isinstance(context.error, DatabaseError) and context.row_count == NOT_COMPLETED:
                 raise PostgresError(context.error.args[0], statement) from None
-            raise ConnectionLostError(str(error)) from None
+            raise ConnectionLostError(error) from None
         rows: list[list[Any]] = context.rows
         return rows
 

@@ -4,7 +4,8 @@ How errors are handled:
 
     conflict with another statement     rolled back; run again
     server or connection unavailable    rolled back, or a read; run again on a new connection
-    time limit exceeded                 rolled back; UnavailableError, not run again
+    time limit exceeded                 rolled back, or a read; UnavailableError, not run again
+    login refused                       UnavailableError, not run again
     connection lost during a write      UnknownOutcomeError
     any other                           PostgresError, a bug
 """
@@ -19,7 +20,14 @@ from uuid import UUID
 from aws_lambda_powertools import Logger
 
 from common import aws, deadline
-from common.connection import SESSION_SETTINGS, Connection, ConnectionLostError, Decoder, PostgresError
+from common.connection import (
+    SESSION_SETTINGS,
+    TIME_LIMITS,
+    Connection,
+    ConnectionLostError,
+    Decoder,
+    PostgresError,
+)
 from common.errors import UnavailableError, UnknownOutcomeError
 from common.settings import DatabaseSettings, SettingsError, database_settings
 from common.tls import database_tls
@@ -50,7 +58,8 @@ SERVER_UNAVAILABLE: Final = frozenset(
         "57P03",  # cannot_connect_now
     }
 )
-# The statement exceeded a time limit. A second attempt would probably exceed it, too.
+# The statement exceeded a time limit. A second attempt would probably exceed it, too. The same holds for the
+# limits of this module, with the difference that the server may still be working on the statement.
 TIMED_OUT: Final = frozenset(
     {
         "55P03",  # lock_not_available
@@ -152,14 +161,14 @@ class ManagedConnection:
         except PostgresError as error:
             if error.fatal or error.sqlstate in SERVER_UNAVAILABLE:
                 self.disconnect()
-            if error.sqlstate.startswith(CONNECTION_EXCEPTION):
-                raise _connection_lost(statement, error) from None
+            if _is_connection_exception(error):
+                raise _connection_lost(statement, error, retryable=True) from None
             if error.sqlstate in CONFLICTS | SERVER_UNAVAILABLE | TIMED_OUT:
                 raise UnavailableError(str(error), retryable=error.sqlstate not in TIMED_OUT) from None
             raise
         except ConnectionLostError as error:
             self.disconnect()
-            raise _connection_lost(statement, error) from None
+            raise _connection_lost(statement, error, retryable=not error.timed_out) from None
         except BaseException:
             # The rest of a response that we failed to decode must not become that of the next statement.
             self.disconnect()
@@ -194,9 +203,14 @@ class ManagedConnection:
                 ssl_context=self.ssl_context,
                 timeout=_statement_timeout(),
                 # Not on AWS, where the role has these settings, because they may pin a session of RDS Proxy.
-                startup_params=SESSION_SETTINGS if self.settings.local else None,
+                startup_params=SESSION_SETTINGS | TIME_LIMITS if self.settings.local else None,
             )
-        except (PostgresError, ConnectionLostError, aws.AwsError) as error:
+        except PostgresError as error:
+            unavailable = error.sqlstate in SERVER_UNAVAILABLE or _is_connection_exception(error)
+            raise UnavailableError(str(error), retryable=unavailable) from None
+        except ConnectionLostError as error:
+            raise UnavailableError(str(error), retryable=not error.timed_out) from None
+        except aws.AwsError as error:
             raise UnavailableError(str(error), retryable=True) from None
         except SettingsError as error:
             raise UnavailableError(str(error), retryable=False) from None
@@ -220,12 +234,16 @@ def _statement_timeout() -> float:
     return min(left, STATEMENT_TIMEOUT_SECONDS)
 
 
+def _is_connection_exception(error: PostgresError) -> bool:
+    return error.sqlstate.startswith(CONNECTION_EXCEPTION)
+
+
 def _connection_lost(
-    statement: Statement[..., Any], error: Exception
+    statement: Statement[..., Any], error: Exception, *, retryable: bool
 ) -> UnavailableError | UnknownOutcomeError:
-    return (
-        UnknownOutcomeError(str(error)) if statement.writes else UnavailableError(str(error), retryable=True)
-    )
+    if statement.writes:
+        return UnknownOutcomeError(str(error))
+    return UnavailableError(str(error), retryable=retryable)
 
 
 @cache
