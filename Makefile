@@ -23,6 +23,11 @@ dev: $(VENV)/local ## Serve the API on http://127.0.0.1:3000 with a PostgreSQL o
 	@echo "Starting PostgreSQL and the gateway ..."
 	@exec $(BIN)/python -m local serve
 
+.PHONY: debug
+debug: $(VENV)/dev ## Serve like `make dev`, but breakpoint() stops in this terminal (ATTACH=5678: in an editor that attaches)
+	@echo "Starting PostgreSQL and the gateway ..."
+	@exec $(if $(ATTACH),env ATTACH=$(ATTACH)) $(BIN)/python -X frozen_modules=off -m local debug
+
 .PHONY: reset
 reset: $(VENV)/local ## Empty the database of `make dev`
 	@$(BIN)/python -m local reset

@@ -1,8 +1,7 @@
-"""The command line of the local run: `python -m local serve|reset|psql|seed|import`.
+"""The command line of the local run: `python -m local serve|debug|reset|psql|seed|import`.
 
-The settings PORT, DATABASE_URL, JWT_KEYS and CORS_ORIGIN are environment variables or lines of a file `.env`.
-An error is one line on standard error and exit code 1. SIGINT and SIGTERM end a command after it has cleaned
-up, with exit code 0.
+The settings (`local/settings.py`) are environment variables or lines of a file `.env`. An error is one line
+on standard error and exit code 1. SIGINT and SIGTERM end a command after it has cleaned up, with exit code 0.
 """
 
 import argparse
@@ -13,6 +12,7 @@ import sys
 from types import FrameType
 
 from common.settings import SettingsError, parse_database_url
+from local.debugger import restored_terminal, wait_for_editor
 from local.errors import LocalRunError
 from local.gateway.errors import ListenError, TemplateError
 from local.keys import load_keys
@@ -53,7 +53,7 @@ _ADVICE: dict[type[Exception], str] = {
 def main() -> int:
     """Run the command that the arguments name and return its exit code."""
     parser = argparse.ArgumentParser(prog="python -m local", description=__doc__)
-    commands = {"serve": _serve, "reset": _reset, "psql": _psql, "seed": _seed}
+    commands = {"serve": _serve, "debug": _debug, "reset": _reset, "psql": _psql, "seed": _seed}
     parser.add_argument("command", choices=[*commands, "import"])
     parser.add_argument("source", nargs="?", help="libpq URL of the database to import")
     parser.add_argument("--accept-changes", action="store_true", help="import although rows will change")
@@ -72,27 +72,32 @@ def main() -> int:
         return 0
 
 
-def _serve(settings: Settings) -> int:
+def _debug(settings: Settings) -> int:
+    """Serve the API with functions that read from this terminal, or on which an editor sets breakpoints."""
+    return _serve(settings, debug=True)
+
+
+def _serve(settings: Settings, *, debug: bool = False) -> int:
     """Serve the API on the database at DATABASE_URL, or on the cluster of this clone if it is not set."""
     from local.gateway.server import bind  # noqa: PLC0415 - the other commands do not need its imports
 
     with bind(settings.port) as listener:
         if settings.database_url:
-            _serve_on(settings.database_url, settings, listener)
+            _serve_on(settings.database_url, settings, listener, debug=debug)
         else:
             directory = cluster_directory(PROJECT)
             with Cluster(directory) as cluster:
                 link(PROJECT, directory)
                 cluster.create_database(DATABASE)
-                _serve_on(cluster.url(DATABASE), settings, listener)
+                _serve_on(cluster.url(DATABASE), settings, listener, debug=debug)
     return 0
 
 
-def _serve_on(database_url: str, settings: Settings, listener: socket.socket) -> None:
+def _serve_on(database_url: str, settings: Settings, listener: socket.socket, *, debug: bool) -> None:
     """Migrate a database, then serve the API on it."""
     from local.database import migrate  # noqa: PLC0415 - the other commands do not need its imports
     from local.gateway.application import Gateway  # noqa: PLC0415
-    from local.gateway.server import serve  # noqa: PLC0415
+    from local.gateway.server import GRACE_SECONDS, serve  # noqa: PLC0415
 
     migrate(database_url)
     parameters = {
@@ -102,8 +107,13 @@ def _serve_on(database_url: str, settings: Settings, listener: socket.socket) ->
         **QUOTAS,
     }
     variables = {"DATABASE_URL": database_url, "JWT_KEYS": settings.jwt_keys or load_keys(KEYS)}
-    gateway = Gateway(PROJECT / "template.yaml", parameters, variables, installed_dependencies(PROJECT))
-    serve(gateway, listener, _report_ready)
+    dependencies = installed_dependencies(PROJECT)
+    if debug and settings.attach_port:
+        wait_for_editor(settings.attach_port)
+    with restored_terminal():
+        gateway = Gateway(PROJECT / "template.yaml", parameters, variables, dependencies, debug=debug)
+        # A function that has stopped at a breakpoint would not finish in time.
+        serve(gateway, listener, _report_ready, 0 if debug else GRACE_SECONDS)
 
 
 def _report_ready(url: str) -> None:

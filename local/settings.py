@@ -1,4 +1,4 @@
-"""The settings of the local run: PORT, DATABASE_URL, JWT_KEYS and CORS_ORIGIN.
+"""The settings of the local run: PORT, DATABASE_URL, JWT_KEYS, CORS_ORIGIN and ATTACH.
 
 They come from the environment, or from a file `.env` if the environment does not have them. The layer's own
 code checks DATABASE_URL and JWT_KEYS, because a value that it rejects would fail in every function.
@@ -31,6 +31,7 @@ class Settings:
         database_url: libpq URL; empty stands for the cluster of this clone.
         jwt_keys: Key ring that signs and verifies tokens, as JSON; empty stands for the key of this clone.
         cors_origin: Origin whose pages may read responses; by default `*`, which is every origin.
+        attach_port: TCP port to which an editor attaches in debug mode; 0 stands for none.
 
     """
 
@@ -38,6 +39,7 @@ class Settings:
     database_url: str
     jwt_keys: str
     cors_origin: str
+    attach_port: int
 
     @classmethod
     def read(cls, env_file: Path) -> "Settings":
@@ -47,10 +49,11 @@ class Settings:
         """
         values = _file_values(env_file) | os.environ
         return cls(
-            port=_port(values.get("PORT") or _DEFAULT_PORT),
+            port=_port("PORT", values.get("PORT") or _DEFAULT_PORT),
             database_url=_database_url(values.get("DATABASE_URL", "")),
             jwt_keys=_jwt_keys(values.get("JWT_KEYS", "")),
             cors_origin=_cors_origin(values.get("CORS_ORIGIN") or "*"),
+            attach_port=_port("ATTACH", values.get("ATTACH") or "0"),
         )
 
 
@@ -62,9 +65,9 @@ def _file_values(file: Path) -> dict[str, str]:
     return {name: value for name, value in values.items() if value is not None}
 
 
-def _port(text: str) -> int:
+def _port(name: str, text: str) -> int:
     if not text.isdecimal() or int(text) > _MAX_PORT:
-        raise LocalRunError(f"PORT is {text!r}, not a number from 0 to {_MAX_PORT}")
+        raise LocalRunError(f"{name} is {text!r}, not a number from 0 to {_MAX_PORT}")
     return int(text)
 
 

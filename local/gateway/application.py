@@ -57,8 +57,9 @@ class Gateway:
     """Serves the API that a SAM template declares. Each request uses the newest template and code.
 
     `parameters` are values for parameters of the template, `variables` for environment variables that its
-    functions declare. `dependencies` is the directory with the packages that its layers install. Raises
-    `TemplateError` when the template cannot be read.
+    functions declare. `dependencies` is the directory with the packages that its layers install. With
+    `debug`, functions can use the terminal (see `Functions`). Raises `TemplateError` when the template cannot
+    be read.
     """
 
     def __init__(
@@ -67,10 +68,12 @@ class Gateway:
         parameters: Mapping[str, str],
         variables: Mapping[str, str],
         dependencies: Path,
+        *,
+        debug: bool = False,
     ) -> None:
         self._template = template
         self._parameters = parameters
-        self._functions = Functions(variables, dependencies)
+        self._functions = Functions(variables, dependencies, debug=debug)
         self._refreshing = asyncio.Lock()
         self._watched: list[Path] = []
         api = load_api(template, parameters)

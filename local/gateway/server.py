@@ -17,7 +17,7 @@ HOST = "127.0.0.1"
 _MAX_HEADER_BYTES = 256 * 1024
 # A client keeps an idle connection for this long, as on AWS.
 _KEEP_ALIVE_SECONDS = 75
-_GRACE_SECONDS = 5
+GRACE_SECONDS = 5
 
 
 def bind(port: int) -> socket.socket:
@@ -35,18 +35,25 @@ def bind(port: int) -> socket.socket:
     return listener
 
 
-def serve(gateway: Gateway, listener: socket.socket, on_ready: Callable[[str], None]) -> None:
+def serve(
+    gateway: Gateway,
+    listener: socket.socket,
+    on_ready: Callable[[str], None],
+    grace_seconds: int = GRACE_SECONDS,
+) -> None:
     """Serve the API on a bound socket; returns after SIGINT or SIGTERM.
 
-    Calls `on_ready` with the URL when it accepts requests. At the end, running requests get a few seconds to
-    finish. Raises `ListenError` when another process listens on the address.
+    Calls `on_ready` with the URL when it accepts requests. At the end, running requests get `grace_seconds`
+    to finish. Raises `ListenError` when another process listens on the address.
     """
     # The objects of the imports live as long as the process, so the garbage collector can skip them.
     gc.freeze()
-    asyncio.run(_serve(gateway, listener, on_ready))
+    asyncio.run(_serve(gateway, listener, on_ready, grace_seconds))
 
 
-async def _serve(gateway: Gateway, listener: socket.socket, on_ready: Callable[[str], None]) -> None:
+async def _serve(
+    gateway: Gateway, listener: socket.socket, on_ready: Callable[[str], None], grace_seconds: int
+) -> None:
     config = uvicorn.Config(
         gateway,
         http="h11",
@@ -62,7 +69,7 @@ async def _serve(gateway: Gateway, listener: socket.socket, on_ready: Callable[[
         proxy_headers=False,
         h11_max_incomplete_event_size=_MAX_HEADER_BYTES,
         timeout_keep_alive=_KEEP_ALIVE_SECONDS,
-        timeout_graceful_shutdown=_GRACE_SECONDS,
+        timeout_graceful_shutdown=grace_seconds,
     )
     server = _Server(config, on_ready)
     loop = asyncio.get_running_loop()

@@ -9,7 +9,7 @@ import subprocess
 import sys
 import uuid
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from local.runtime.function import ACCOUNT, REGION, Function
@@ -17,6 +17,8 @@ from local.runtime.function import ACCOUNT, REGION, Function
 _LENGTH = struct.Struct("!I")
 _RESULT = b"+"
 _INIT_SECONDS = 30.0
+# The limit of an init and of an invocation in debug mode: a day.
+DEBUG_SECONDS = 86_400.0
 # File descriptor 2, to which functions log. Not sys.stderr, because tests replace that object.
 _STANDARD_ERROR = 2
 _WORKER = Path(__file__).with_name("worker.py")
@@ -51,34 +53,41 @@ class ExecutionEnvironment:
         self,
         function: Function,
         process: subprocess.Popen[bytes],
+        lifeline: int,
         reader: asyncio.StreamReader,
         writer: asyncio.StreamWriter,
     ) -> None:
         self._function = function
         self._process = process
+        self._lifeline: int | None = lifeline
         self._reader = reader
         self._writer = writer
 
     @classmethod
     async def start(
-        cls, function: Function, overrides: Mapping[str, str], dependencies: Path
+        cls, function: Function, overrides: Mapping[str, str], dependencies: Path, *, debug: bool = False
     ) -> "ExecutionEnvironment":
         """Start a process and return once it has loaded the function.
 
         `overrides` are values for variables that the function declares. `dependencies` is the directory with
-        the packages that its layers install. Raises `FunctionError` when the function cannot be loaded.
+        the packages that its layers install. With `debug`, the function reads from the standard input of this
+        process, and its timeouts are a day. Raises `FunctionError` when the function cannot be loaded.
         """
         gateway_end, worker_end = socket.socketpair()
-        with worker_end:
+        lifeline_end, lifeline = os.pipe()
+        with worker_end, open(lifeline_end, "rb"):  # noqa: PTH123 - it is a descriptor
             reader, writer = await asyncio.open_connection(sock=gateway_end)
             try:
-                process = _spawn(function, overrides, dependencies, worker_end)
+                process = _spawn(function, overrides, dependencies, worker_end, lifeline_end, debug=debug)
             except OSError:
                 writer.close()
+                os.close(lifeline)
                 raise
-        environment = cls(function, process, reader, writer)
+        if debug:
+            function = replace(function, timeout=DEBUG_SECONDS)
+        environment = cls(function, process, lifeline, reader, writer)
         try:
-            async with asyncio.timeout(_INIT_SECONDS):
+            async with asyncio.timeout(DEBUG_SECONDS if debug else _INIT_SECONDS):
                 await environment._receive()
         except BaseException as error:
             environment.kill()
@@ -117,8 +126,9 @@ class ExecutionEnvironment:
         self._writer.close()
         self._process.kill()
         self._process.wait()
-        if self._process.stdin is not None:
-            self._process.stdin.close()
+        if self._lifeline is not None:
+            os.close(self._lifeline)
+            self._lifeline = None
 
     async def _receive(self) -> bytes:
         try:
@@ -134,10 +144,18 @@ class ExecutionEnvironment:
 
 
 def _spawn(
-    function: Function, overrides: Mapping[str, str], dependencies: Path, end: socket.socket
+    function: Function,
+    overrides: Mapping[str, str],
+    dependencies: Path,
+    end: socket.socket,
+    lifeline: int,
+    *,
+    debug: bool,
 ) -> subprocess.Popen[bytes]:
     configuration = {
         "descriptor": end.fileno(),
+        "lifeline": lifeline,
+        "debug": debug,
         "name": function.name,
         "handler": function.handler,
         "memory": function.memory,
@@ -146,12 +164,14 @@ def _spawn(
         "layers": [str((layer / "python").resolve()) for layer in function.layers],
         "dependencies": [str(dependencies)] if function.layers else [],
     }
+    # A debugger cannot stop in frozen modules, and warns about them.
+    options = ["-I", "-S", "-X", "utf8", *(["-X", "frozen_modules=off"] if debug else [])]
     return subprocess.Popen(  # noqa: S603 - this interpreter and a program of this package
-        [sys.executable, "-I", "-S", "-X", "utf8", str(_WORKER), json.dumps(configuration)],
-        stdin=subprocess.PIPE,
+        [sys.executable, *options, str(_WORKER), json.dumps(configuration)],
+        stdin=None if debug else subprocess.DEVNULL,
         stdout=_STANDARD_ERROR,
         env=_variables(function, overrides),
-        pass_fds=[end.fileno()],
+        pass_fds=[end.fileno(), lifeline],
         # Ctrl-C must reach only the gateway, which lets running requests finish.
         start_new_session=True,
     )

@@ -11,7 +11,7 @@ from local.runtime.environment import ExecutionEnvironment, Invocation
 
 _MAX_ENVIRONMENTS = 10
 # An invocation waits as long as an init may take: on a slow machine it must not be throttled.
-_QUEUE_SECONDS = 30.0
+QUEUE_SECONDS = 30.0
 _IDLE_SECONDS = 300.0
 
 
@@ -40,7 +40,7 @@ class Pool:
         start: Callable[[], Awaitable[ExecutionEnvironment]],
         inits: asyncio.Semaphore,
         max_environments: int = _MAX_ENVIRONMENTS,
-        queue_seconds: float = _QUEUE_SECONDS,
+        queue_seconds: float = QUEUE_SECONDS,
     ) -> None:
         self._start = start
         self._inits = inits

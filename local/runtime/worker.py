@@ -1,9 +1,10 @@
 """The program of an execution environment: runs one Lambda function, as the Lambda runtime does.
 
 `python -I -S` starts it, so that the function can import only the standard library, its layers and its own
-package. Its one argument is JSON: `descriptor`, the socket to the gateway; `handler`; `code`, the directory
-of the function's package; `layers` and `dependencies`, directories for `sys.path`; and the `name`, `memory`
-and `arn` of the function.
+package. Its one argument is JSON: `descriptor`, the socket to the gateway; `lifeline`, a pipe that closes
+when the gateway ends; `debug`, whether a debugger may stop the function; `handler`; `code`, the directory of
+the function's package; `layers` and `dependencies`, directories for `sys.path`; and the `name`, `memory` and
+`arn` of the function.
 
 A frame on the socket is a big-endian length and that many bytes. The worker sends a frame after it has loaded
 the function and one for each invocation: a status byte, `+` for a result and `-` for an error, then JSON.
@@ -86,9 +87,11 @@ class FreshLoader(SourceFileLoader):
 def main() -> None:
     """Load the function, then run invocations until the gateway closes the socket."""
     configuration = json.loads(sys.argv[1])
-    threading.Thread(target=_exit_with_gateway, daemon=True).start()
+    threading.Thread(target=_exit_with_gateway, args=[configuration["lifeline"]], daemon=True).start()
     sys.stdout = Output(sys.stdout.buffer)
     sys.stderr.reconfigure(line_buffering=True)  # type: ignore[union-attr] # it is a TextIOWrapper here
+    if not configuration["debug"]:
+        sys.breakpointhook = _reject_breakpoint
     with socket.socket(fileno=configuration["descriptor"]) as gateway:
         try:
             handler = _load(configuration)
@@ -100,11 +103,16 @@ def main() -> None:
             _send(gateway, _invoke(handler, frame, configuration))
 
 
-def _exit_with_gateway() -> None:
-    # Standard input is a pipe that closes when the gateway ends, even if it is killed. The socket closes as
-    # well, but nothing reads it while a handler runs.
-    os.read(0, 1)
+def _exit_with_gateway(lifeline: int) -> None:
+    # The pipe closes when the gateway ends, even if it is killed. The socket closes as well, but nothing
+    # reads it while a handler runs.
+    os.read(lifeline, 1)
     os._exit(0)
+
+
+def _reject_breakpoint(*_: object, **__: object) -> None:
+    # Without a terminal, pdb would fail with BdbQuit, which does not say why.
+    raise RuntimeError("breakpoint() needs a terminal: start the local run in debug mode")
 
 
 def _load(configuration: dict[str, Any]) -> Handler:

@@ -146,6 +146,10 @@ def handler(event, context):
                 open(query["mark"], "w").close()
             time.sleep(float(query["seconds"]))
             return ok("slept")
+        case "breakpoint":
+            answer = "none"
+            breakpoint()
+            return ok(answer)
         case "raise":
             raise ValueError("the handler is broken")
         case "exit":

@@ -1,7 +1,6 @@
 """`python -m local` as a developer runs it: output, exit codes, processes and files."""
 
 import os
-import shutil
 import signal
 import socket
 import subprocess
@@ -16,33 +15,6 @@ import pytest
 
 from local.postgres.data_directory import cluster_directory
 from tests.support.processes import alive, until
-
-ROOT = Path(__file__).parents[2]
-LAYER = Path("layers/common/python/common")
-# The modules that check settings and connect to the database.
-COPIED = (
-    *(LAYER / f"{name}.py" for name in ("aws", "connection", "keys", "settings", "signing", "tls")),
-    Path("migrations/connect.py"),
-)
-
-
-@pytest.fixture
-def clone(project: Path) -> Iterator[Path]:
-    """Return the sample project with a copy of the local run and with empty migrations."""
-    shutil.copytree(ROOT / "local", project / "local", ignore=shutil.ignore_patterns("__pycache__"))
-    (project / "migrations").mkdir()
-    for file in COPIED:
-        shutil.copy(ROOT / file, project / file)
-    (project / "migrations" / "runner.py").write_text("def migrate(settings): pass\n")
-    yield project
-    shutil.rmtree(cluster_directory(project), ignore_errors=True)
-
-
-@pytest.fixture
-def database() -> Iterator[str]:
-    """Return the URL of a server that accepts connections and does nothing else."""
-    with socket.create_server(("127.0.0.1", 0)) as listener:
-        yield f"postgresql://user@127.0.0.1:{listener.getsockname()[1]}/social"
 
 
 def environment(**variables: str) -> dict[str, str]:

@@ -38,19 +38,19 @@ def read(monkeypatch: pytest.MonkeyPatch, env_file: Path) -> Read:
 
 
 def test_nothing_is_set(read: Read) -> None:
-    assert read() == Settings(3000, "", "", "*")
+    assert read() == Settings(3000, "", "", "*", 0)
 
 
 def test_empty_is_unset(read: Read) -> None:
-    assert read(PORT="", DATABASE_URL="", JWT_KEYS="", CORS_ORIGIN="") == Settings(3000, "", "", "*")
+    assert read(PORT="", DATABASE_URL="", JWT_KEYS="", CORS_ORIGIN="") == Settings(3000, "", "", "*", 0)
 
 
 def test_everything_is_set(read: Read) -> None:
     keys = json.dumps({"old": KEY, "new": KEY})
     url = "postgres://user:secret@db.example.com:5433/social?sslmode=verify-full"
     origin = "https://app.example.com"
-    settings = Settings(80, url, keys, origin)
-    assert read(PORT="80", DATABASE_URL=url, JWT_KEYS=keys, CORS_ORIGIN=origin) == settings
+    settings = Settings(80, url, keys, origin, 5678)
+    assert read(PORT="80", DATABASE_URL=url, JWT_KEYS=keys, CORS_ORIGIN=origin, ATTACH="5678") == settings
 
 
 def test_a_file_has_settings_and_the_environment_wins(read: Read, env_file: Path) -> None:
@@ -59,8 +59,8 @@ def test_a_file_has_settings_and_the_environment_wins(read: Read, env_file: Path
     env_file.write_text(
         f"# ours\nexport PORT=81\nDATABASE_URL='{url}'\nJWT_KEYS='{keys}'\nCORS_ORIGIN=*\nX\n"
     )
-    assert read() == Settings(81, url, keys, "*")
-    assert read(PORT="82", DATABASE_URL="") == Settings(82, "", keys, "*")
+    assert read() == Settings(81, url, keys, "*", 0)
+    assert read(PORT="82", DATABASE_URL="") == Settings(82, "", keys, "*", 0)
 
 
 def test_a_wrong_line_of_the_file_is_named(read: Read, env_file: Path) -> None:
