@@ -14,14 +14,16 @@ import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from io import BufferedRWPair
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import httpx
 import pytest
 
 from tests.local.test_launcher import environment, serving
+
+if TYPE_CHECKING:
+    from io import BufferedRWPair
 
 SECONDS = 60
 # The timeout of the sample's functions is one second.
