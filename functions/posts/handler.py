@@ -136,7 +136,7 @@ def create_post(post: PostCreate, idempotency_key: IdempotencyKey = None) -> Pos
     if not first.same_request:
         message = "This key was used with a different body"
         raise api.validation_error("idempotency_key_reused", ("header", "idempotency-key"), message)
-    return Post.once(first, principal.user_id, post)
+    return Post.first_response(first, principal.user_id, post)
 
 
 @app.get("/posts/<post_id>", responses=api.responses(Post, 200, 401, 404, 422))
@@ -170,5 +170,5 @@ def delete_post(post_id: api.PathId) -> Response[None]:
     return Response(HTTPStatus.NO_CONTENT)
 
 
-# The reference spells it with a capital letter.
+# The reference spells this parameter with a capital letter.
 handler = api.handler(app, query_aliases={"Limit": "limit"})

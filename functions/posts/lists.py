@@ -31,51 +31,51 @@ from posts.trigram_search import Walk, candidates, contains, in_time, segments_a
 ListStatement = Statement[[Principal, ListParameters], ListRow]
 
 
-def _title_matches(viewer: Principal, page: ListParameters) -> ColumnElement[bool]:
-    # In this order, because few titles contain the term and the other condition is slower.
-    return and_(contains(PostTitle.title, page.term), is_visible_to(viewer.user_id, PostTitle))
+def _title_matches(viewer: Principal, parameters: ListParameters) -> ColumnElement[bool]:
+    # `contains` first, because it excludes most titles and the second condition is slower.
+    return and_(contains(PostTitle.title, parameters.term), is_visible_to(viewer.user_id, PostTitle))
 
 
-def _post_matches(page: ListParameters) -> ColumnElement[bool]:
-    return contains(func.left(Post.title, limits.TITLE_LENGTH), page.term)
+def _post_matches(parameters: ListParameters) -> ColumnElement[bool]:
+    return contains(func.left(Post.title, limits.TITLE_LENGTH), parameters.term)
 
 
-def _author_exists(page: ListParameters) -> ColumnElement[bool]:
-    return exists(select(User.id).where(User.id == page.author, User.deleted_at.is_(None)))
+def _author_exists(parameters: ListParameters) -> ColumnElement[bool]:
+    return exists(select(User.id).where(User.id == parameters.author, User.deleted_at.is_(None)))
 
 
-# By age: published posts and drafts are read from an index each, so that the drafts of one user slow down
-# nobody else. Posts whose owner is deleted are read, too, because there may be very many in a row.
+# By age: each list reads published posts from one index and drafts from another, so that the drafts of one
+# user do not slow down other users. It also reads posts of deleted owners: there may be very many in a row.
 
 
 def _by_age(
     order: Order,
     viewer: Principal,
-    page: ListParameters,
+    parameters: ListParameters,
     parts: list[ColumnElement[bool]],
     matches: ColumnElement[bool],
     size: ColumnElement[int],
     author_exists: ColumnElement[bool] = TRUE,
 ) -> PostSelect:
-    """Return a page of the visible posts that match and meet one of several conditions.
+    """Return a page of the visible posts that match and meet one of the conditions in `parts`.
 
-    Each condition has an index. It need not tell whether the owner is deleted.
+    Each part is read from an index. A part may include posts of deleted owners.
     """
     position = Position(Post.created_at, Post.id)
     posts = select(*position.labelled(), and_(matches, is_visible_to(viewer.user_id)).label("matches"))
-    posts = posts.where(order.is_after(position, order.start(page))).order_by(*order.order_by(position))
-    every = union_all(*(posts.where(part).limit(size) for part in parts)).subquery()
-    ordered = select(every).order_by(*order.order_by(position_in(every)))
-    found, end = scan("scan", ordered, size, rows_needed(page))
-    return page_of(order, viewer, page, [select(found)], [select(end)], author_exists)
+    posts = posts.where(order.is_after(position, order.start(parameters))).order_by(*order.order_by(position))
+    read = union_all(*(posts.where(part).limit(size) for part in parts)).subquery()
+    ordered = select(read).order_by(*order.order_by(position_in(read)))
+    found, end = scan("scan", ordered, size, rows_needed(parameters))
+    return page_of(order, viewer, parameters, [select(found)], [select(end)], author_exists)
 
 
 def _feed(order: Order) -> ListStatement:
     """Return the statement that lists every post that the viewer may see."""
 
-    def feed(viewer: Principal, page: ListParameters) -> PostSelect:
+    def feed(viewer: Principal, parameters: ListParameters) -> PostSelect:
         parts = [Post.published, is_draft_of(viewer.user_id)]
-        return _by_age(order, viewer, page, parts, TRUE, rows_needed(page) + limits.LONG_SCAN)
+        return _by_age(order, viewer, parameters, parts, TRUE, rows_needed(parameters) + limits.LONG_SCAN)
 
     return statement(ListRow)(feed)
 
@@ -83,11 +83,13 @@ def _feed(order: Order) -> ListStatement:
 def _author(order: Order) -> ListStatement:
     """Return the statement that lists an author's posts."""
 
-    def author_posts(viewer: Principal, page: ListParameters) -> PostSelect:
-        own = Post.owner_id == page.author
+    def author_posts(viewer: Principal, parameters: ListParameters) -> PostSelect:
+        own = Post.owner_id == parameters.author
         parts = [and_(own, Post.published), and_(own, is_draft_of(viewer.user_id))]
-        size = rows_needed(page) + limits.FIRST_SCAN
-        return _by_age(order, viewer, page, parts, _post_matches(page), size, _author_exists(page))
+        size = rows_needed(parameters) + limits.FIRST_SCAN
+        return _by_age(
+            order, viewer, parameters, parts, _post_matches(parameters), size, _author_exists(parameters)
+        )
 
     return statement(ListRow)(author_posts)
 
@@ -95,9 +97,11 @@ def _author(order: Order) -> ListStatement:
 def _drafts(order: Order) -> ListStatement:
     """Return the statement that lists the viewer's drafts."""
 
-    def own_drafts(viewer: Principal, page: ListParameters) -> PostSelect:
-        size = rows_needed(page) + limits.FIRST_SCAN
-        return _by_age(order, viewer, page, [is_draft_of(viewer.user_id)], _post_matches(page), size)
+    def own_drafts(viewer: Principal, parameters: ListParameters) -> PostSelect:
+        size = rows_needed(parameters) + limits.FIRST_SCAN
+        return _by_age(
+            order, viewer, parameters, [is_draft_of(viewer.user_id)], _post_matches(parameters), size
+        )
 
     return statement(ListRow)(own_drafts)
 
@@ -105,32 +109,32 @@ def _drafts(order: Order) -> ListStatement:
 def _search(order: Order) -> ListStatement:
     """Return the statement that lists the visible posts whose title contains a term, which is not empty.
 
-    A first scan is enough if many titles contain the term. Otherwise the index of trigrams is searched, in
-    list order. From a segment with more titles than can be sorted, scan again.
+    A first scan is enough if many titles contain the term. Otherwise search the index of trigrams, in list
+    order. The search stops at a segment that has more candidates than can be sorted: scan from there on.
     """
 
-    def search(viewer: Principal, page: ListParameters) -> PostSelect:
-        needed, matches = rows_needed(page), _title_matches(viewer, page)
-        posts = order.read(order.start(page), matches)
+    def search(viewer: Principal, parameters: ListParameters) -> PostSelect:
+        needed, matches = rows_needed(parameters), _title_matches(viewer, parameters)
+        posts = order.read(order.start(parameters), matches)
         first = scan("first", posts, needed + limits.FIRST_SCAN, needed)
-        walk = Walk(order, page, first, matches)
+        walk = Walk(order, parameters, first, matches)
         stop = walk.stop
         dense = order.read(order.just_before(only_position(stop, stop.c.is_dense)), matches)
-        missing = func.greatest(needed - select(stop.c.number).scalar_subquery(), ZERO)
+        missing = func.greatest(needed - select(stop.c.number_found).scalar_subquery(), ZERO)
         last = scan("last", dense, limits.LONG_SCAN, missing)
         found = [select(first.found), walk.found, select(last.found)]
         before_stop = select(*order.just_before(position_in(stop)).labelled()).where(~stop.c.is_dense)
-        return page_of(order, viewer, page, found, [select(last.end), before_stop])
+        return page_of(order, viewer, parameters, found, [select(last.end), before_stop])
 
     return statement(ListRow)(search)
 
 
-# By votes: if an index finds few posts, they are sorted. Otherwise all posts are scanned by votes.
+# By votes: if an index finds few candidates, sort them. Otherwise scan all posts in the order of votes.
 
 
 def _by_votes(
     viewer: Principal,
-    page: ListParameters,
+    parameters: ListParameters,
     candidate: CTE,
     candidate_matches: ColumnElement[bool],
     matches: ColumnElement[bool],
@@ -139,27 +143,34 @@ def _by_votes(
 ) -> PostSelect:
     """Return a page of the posts that meet a condition.
 
-    `candidate` has the ids of all posts that may meet it, in any order. If they are too many to sort, it may
-    end early; after a first scan, which may have found enough, also if the time of a search is over. The
-    condition is once on candidates and once on `post_titles`.
+    Args:
+        viewer: The principal.
+        parameters: Those of the list.
+        candidate: The ids of all posts that may meet the condition, in any order. It may be incomplete if
+            there are more than can be sorted or, after a first scan, if the time of a search is over.
+        candidate_matches: The condition, on candidates.
+        matches: The same condition, on `post_titles`.
+        first: A scan that ran before. If it has filled the page, candidates are not sorted.
+        author_exists: Whether the author of the list exists.
+
     """
     few = number_of(candidate) <= limits.CANDIDATES
     if first:
-        # The order matters: the time is read after the last candidate.
+        # CASE evaluates in this order, so that the clock is read after the last candidate.
         few = case((~exists(select(first.end.c.id)), false()), (~few, false()), else_=_in_time())
-    is_sorted = select(select(few.label("few")).cte("are_few").c.few).scalar_subquery()
+    sorts_candidates = select(select(few.label("few")).cte("are_few").c.few).scalar_subquery()
     # A subquery, because the planner might read the whole table for a join.
     votes = select(PostRank.vote_count).where(PostRank.post_id == candidate.c.id).scalar_subquery()
-    ranked = select(votes.label("sort_value"), candidate.c.id).where(is_sorted, candidate_matches)
-    every = ranked.offset(ZERO).subquery()
-    found = [select(every).where(TOP.is_after(position_in(every), TOP.start(page)))]
-    start, needed = TOP.start(page), rows_needed(page)
+    ranked = select(votes.label("sort_value"), candidate.c.id).where(sorts_candidates, candidate_matches)
+    sorted_posts = ranked.offset(ZERO).subquery()
+    found = [select(sorted_posts).where(TOP.is_after(position_in(sorted_posts), TOP.start(parameters)))]
+    start, needed = TOP.start(parameters), rows_needed(parameters)
     if first:
-        found.append(select(first.found).where(~is_sorted))
+        found.append(select(first.found).where(~sorts_candidates))
         start, needed = only_position(first.end), needed - number_of(first.found)
-    rest = scan("rest", TOP.read(start, matches).where(~is_sorted), limits.SCAN_BY_VOTES, needed)
+    rest = scan("rest", TOP.read(start, matches).where(~sorts_candidates), limits.SCAN_BY_VOTES, needed)
     found.append(select(rest.found))
-    return page_of(TOP, viewer, page, found, [select(rest.end)], author_exists)
+    return page_of(TOP, viewer, parameters, found, [select(rest.end)], author_exists)
 
 
 _clock = select(func.clock_timestamp().label("started_at")).cte("clock")
@@ -170,51 +181,56 @@ def _in_time() -> ColumnElement[bool]:
 
 
 def _among(condition: ColumnElement[bool], candidate: CTE) -> ColumnElement[bool]:
-    """Return a condition on `posts` for candidates; a subquery, as above."""
+    """Return a condition on `posts` for candidates."""
+    # A subquery, because the planner might read the whole table for a join.
     return select(condition).where(Post.id == candidate.c.id).scalar_subquery()
 
 
 @statement(ListRow)
-def feed_top(viewer: Principal, page: ListParameters) -> PostSelect:
+def feed_top(viewer: Principal, parameters: ListParameters) -> PostSelect:
     """List every post that the viewer may see."""
-    posts = TOP.read(TOP.start(page), is_visible_to(viewer.user_id, PostTitle))
-    found, end = scan("scan", posts, rows_needed(page) + limits.FIRST_SCAN, rows_needed(page))
-    return page_of(TOP, viewer, page, [select(found)], [select(end)])
+    posts = TOP.read(TOP.start(parameters), is_visible_to(viewer.user_id, PostTitle))
+    found, end = scan("scan", posts, rows_needed(parameters) + limits.FIRST_SCAN, rows_needed(parameters))
+    return page_of(TOP, viewer, parameters, [select(found)], [select(end)])
 
 
 @statement(ListRow)
-def search_top(viewer: Principal, page: ListParameters) -> PostSelect:
+def search_top(viewer: Principal, parameters: ListParameters) -> PostSelect:
     """List the visible posts whose title contains a term, which is not empty."""
-    matches = _title_matches(viewer, page)
-    first = scan("first", TOP.read(TOP.start(page), matches), limits.FIRST_SCAN, rows_needed(page))
+    matches = _title_matches(viewer, parameters)
+    first = scan(
+        "first", TOP.read(TOP.start(parameters), matches), limits.FIRST_SCAN, rows_needed(parameters)
+    )
     present = segments_after(first)
     # The time is read before each segment. A fence keeps it there.
     segment = select(present.c.segment).where(_in_time()).offset(ZERO).subquery()
     columns = (PostTitle.post_id.label("id"), matches.label("matches"))
-    title = candidates(segment.c.segment, page.term, *columns).lateral()
-    every = select(title.c.id, title.c.matches).select_from(segment).join(title, TRUE)
-    candidate = every.limit(limits.CANDIDATES + ONE).cte("candidate")
-    return _by_votes(viewer, page, candidate, candidate.c.matches, matches, first)
+    title = candidates(segment.c.segment, parameters.term, *columns).lateral()
+    found = select(title.c.id, title.c.matches).select_from(segment).join(title, TRUE)
+    candidate = found.limit(limits.CANDIDATES + ONE).cte("candidate")
+    return _by_votes(viewer, parameters, candidate, candidate.c.matches, matches, first)
 
 
 @statement(ListRow)
-def author_top(viewer: Principal, page: ListParameters) -> PostSelect:
+def author_top(viewer: Principal, parameters: ListParameters) -> PostSelect:
     """List an author's posts."""
-    own = select(Post.id).where(Post.owner_id == page.author)
+    own = select(Post.id).where(Post.owner_id == parameters.author)
     candidate = own.limit(limits.CANDIDATES + ONE).cte("candidate")
-    post_matches = _among(and_(is_visible_to(viewer.user_id), _post_matches(page)), candidate)
-    matches = and_(PostTitle.owner_id == page.author, _title_matches(viewer, page))
-    return _by_votes(viewer, page, candidate, post_matches, matches, author_exists=_author_exists(page))
+    post_matches = _among(and_(is_visible_to(viewer.user_id), _post_matches(parameters)), candidate)
+    matches = and_(PostTitle.owner_id == parameters.author, _title_matches(viewer, parameters))
+    return _by_votes(
+        viewer, parameters, candidate, post_matches, matches, author_exists=_author_exists(parameters)
+    )
 
 
 @statement(ListRow)
-def drafts_top(viewer: Principal, page: ListParameters) -> PostSelect:
+def drafts_top(viewer: Principal, parameters: ListParameters) -> PostSelect:
     """List the viewer's drafts."""
     own = select(Post.id).where(Post.owner_id == viewer.user_id, ~Post.published)
     candidate = own.limit(limits.CANDIDATES + ONE).cte("candidate")
-    post_matches = _among(and_(is_draft_of(viewer.user_id), _post_matches(page)), candidate)
-    matches = and_(is_draft_of(viewer.user_id, PostTitle), contains(PostTitle.title, page.term))
-    return _by_votes(viewer, page, candidate, post_matches, matches)
+    post_matches = _among(and_(is_draft_of(viewer.user_id), _post_matches(parameters)), candidate)
+    matches = and_(is_draft_of(viewer.user_id, PostTitle), contains(PostTitle.title, parameters.term))
+    return _by_votes(viewer, parameters, candidate, post_matches, matches)
 
 
 feed_new, feed_old = _feed(NEWEST), _feed(OLDEST)

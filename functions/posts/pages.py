@@ -34,7 +34,7 @@ from posts import limits
 from posts.rows import ListParameters
 from posts.selects import POST_COLUMNS, TRUE, PostSelect, for_viewer
 
-# The columns `sort_value` and `id` of some posts, which are a position.
+# A SELECT with the two columns of a position, `sort_value` and `id`.
 Positions = Select[*tuple[Any, ...]]
 
 ZERO: ColumnElement[int] = literal_column("0", Integer())
@@ -50,7 +50,7 @@ class Position(NamedTuple):
     id: Any
 
     def labelled(self) -> tuple[Any, Any]:
-        """Return the two columns of a SELECT that other functions here take."""
+        """Return the two columns of `Positions`."""
         return self.sort_value.label("sort_value"), self.id.label("id")
 
 
@@ -60,7 +60,7 @@ def position_in(posts: FromClause) -> Position:
 
 
 def only_position(posts: FromClause, *conditions: ColumnElement[bool]) -> Position:
-    """Return the position of the only row, or NULL if there is none or it fails the conditions."""
+    """Return the position of the only row; both values are NULL if no row meets the conditions."""
     columns = (select(column).where(*conditions).scalar_subquery() for column in position_in(posts))
     return Position(*columns)
 
@@ -70,9 +70,9 @@ def number_of(rows: FromClause) -> ColumnElement[int]:
     return select(func.count()).select_from(rows).scalar_subquery()
 
 
-def rows_needed(page: ListParameters) -> ColumnElement[int]:
-    """Return the number of posts up to the end of a page, and one more, which tells that the list goes on."""
-    return cast(page.skip, Integer) + page.limit + ONE
+def rows_needed(parameters: ListParameters) -> ColumnElement[int]:
+    """Return the number of posts up to the end of a page plus one, which shows whether the list continues."""
+    return cast(parameters.skip, Integer) + parameters.limit + ONE
 
 
 class Order(NamedTuple):
@@ -102,17 +102,23 @@ class Order(NamedTuple):
         return this < other if self.descending else this > other
 
     def just_before(self, position: Position) -> Position:
-        """Return the position after which the post at `position` comes first."""
+        """Return the position directly before `position`.
+
+        A list that begins after it has the post at `position` first.
+        """
         neighbour: Any = cast(position.id, BigInteger) + (ONE if self.descending else -ONE)
         return Position(position.sort_value, func.least(neighbour, MAX_ID))
 
-    def start(self, page: ListParameters) -> Position:
+    def start(self, parameters: ListParameters) -> Position:
         """Return the position after which a page begins."""
-        after_id: Any = page.after_id
-        return Position(cast(page.after, self.indexed.sort_value.type), after_id)
+        after_id: Any = parameters.after_id
+        return Position(cast(parameters.after, self.indexed.sort_value.type), after_id)
 
     def read(self, start: Position, matches: ColumnElement[bool]) -> Positions:
-        """Return the posts after a position, in order; the condition on `post_titles` becomes a column."""
+        """Return the posts after a position, in order.
+
+        `matches` is a condition on `post_titles`, which becomes the column `matches`.
+        """
         if self is TOP:
             # A subquery, because the planner might read the whole table for a join.
             title = select(matches).where(PostTitle.post_id == self.indexed.id)
@@ -127,11 +133,11 @@ TOP = Order(Position(PostRank.vote_count, PostRank.post_id), descending=True)
 
 
 class Scan(NamedTuple):
-    """What is found by reading posts in list order.
+    """The result of reading posts in list order.
 
     Attributes:
-        found: The posts that match, no more than needed.
-        end: The last post that was read; no row if all that is needed was found, or at the end of the list.
+        found: The posts that match, at most as many as needed.
+        end: The last post that was read; no row if as many as needed were found or if the list ended.
 
     """
 
@@ -140,7 +146,10 @@ class Scan(NamedTuple):
 
 
 def scan(name: str, posts: Positions, size: ColumnElement[int], needed: ColumnElement[int]) -> Scan:
-    """Read at most `size` posts, in order, until as many match as needed."""
+    """Read the first `size` of `posts`, until `needed` of them match.
+
+    `posts` have a position and the column `matches`.
+    """
     read = posts.limit(size).cte(f"{name}_read")
     found = select(*position_in(read)).where(read.c.matches).limit(needed).cte(f"{name}_found")
     last = select(*position_in(read)).where(number_of(found) < needed).offset(size - ONE).limit(ONE)
@@ -150,36 +159,43 @@ def scan(name: str, posts: Positions, size: ColumnElement[int], needed: ColumnEl
 def page_of(
     order: Order,
     viewer: Principal,
-    page: ListParameters,
+    parameters: ListParameters,
     found: list[Positions],
     stopped_at: list[Positions],
     author_exists: ColumnElement[bool] = TRUE,
 ) -> PostSelect:
     """Return the posts of a page, and where the next page begins.
 
-    `found` has the posts from the start of the page to the position `stopped_at`, which has no row if that is
-    the end of the list.
+    `found` are the posts between the start of the page and the position `stopped_at`, which has no row if the
+    list ends there.
     """
-    every = union_all(*found).subquery()
-    first = select(every).order_by(*order.order_by(position_in(every))).limit(rows_needed(page)).cte("found")
-    ordered = select(first).order_by(*order.order_by(position_in(first)))
-    shown = ordered.limit(page.limit).offset(page.skip).cte("shown")
-    goes_on = number_of(first) >= rows_needed(page)
+    union = union_all(*found).subquery()
+    collected = (
+        select(union)
+        .order_by(*order.order_by(position_in(union)))
+        .limit(rows_needed(parameters))
+        .cte("found")
+    )
+    ordered = select(collected).order_by(*order.order_by(position_in(collected)))
+    shown = ordered.limit(parameters.limit).offset(parameters.skip).cte("shown")
+    is_full = number_of(collected) >= rows_needed(parameters)
     posts_of_page, is_too_large = _fitting(order, viewer, shown)
-    last = ordered.where(goes_on, ~is_too_large).offset(rows_needed(page) - TWO).limit(ONE)
+    last = ordered.where(is_full, ~is_too_large).offset(rows_needed(parameters) - TWO).limit(ONE)
     in_page = select(*position_in(posts_of_page)).order_by(
         *order.reversed().order_by(position_in(posts_of_page))
     )
     last_that_fits = in_page.where(is_too_large).limit(ONE)
     ends = union_all(last, last_that_fits).subquery()
     stop = union_all(*stopped_at).subquery()
-    skip = func.greatest(cast(page.skip, Integer) - number_of(first), ZERO, type_=Integer)
+    skip = func.greatest(cast(parameters.skip, Integer) - number_of(collected), ZERO, type_=Integer)
     next_page = union_all(
-        select(ends, ZERO.label("skip")), select(*position_in(stop), skip).where(~goes_on, ~is_too_large)
+        select(ends, ZERO.label("skip")), select(*position_in(stop), skip).where(~is_full, ~is_too_large)
     ).cte("next_page")
-    start = only_position(next_page)
+    next_position = only_position(next_page)
     no_time, no_rank = cast(null(), TIMESTAMP(timezone=True)), cast(null(), Integer)
-    created_at, rank = (no_time, start.sort_value) if order is TOP else (start.sort_value, no_rank)
+    created_at, rank = (
+        (no_time, next_position.sort_value) if order is TOP else (next_position.sort_value, no_rank)
+    )
     return for_viewer(
         valid_principal(viewer),
         posts_of_page,
@@ -187,7 +203,7 @@ def page_of(
         author_exists.label("author_exists"),
         created_at.label("next_created_at"),
         rank.label("next_rank"),
-        cast(start.id, Integer).label("next_id"),
+        cast(next_position.id, Integer).label("next_id"),
         select(next_page.c.skip).scalar_subquery().label("next_skip"),
     ).order_by(*order.order_by(position_in(posts_of_page)))
 
@@ -195,13 +211,13 @@ def page_of(
 def _fitting(order: Order, viewer: Principal, shown: CTE) -> tuple[CTE, ColumnElement[bool]]:
     """Return the first posts of a page, as many as a response can hold, and whether others are left out.
 
-    Encoding is slow. PostgreSQL knows the size of a text without reading it, so leave out first what would
-    be too large even if it grew by nothing.
+    Encoding is slow, but PostgreSQL knows the size of a text without reading it. So first leave out the posts
+    that would not fit even if encoding added no byte.
     """
     in_order = order.order_by(position_in(shown))
     raw_size = func.least(func.octet_length(Post.content), limits.CONTENT_BYTES)
     before = func.sum(raw_size).over(order_by=in_order) - raw_size
-    # Once more whether the viewer may see it, so that the rule does not depend on a copy.
+    # Check again that the viewer may see the post, because `post_titles` is only a copy.
     sized = (
         select(shown.c.sort_value, shown.c.id, before.label("before"))
         .join(Post, Post.id == shown.c.id)
@@ -227,8 +243,8 @@ def _encoded_size(text: ColumnElement[str]) -> ColumnElement[int]:
 
 
 def _votes(order: Order, posts: CTE) -> ColumnElement[int]:
-    """Return the number of votes on a post: those that its counter includes, and the late ones."""
-    # Usually there are none. One scan for the whole page takes less time than one for each post.
+    """Return the number of votes on a post: its counter plus its deltas (`common.models.VoteDelta`)."""
+    # Usually there are no deltas. One scan for the whole page takes less time than one for each post.
     late = (
         select(VoteDelta.post_id, func.sum(VoteDelta.step).label("votes"))
         .where(VoteDelta.post_id == any_(func.array(select(posts.c.id).scalar_subquery())))

@@ -34,7 +34,7 @@ FIRST_PAGE: dict[Sort, Cursor] = {
 
 
 def next_cursor(row: ListRow) -> Cursor | None:
-    """Return the position after which the next page begins, or None if a row is of the last page."""
+    """Return the position after which the next page begins, or None if the row is on the last page."""
     if row.next_id is None:
         return None
     if row.next_created_at is None:
@@ -74,7 +74,7 @@ def _utc_time(text: str) -> datetime:
 
 
 def next_link(event: APIGatewayProxyEvent, cursor: str, skip: int) -> str:
-    """Return the Link header (RFC 8288) to the page at a cursor of the list that `event` requests.
+    """Return the Link header (RFC 8288) with the page at `cursor` of the list that `event` requests.
 
     `skip` is the number of posts to leave out after the cursor.
     """

@@ -33,11 +33,12 @@ DAY_AGO: ColumnElement[datetime] = literal_column("now() - interval '1 day'")
 
 
 def _quota(writer: CTE, per_day: int, *conditions: ColumnElement[bool]) -> Quota:
-    # A post that is replaced costs as much as a new one. Both count whether or not they succeed.
+    # Replacing a post costs as much as creating one. Both count even if they fail.
     return use_quota(writer, "posts", per_day, *conditions)
 
 
 def _or_someone_elses(own: FromClause, post_id: int, editor: int) -> FromClause:
+    """Return the editor's post, or another user's published post, so that the response is 403 and not 404."""
     someone_elses = select(*POST_COLUMNS).where(Post.id == post_id, Post.owner_id != editor, is_published())
     return union_all(select(own), someone_elses).subquery()
 
@@ -83,7 +84,8 @@ def create_once(
     post. It then raises a serialization failure, which rolls the statement back. It is run again
     (`common.database.CONFLICTS`) and returns the post of the other request.
 
-    A request that returns an earlier post does not count: a client whose last response was lost gets it.
+    A request that returns an earlier post does not count towards the quota, so that a client whose last
+    response was lost gets it.
 
     Each new post deletes a few expired keys of its owner.
     """
@@ -166,7 +168,7 @@ def create_once(
 def change(
     principal: Principal, *, post_id: int, title: str, content: str, published: bool, per_day: int
 ) -> PostSelect:
-    """Replace a post of the editor. Return it, or somebody else's published post unchanged.
+    """Replace a post of the editor and return it. Return another user's published post unchanged.
 
     A post that has these values already is not written. If the new title is too long, the post is returned
     unchanged, unless it has that title already.
@@ -194,7 +196,7 @@ def change(
 
 @statement(PostLookupRow)
 def mark_deleted(principal: Principal, *, post_id: int) -> PostSelect:
-    """Delete a post of the editor. Return it, or somebody else's published post, which is not deleted.
+    """Delete a post of the editor and return it. Return another user's published post without deleting it.
 
     The maintenance function removes the row and its votes later: there may be a million of them.
     """

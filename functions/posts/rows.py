@@ -9,7 +9,7 @@ class ListParameters(NamedTuple):
 
     Attributes:
         author: The id of the user whose posts are listed; only used by a list of an author.
-        term: The text that each title contains; only in a search it must not be empty.
+        term: The text that each title contains. It must not be empty in a search.
         limit: The number of posts on the page.
         skip: The number of posts to leave out before the page.
         after: The sort value of the position (`posts.paging.Cursor`) after which the page begins.
@@ -101,7 +101,7 @@ class ListRow(NamedTuple):
         next_created_at: The position after which the next page begins; None on the last page and by votes.
         next_rank: The same in a list by votes.
         next_id: The id of that position; None on the last page.
-        next_skip: The number of posts to leave out there, because this page did not reach so many.
+        next_skip: The number of posts that the next page must still leave out, because this page read fewer.
 
     """
 

@@ -10,7 +10,7 @@ from common.schemas import STORABLE, UserOut
 from posts.rows import IdempotentPostRow, ListedPost, PostRow
 
 MAX_TITLE_LENGTH = 300
-# Of release 1.0.
+# The maximum of release 1.0. A PUT may keep such a title.
 OLD_MAX_TITLE_LENGTH = 1_000
 MAX_CONTENT_LENGTH = 50_000
 
@@ -45,10 +45,10 @@ class Post(BaseModel):
         return cls.model_validate(_fields(row))
 
     @classmethod
-    def once(cls, row: IdempotentPostRow, owner: int, post: PostCreate) -> Self:
+    def first_response(cls, row: IdempotentPostRow, owner: int, post: PostCreate) -> Self:
         """Return the post as it was when the first request with an idempotency key created it."""
-        by = UserOut(id=owner, email=row.owner_email, created_at=row.owner_created_at)
-        written = {"id": row.id, "created_at": row.created_at, "owner": by}
+        author = UserOut(id=owner, email=row.owner_email, created_at=row.owner_created_at)
+        written = {"id": row.id, "created_at": row.created_at, "owner": author}
         return cls.model_validate(written | post.model_dump())
 
 

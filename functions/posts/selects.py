@@ -1,8 +1,7 @@
 """What the statements of posts share.
 
-Each statement starts from the principal and joins the posts that they may see. So one round trip tells two
-things: no row means that the token is no longer valid, and a row in which `post_exists` is false means that
-there is no such post for the principal.
+Each statement starts from the principal and joins the posts that they may see. No row means that the token is
+no longer valid. A row in which `post_exists` is false means that there is no such post that they may see.
 """
 
 from typing import Any
@@ -13,7 +12,7 @@ from sqlalchemy.orm import aliased
 from common.models import Post, User
 from posts.limits import CONTENT_LENGTH, TITLE_LENGTH
 
-# Rows from before the bounds, or written by an operator, may have longer texts.
+# Texts may be longer than the limits in rows of release 1.0 or in rows that an operator wrote.
 POST_COLUMNS = (
     Post.id,
     func.left(Post.title, TITLE_LENGTH, type_=String).label("title"),
