@@ -42,8 +42,8 @@ ZERO_COUNT = H_pack(0)
 
 # How the client and the server write text and times. Each setting can have another default in a database.
 SESSION_SETTINGS: Final = {"client_encoding": "UTF8", "DateStyle": "ISO", "TimeZone": "UTC"}
-# Less than the 3 s that a function waits for a response: then the server has rolled the statement back, and
-# nothing is in doubt.
+# Less than the 3 s that a function waits for a response, so that the function learns that the statement was
+# rolled back.
 TIME_LIMITS: Final = {
     "statement_timeout": "2500ms",
     "lock_timeout": "2s",
@@ -145,7 +145,8 @@ class Connection(CoreConnection):  # type: ignore[misc]  # pg8000 has no types
     def is_closed_by_server(self) -> bool:
         """Return whether the server has closed this idle connection.
 
-        On an idle connection, only the end of the connection makes the socket readable.
+        On an idle connection, only its end makes the socket readable, except that unread TLS session tickets
+        do so before the first statement.
         """
         poll = select.poll()
         poll.register(self._usock, select.POLLIN)

@@ -34,7 +34,7 @@ from common.tls import database_tls
 
 # Less than RDS Proxy's idle timeout of 30 minutes, so that we close the connection, not the proxy.
 MAX_CONNECTION_AGE_SECONDS: Final = 20 * 60
-# A statement takes milliseconds. Two attempts, each with a connect, still end before the deadline.
+# A statement takes milliseconds. `_statement_timeout` is shorter if less time is left before the deadline.
 STATEMENT_TIMEOUT_SECONDS: Final = 3.0
 # After this delay a pooler has noticed dead servers, and the winner of a deadlock has acquired its locks.
 RETRY_DELAY_SECONDS: Final = 0.1
@@ -170,7 +170,7 @@ class ManagedConnection:
             self.disconnect()
             raise _connection_lost(statement, error, retryable=not error.timed_out) from None
         except BaseException:
-            # The rest of a response that we failed to decode must not become that of the next statement.
+            # Otherwise, the next statement would read the rest of this response.
             self.disconnect()
             raise
         self.has_run_statement = True

@@ -1,15 +1,15 @@
 """The stored form of e-mail addresses.
 
 One address can be written in several ways: with composed or decomposed accents, with a Unicode or an ASCII
-(`xn--`) domain, with blanks around it. We store one of them. Letter case is kept, but
-addresses that differ only in letter case are the same (`lower_case`).
+(`xn--`) domain, with blanks around it. We store one of these forms. It keeps the letter case, but addresses
+that differ only in letter case are the same (`lower_case`).
 """
 
 from contextlib import suppress
 
 
 def lower_case(email: str) -> str:
-    """Return the form of a stored address that is compared; it does not depend on the database's locale."""
+    """Return the form in which addresses are compared. It does not depend on the database's locale."""
     return email.lower()
 
 

@@ -14,11 +14,11 @@ URLENCODED = "application/x-www-form-urlencoded"
 MULTIPART = "multipart/form-data"
 # The reference has the same limit. It bounds the time that reading a form takes.
 MAX_FORM_FIELDS = 1_000
-# Takes the place of a form that cannot be read; it is not JSON.
+# Replaces a form that cannot be read. It is not JSON, so that it differs from every form that can be read.
 INVALID_FORM = "invalid form"
-# A path without a route.
+# A path that no route has.
 NO_PATH = ""
-# Takes the place of every media type that a route does not read.
+# Replaces every media type that a route does not read.
 UNSUPPORTED = "application/octet-stream"
 
 

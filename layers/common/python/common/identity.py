@@ -41,7 +41,7 @@ def current_principal(app: APIGatewayRestResolver) -> Principal:
 
 
 def client_address(app: APIGatewayRestResolver) -> str:
-    """Return the address that the client connects from, in the form that attempts are counted by.
+    """Return the address that the client connects from, in the form by which attempts are counted.
 
     API Gateway fills in `sourceIp`; a forwarded header is the client's own. An IPv6 client usually controls a
     /64 network and can choose any address in it: they count as one.

@@ -18,8 +18,9 @@ from common.settings import SettingsError, env_str, is_local
 MIN_KEY_BYTES: Final = 32
 # How long a ring is cached, and thus how long a key is still accepted after its removal from the secret.
 CACHE_SECONDS: Final = 5 * 60
-# A new key signs only when every function has fetched it. A token with an unknown key is then no valid token,
-# and API Gateway may cache that. Twice the age of a ring, because clocks differ and a rotation takes time.
+# A new key signs only when every function has fetched it: a function treats a token with an unknown key as
+# invalid, and API Gateway may cache this result. The delay is twice CACHE_SECONDS, because clocks differ and
+# a rotation takes time.
 SIGNING_DELAY_SECONDS: Final = 2 * CACHE_SECONDS
 # The pause after a failed attempt to replace an old ring.
 RETRY_SECONDS: Final = 10

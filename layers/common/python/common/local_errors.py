@@ -21,7 +21,7 @@ def report(error: Exception) -> None:
 
 
 def _below_powertools(trace: TracebackType | None) -> TracebackType | None:
-    """Return the traceback without its first frames, in which Powertools calls the route; else all of it."""
+    """Return the traceback without its first frames, which are Powertools'; all of it if it has no others."""
     inner = trace
     while inner and "aws_lambda_powertools" in inner.tb_frame.f_code.co_filename:
         inner = inner.tb_next

@@ -44,15 +44,15 @@ class User(Base):
     password: Mapped[str] = mapped_column(String)
     created_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.now())
     phone_number: Mapped[str | None] = mapped_column(String)
-    # From then on the account does not exist for anyone; `email` and `password` are replaced at that moment.
+    # When the account was deleted. It no longer exists for anyone; `email` and `password` are replaced.
     deleted_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
-    # The address in lower case. Python makes it, because the database's locale may know ASCII letters only.
+    # The e-mail in lower case. Python computes it, because the database's locale may know ASCII letters only.
     lower_case_email: Mapped[str] = mapped_column(String)
 
     __table_args__ = (
         # E-mail addresses are unique regardless of letter case. Logins use this index.
         Index("uq_users_lower_case_email", "lower_case_email", unique=True),
-        # Release 1.0 uses it. The next release drops it.
+        # Release 1.0 uses this index. The next release drops it.
         Index("uq_users_lower_email", func.lower(email), unique=True),
     )
 
@@ -60,7 +60,7 @@ class User(Base):
 class DeletedUser(Base):
     """The id of a deleted user whose posts and votes are not removed yet.
 
-    The few rows of this table are what lists compare with: they need not read the users.
+    Lists compare the owners of posts with the few rows of this table instead of reading users.
     """
 
     __tablename__ = "deleted_users"
@@ -81,7 +81,7 @@ class Post(Base):
     owner_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"))
     # The counter of release 1.0. Nothing reads it: see PostRank.
     vote_count: Mapped[int] = mapped_column(server_default=text("0"))
-    # From then on the post does not exist for anyone; `published` becomes false at that moment.
+    # When the post was deleted. It no longer exists for anyone; `published` is false.
     deleted_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
 
     __table_args__ = (
@@ -122,7 +122,7 @@ class VoteDelta(Base):
 
 
 class PostTitle(Base):
-    """The first 1,000 characters of the title of a post that is not deleted, and what else a search needs.
+    """The first 1,000 characters of the title of a post that is not deleted, and what else a search reads.
 
     Triggers on `posts` maintain it. Because the search index is here, no other change of a post touches it.
     The index holds trigrams of the titles, for each segment of 65,536 ids separately: see `title_keys`.
@@ -139,7 +139,7 @@ class PostTitle(Base):
     title: Mapped[str] = mapped_column(String)
 
     __table_args__ = (
-        # Ascending: an index that grows at its other end fills its pages by half.
+        # Ascending, because pages of an index that grows at its lower end stay half empty.
         Index("ix_post_titles_created_at_post_id", "created_at", "post_id"),
         Index("ix_post_titles_segment", text("(post_id >> 16)"), "created_at", "post_id"),
         Index(
@@ -153,19 +153,18 @@ class PostTitle(Base):
 
 
 class Session(Base):
-    """A login session. A later login deletes it if it has not been renewed for 30 days."""
+    """A login session. Maintenance removes it when it has ended or was not renewed for 30 days."""
 
     __tablename__ = "sessions"
 
     id: Mapped[UUID] = mapped_column(primary_key=True, server_default=func.gen_random_uuid())
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), index=True)
     renewed_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), server_default=func.now())
-    # From then on its tokens are invalid; the row is removed later, with up to thousands of refresh tokens.
+    # When it ended. Its tokens are invalid; the row is removed later, with up to thousands of refresh tokens.
     ended_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
-    # SHA-256 of the password hash with which the session was opened. A change of the password cannot see a
-    # session that a concurrent login is about to open. Every use of that session compares this digest and is
-    # refused.
-    # NULL in sessions that are older than this column.
+    # SHA-256 of the password hash with which the session was opened, or NULL in sessions from before this
+    # column existed. A change of the password cannot end a session that a concurrent login is about to open:
+    # every use of that session compares this digest and is refused.
     password_digest: Mapped[bytes | None]
 
     __table_args__ = (
@@ -197,7 +196,7 @@ class LoginAttempts(Base):
     key: Mapped[bytes] = mapped_column(primary_key=True)
     failures: Mapped[int] = mapped_column(server_default=text("0"))
     failed_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
-    # From then on, `failures` no longer counts.
+    # When `failures` stops counting.
     forgotten_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     # When each pending attempt expires.
     reservations: Mapped[list[datetime]] = mapped_column(
@@ -208,7 +207,7 @@ class LoginAttempts(Base):
 
 
 class LoginFailure(Base):
-    """Where the previous release counts failed logins. The next release drops it."""
+    """Failed logins, as release 1.0 counts them. The next release drops this table."""
 
     __tablename__ = "login_failures"
 
@@ -225,7 +224,7 @@ class QuotaUsage(Base):
     user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
     action: Mapped[str] = mapped_column(String, primary_key=True)
     used: Mapped[int]
-    # From then on, `used` no longer counts.
+    # When `used` stops counting.
     resets_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True))
 
 

@@ -43,21 +43,23 @@ from common.statement import statement
 
 ZERO: ColumnElement[int] = literal_column("0")
 ONE: ColumnElement[int] = literal_column("1")
-# A parameter of a statement has the type of its values, though a bound parameter is what builds the
-# statement.
+# A statement's parameter is annotated with the type of its values, although it is a bound parameter while the
+# statement is built.
 Text = SQLCoreOperations[str] | str
 PostOrTitle = type[Post] | type[PostTitle]
 MOMENT = TIMESTAMP(timezone=True)
 NOW: ColumnElement[datetime] = func.clock_timestamp(type_=MOMENT)
 RESERVATION: ColumnElement[Any] = literal_column("interval '10 seconds'")
 SECOND: ColumnElement[Any] = literal_column("interval '1 second'")
-# After so many failures each further one doubles the pause, up to a minute: of one client address on one
-# account, of an address that never logged in to an account under attack, and of one address on all accounts.
-FREE_FAILURES: ColumnElement[int] = literal_column("20")
-FREE_FAILURES_OF_STRANGERS: ColumnElement[int] = literal_column("2")
-FREE_FAILURES_OF_CLIENTS: ColumnElement[int] = literal_column("100")
-# An account is under attack when this many attempts failed within an hour, from all addresses together.
-ATTACK: ColumnElement[int] = literal_column("100")
+# After this many failures of a client address on an account, it has to pause; each further failure doubles
+# the pause, up to a minute.
+FAILURES_WITHOUT_PAUSE: ColumnElement[int] = literal_column("20")
+# The same on an account under attack, if the client address has never logged in to the account.
+FAILURES_WITHOUT_PAUSE_UNDER_ATTACK: ColumnElement[int] = literal_column("2")
+# The same for a client address on all accounts together.
+FAILURES_WITHOUT_PAUSE_OF_CLIENT: ColumnElement[int] = literal_column("100")
+# An account is under attack after more failures than this within an hour, from all addresses together.
+MAX_FAILURES_WITHOUT_ATTACK: ColumnElement[int] = literal_column("100")
 FIFTEEN_MINUTES: ColumnElement[Any] = literal_column("interval '15 minutes'")
 HOUR: ColumnElement[Any] = literal_column("interval '1 hour'")
 DAY: ColumnElement[Any] = literal_column("interval '1 day'")
@@ -67,15 +69,15 @@ SWEEP_LIMIT: ColumnElement[int] = literal_column("5")
 
 def has_verified_password() -> ColumnElement[bool]:
     """Tell whether a session was opened with the password that its user still has."""
-    # Sessions from before there were digests stay valid; a later change of the password ended them.
+    # Sessions from before there were digests stay valid. A change of the password ends them directly.
     return or_(Session.password_digest.is_(None), Session.password_digest == sha256(User.password))
 
 
 def valid_principal(principal: Principal) -> CTE:
     """Return the user of a token; no row when the user is deleted or the session ended.
 
-    Every statement behind the authorizer starts from this row, so that both take effect with the next
-    request.
+    Every statement behind the authorizer starts from this row, so that the deletion of an account and the end
+    of a session take effect with the next request.
     """
     # A subquery of one row costs half as much as a join: planning takes longer than reading the rows.
     session_is_valid = (
@@ -105,7 +107,8 @@ def is_draft_of(viewer: SQLCoreOperations[int] | int, post: PostOrTitle = Post) 
 def is_visible_to(viewer: SQLCoreOperations[int] | int, post: PostOrTitle = Post) -> ColumnElement[bool]:
     """Tell whether a viewer may see a post: the rule for every statement that reads posts or their titles.
 
-    A list reads both parts by an index each, so that the drafts of one user slow down nobody else.
+    A list reads each part from an index of its own, so that the drafts of one user do not slow down other
+    users.
     """
     return or_(is_published(post), is_draft_of(viewer, post))
 
@@ -115,10 +118,11 @@ def sha256(value: Text) -> ColumnElement[bytes]:
     return func.sha256(func.convert_to(value, literal_column("'UTF8'")))
 
 
-def _keys(account: Text, client: Text) -> Select[*tuple[Any, ...]]:
-    """Return the keys of the three rows that an attempt counts in.
+def _counter_keys(account: Text, client: Text) -> Select[*tuple[Any, ...]]:
+    """Return the keys of the three rows of `login_attempts` that count an attempt, and when it expires.
 
-    `account` is an address in lower case; `client` has no blank in it.
+    `account` is an e-mail address in lower case. `client` is the address of the client, which contains no
+    blank.
     """
     blank: ColumnElement[str] = literal_column("' '", String)
     return select(
@@ -139,23 +143,26 @@ def _failures() -> ColumnElement[int]:
     return case((LoginAttempts.forgotten_at > NOW, LoginAttempts.failures), else_=ZERO)
 
 
-def _next_at(free: ColumnElement[int]) -> ColumnElement[Any]:
-    """Return when the next attempt may be made after `free` failures or more."""
+def _next_attempt_at(without_pause: ColumnElement[int]) -> ColumnElement[Any]:
+    """Return when the next attempt is allowed, if `without_pause` failures are already reached."""
     seconds = func.least(
-        func.power(literal_column("2"), func.least(_failures() - free, literal_column("6"))),
+        func.power(literal_column("2"), func.least(_failures() - without_pause, literal_column("6"))),
         literal_column("60"),
     )
     return LoginAttempts.failed_at + SECOND * seconds
 
 
-def _admits(free: ColumnElement[int]) -> ColumnElement[bool]:
-    """Tell whether a row admits one more attempt; each reservation may become a failure."""
+def _allows_attempt(without_pause: ColumnElement[int]) -> ColumnElement[bool]:
+    """Tell whether a row allows one more attempt. A reservation counts as a failure: it may become one."""
     reserved = func.cardinality(_valid_reservations())
-    return or_(_failures() + reserved < free, and_(reserved == ZERO, _next_at(free) <= NOW))
+    return or_(
+        _failures() + reserved < without_pause,
+        and_(reserved == ZERO, _next_attempt_at(without_pause) <= NOW),
+    )
 
 
 def _reserve(
-    key: ColumnElement[bytes], keys: CTE, free: ColumnElement[int], *conditions: ColumnElement[bool]
+    key: ColumnElement[bytes], keys: CTE, without_pause: ColumnElement[int], *conditions: ColumnElement[bool]
 ) -> ReturningInsert[bytes]:
     new = insert(LoginAttempts).from_select(
         ["key", "reservations", "touched_at"],
@@ -169,23 +176,23 @@ def _reserve(
             "reservations": func.array_cat(_valid_reservations(), new.excluded.reservations),
             "touched_at": new.excluded.touched_at,
         },
-        where=_admits(free),
+        where=_allows_attempt(without_pause),
     ).returning(LoginAttempts.key)
 
 
-def _free_failures(keys: CTE) -> ColumnElement[int]:
+def _failures_without_pause(keys: CTE) -> ColumnElement[int]:
     """Return how many attempts of one address on one account may fail before it has to pause."""
     total = aliased(LoginAttempts)
     attacked = exists(
         select(total.key).where(
             total.key == select(keys.c.account_key).scalar_subquery(),
             total.forgotten_at > NOW,
-            total.failures > ATTACK,
+            total.failures > MAX_FAILURES_WITHOUT_ATTACK,
         )
     )
     return case(
-        (and_(LoginAttempts.succeeded_at.is_(None), attacked), FREE_FAILURES_OF_STRANGERS),
-        else_=FREE_FAILURES,
+        (and_(LoginAttempts.succeeded_at.is_(None), attacked), FAILURES_WITHOUT_PAUSE_UNDER_ATTACK),
+        else_=FAILURES_WITHOUT_PAUSE,
     )
 
 
@@ -197,12 +204,14 @@ def seconds_to(moment: ColumnElement[Any]) -> ColumnElement[int]:
 def _attempt(keys: CTE) -> Select[*tuple[Any, ...]]:
     """Reserve an attempt of a client address on an account.
 
-    Every statement locks the row of the pair first and that of the client second: no two wait for each other.
+    The row of the pair must allow the attempt, then the row of the client. Every statement locks these two
+    rows in this order, so that no two statements wait for each other. `retry_after_seconds` is computed from
+    the rows as they were before this attempt. A few rows that are older than a day are deleted.
     """
-    pair = _reserve(keys.c.pair_key, keys, _free_failures(keys)).cte("pair")
-    client = _reserve(keys.c.client_key, keys, FREE_FAILURES_OF_CLIENTS, exists(select(pair.c.key))).cte(
-        "client"
-    )
+    pair = _reserve(keys.c.pair_key, keys, _failures_without_pause(keys)).cte("pair")
+    client = _reserve(
+        keys.c.client_key, keys, FAILURES_WITHOUT_PAUSE_OF_CLIENT, exists(select(pair.c.key))
+    ).cte("client")
     reserved = exists(select(client.c.key))
     swept = (
         select(LoginAttempts.key)
@@ -214,10 +223,10 @@ def _attempt(keys: CTE) -> Select[*tuple[Any, ...]]:
         .with_for_update(skip_locked=True)
     )
     waits = [
-        select(seconds_to(_next_at(free))).where(LoginAttempts.key == key).scalar_subquery()
-        for key, free in (
-            (keys.c.client_key, FREE_FAILURES_OF_CLIENTS),
-            (keys.c.pair_key, _free_failures(keys)),
+        select(seconds_to(_next_attempt_at(without_pause))).where(LoginAttempts.key == key).scalar_subquery()
+        for key, without_pause in (
+            (keys.c.client_key, FAILURES_WITHOUT_PAUSE_OF_CLIENT),
+            (keys.c.pair_key, _failures_without_pause(keys)),
         )
     ]
     return (
@@ -237,20 +246,20 @@ def _attempt(keys: CTE) -> Select[*tuple[Any, ...]]:
 @statement(AttemptRow)
 def reserve_attempt_by_email(*, account: str, client: str) -> Select[*tuple[Any, ...]]:
     """Reserve an attempt to log in to the account of an address, which may not exist."""
-    return _attempt(_keys(account, client).cte("keys"))
+    return _attempt(_counter_keys(account, client).cte("keys"))
 
 
 @statement(AttemptRow)
 def reserve_attempt_by_principal(principal: Principal, *, client: str) -> Select[*tuple[Any, ...]]:
     """Reserve an attempt of a user to confirm their password; no row when the token is no longer valid."""
     caller = valid_principal(principal)
-    return _attempt(_keys(caller.c.lower_case_email, client).select_from(caller).cte("keys"))
+    return _attempt(_counter_keys(caller.c.lower_case_email, client).select_from(caller).cte("keys"))
 
 
 @statement(FailureRow)
 def record_failure(attempt: Attempt) -> Select[int]:
     """Replace a reservation by a failure: of the client address, of the account, and of the two together."""
-    keys = _keys(attempt.account, attempt.client).cte("keys")
+    keys = _counter_keys(attempt.account, attempt.client).cte("keys")
 
     def failure(key: ColumnElement[bytes], remembered: ColumnElement[Any]) -> Select[*tuple[Any, ...]]:
         return select(key, ONE, NOW, NOW + remembered, NOW)
@@ -264,8 +273,7 @@ def record_failure(attempt: Attempt) -> Select[int]:
         ["key", "failures", "failed_at", "forgotten_at", "touched_at"], failures
     )
     is_forgotten = or_(LoginAttempts.forgotten_at.is_(None), LoginAttempts.forgotten_at <= NOW)
-    # Those of a pair are forgotten some time after the last failure, those in a total some time after the
-    # first.
+    # A pair forgets its failures some time after the last one, a total some time after the first one.
     is_pair = LoginAttempts.key == select(keys.c.pair_key).scalar_subquery()
     recorded = new.on_conflict_do_update(
         index_elements=[LoginAttempts.key],
@@ -284,7 +292,7 @@ def record_failure(attempt: Attempt) -> Select[int]:
 
 def clear_login_failures(attempt: Attempt) -> Update:
     """Return the statement that ends a reservation and clears the failures of the address on the account."""
-    keys = _keys(attempt.account, attempt.client).cte("keys")
+    keys = _counter_keys(attempt.account, attempt.client).cte("keys")
     is_pair = LoginAttempts.key == select(keys.c.pair_key).scalar_subquery()
     own = select(keys.c.client_key).union_all(select(keys.c.pair_key))
     locked = (

@@ -1,7 +1,7 @@
 """The SQL of quotas: how often an account may do something within 24 hours.
 
 The statement that a quota limits counts itself, in the same round trip. Simultaneous requests of one account
-wait for each other at its row, so that exactly as many are admitted as the quota says. A request beyond the
+wait for each other at its row, so that no more of them succeed than the quota allows. A request beyond the
 quota only reads: it changes and locks nothing.
 """
 
@@ -31,7 +31,7 @@ SECONDS_PER_DAY: ColumnElement[int] = literal_column("86400")
 
 
 class Quota(NamedTuple):
-    """What a statement needs to know of its quota.
+    """The result of counting a request towards a quota, for use in the same statement.
 
     Attributes:
         admitted: One row, with the user's id as `user_id`; no row if the statement must change nothing.
@@ -68,8 +68,8 @@ def use_quota(caller: CTE, action: str, per_day: int, *conditions: ColumnElement
         ["user_id", "action", "used", "resets_at"],
         select(caller.c.id, counted, ONE, NOW + DAY).where(~is_used_up, *conditions),
     )
-    # Compared with the time at which this statement wanted the row: while it waited for the row, another one
-    # may have started a period.
+    # Compare with the time before this statement waited for the row, because another statement may have
+    # started a period in the meantime.
     is_over = QuotaUsage.resets_at <= new.excluded.resets_at - DAY
     admitted = (
         new.on_conflict_do_update(
@@ -84,6 +84,6 @@ def use_quota(caller: CTE, action: str, per_day: int, *conditions: ColumnElement
         .cte("admitted")
     )
     is_refused = and_(~exists(select(admitted.c.user_id)), *conditions)
-    # A period that began while this statement waited is not visible to it; it has just begun.
+    # A period that began while this statement waited is not visible to it. It lasts for nearly a day more.
     seconds = func.coalesce(select(seconds_to(period.c.resets_at)).scalar_subquery(), SECONDS_PER_DAY)
     return Quota(admitted, case((is_refused, func.greatest(seconds, ONE, type_=Integer))))

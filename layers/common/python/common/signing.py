@@ -25,7 +25,7 @@ class Credentials(NamedTuple):
 
 
 class Scope(NamedTuple):
-    """The credential scope of a signature, and its time in the format of `amz_date`."""
+    """The credential scope of a signature, and its time as `amz_date()` returns it."""
 
     service: str
     region: str

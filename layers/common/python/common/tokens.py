@@ -12,6 +12,7 @@ from common.pyjwt import jwt
 ALGORITHM = "HS256"
 ISSUER = "social"
 AUDIENCE = "social-api"
+# The maximum of PostgreSQL's INTEGER. Not imported from `common.schemas`, because that imports pydantic.
 MAX_USER_ID = 2**31 - 1
 # The clock of the function that signs may be ahead of the clock of the authorizer.
 LEEWAY_SECONDS = 5
