@@ -128,10 +128,12 @@ def _reset(settings: Settings) -> int:
         raise LocalRunError("DATABASE_URL is set: `make reset` deletes only the local run's own database")
     directory = cluster_directory(PROJECT)
     deleted = delete(directory)
-    KEYS.unlink(missing_ok=True)
     sys.stdout.write(
         f"Deleted the database in {directory}.\n" if deleted else "There is no database to delete.\n"
     )
+    if KEYS.exists():
+        KEYS.unlink()
+        sys.stdout.write("Deleted the token key: all users have to log in again.\n")
     return 0
 
 
