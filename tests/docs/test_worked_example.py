@@ -102,15 +102,16 @@ def test_the_resource_and_a_changed_handler_are_served(project: Path) -> None:
 
 
 def target(block: Block) -> str:
-    """Return the file that a block creates or changes: its first line."""
-    return block.text.partition("\n")[0].removeprefix("# ").strip()
+    """Return the file that a block creates or changes: its first line, `# <file>` or `--- a/<file>`."""
+    return block.text.partition("\n")[0].removeprefix("# ").removeprefix("--- a/").strip()
 
 
 def written(block: Block) -> list[str]:
     """Return the lines that a reader has to write to follow a block."""
     body = block.text.splitlines()[block.language != "bash" :]
-    added = [line[1:] for line in body if line.startswith("+")] if block.language == "diff" else body
-    return [line for line in added if line.strip()]
+    if block.language == "diff":
+        body = [line[1:] for hunk in hunks(block) for line in hunk.splitlines() if line.startswith("+")]
+    return [line for line in body if line.strip()]
 
 
 # The Python files that the example creates or changes.
@@ -123,17 +124,15 @@ def follow(block: Block, project: Path) -> None:
         for command in commands(block):
             subprocess.run(["bash", "-c", command], cwd=project, check=True)
         return
-    file, body = project / target(block), block.text.partition("\n")[2]
+    file = project / target(block)
     if block.language == "diff":
-        text = file.read_text()
-        for hunk in body.split("@@\n"):
-            before, after = side(hunk, "-"), side(hunk, "+")
-            assert text.count(before) == 1, f"{target(block)} does not contain this exactly once:\n{before}"
-            text = text.replace(before, after)
-        file.write_text(text)
+        for hunk in hunks(block):
+            # git would apply the hunk at the nearest place, which may be the wrong one.
+            assert file.read_text().count(side(hunk, "-")) == 1, f"{target(block)}:\n{side(hunk, '-')}"
+        run(project, "git", "apply", "--verbose", text=block.text)
         return
     assert not file.exists(), file
-    file.write_text(body)
+    file.write_text(block.text.partition("\n")[2])
 
 
 def not_followed_here(example: list[Block]) -> None:
@@ -147,11 +146,16 @@ def followed(block: Block) -> bool:
     """Return whether the project contains what a block writes; always false for commands."""
     if block.language == "bash":
         return False
-    file, body = ROOT / target(block), block.text.partition("\n")[2]
+    file = ROOT / target(block)
     if block.language == "diff":
         text = file.read_text()
-        return all(side(hunk, "+") in text for hunk in body.split("@@\n"))
+        return all(side(hunk, "+") in text for hunk in hunks(block))
     return file.exists()
+
+
+def hunks(block: Block) -> list[str]:
+    """Return the hunks of a diff, without their headers."""
+    return re.split(r"^@@ .+ @@\n", block.text, flags=re.MULTILINE)[1:]
 
 
 def side(hunk: str, sign: str) -> str:
@@ -170,11 +174,14 @@ def newest_revision(versions: Path) -> str:
     return newest
 
 
-def run(project: Path, program: str, *arguments: str) -> str:
-    """Run a program of the virtual environment in the project and return its output. It must succeed."""
-    environment = os.environ | {"PYTHONPATH": "functions:layers/common/python"}
-    command = [str(Path(sys.executable).with_name(program)), *arguments]
-    done = subprocess.run(command, cwd=project, env=environment, capture_output=True, text=True, check=False)
+def run(project: Path, program: str, *arguments: str, text: str = "") -> str:
+    """Run a program in the project with a text as its input, and return its output. It must succeed."""
+    programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
+    environment = os.environ | {"PYTHONPATH": "functions:layers/common/python", "PATH": programs}
+    command = [shutil.which(program, path=programs) or program, *arguments]
+    done = subprocess.run(
+        command, cwd=project, env=environment, input=text, capture_output=True, text=True, check=False
+    )
     assert done.returncode == 0, done.stdout + done.stderr
     return done.stdout
 
