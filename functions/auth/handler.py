@@ -29,7 +29,7 @@ from common.tokens import sign
 REFRESHES_PER_DAY: Final = daily_quota("REFRESHES_PER_DAY")
 
 app = api.resolver()
-database.managed_connection()  # reads its settings during init, so that the first request does not
+database.managed_connection()  # reads the settings now, during init
 ring = KeyRing()
 
 
@@ -45,7 +45,7 @@ def log_in(
     grant_type: Annotated[Literal["password"] | None, Form()] = None,  # noqa: ARG001  # only validated
 ) -> Token:
     """Log in with the e-mail as the username."""
-    key = ring.signing_key()  # may fail, so before anything is written
+    key = ring.signing_key()  # first, because it may fail: then nothing has been written
     user = authenticate_by_email(normalize_if_valid(username), password, client_address(app))
     token = refresh_tokens.generate()
     sessions = queries.open_session(
@@ -60,16 +60,16 @@ def log_in(
 
 
 @app.post("/auth/refresh", security=[], responses=api.responses(Token, 200, 401, 422, 429))
-def refresh(presented: Refresh) -> Token:
+def refresh(body: Refresh) -> Token:
     """Exchange a refresh token for a new access token and the next refresh token."""
     signing_key = ring.signing_key()
     keys = [signing_key, *(key for key in ring.all() if key != signing_key)]
     successors = {
         refresh_tokens.digest(token): token
-        for token in (refresh_tokens.successor(presented.refresh_token, key) for key in keys)
+        for token in (refresh_tokens.successor(body.refresh_token, key) for key in keys)
     }
     sessions = queries.renew_session(
-        token_hash=refresh_tokens.digest(presented.refresh_token),
+        token_hash=refresh_tokens.digest(body.refresh_token),
         successor_hashes=" ".join(successors),
         per_day=REFRESHES_PER_DAY,
     )

@@ -27,9 +27,9 @@ from common.rows import Attempt
 from common.statement import statement
 
 MONTH_AGO: ColumnElement[Any] = literal_column("now() - interval '30 days'")
-# A used token works again for so long, because the response to its first use may have been lost.
+# A used token still works for this long, because the response to its first use may have been lost.
 GRACE_PERIOD: ColumnElement[Any] = literal_column("interval '30 seconds'")
-# Beyond this, a login ends the session of the account that was renewed longest ago.
+# A login beyond this number ends the session of the user that was renewed longest ago.
 MAX_SESSIONS: ColumnElement[int] = literal_column("100")
 ONE: ColumnElement[int] = literal_column("1")
 BLANK: ColumnElement[str] = literal_column("' '")
@@ -70,13 +70,18 @@ def open_session(
 def renew_session(*, token_hash: str, successor_hashes: str, per_day: int) -> Select[*tuple[Any, ...]]:
     """Exchange a refresh token for its successor; no row if the token is not valid.
 
-    - `successor_hashes`: the hashes of the successors that the token has under each key of the ring,
-    separated by blanks. The first one belongs to the signing key. - A token that is used again within the
-    grace period has the same successor, as long as that is unused. - Reuse detection: every other reuse means
-    that two clients have the token, so the session ends. - A session is refused if the password was changed
-    since it was opened. A change of the password ends the other sessions, but it cannot see a session that a
-    concurrent login is about to open. - Every use of a valid token counts, `per_day` times a day for all
-    sessions of the user together. A token that this refuses stays valid.
+    A token that is used again within the grace period gets the same successor, as long as the successor is
+    unused. Every other reuse means that two clients have the token, so it ends the session (reuse detection).
+
+    A session is refused if the password was changed since it was opened. The change ended the sessions that
+    it could see, but not a session that a concurrent login was about to open.
+
+    Args:
+        token_hash: The hash of the token.
+        successor_hashes: The hashes of the successors of the token, one for each key of the ring, separated
+            by blanks. The first one belongs to the signing key.
+        per_day: How often a day the user may renew sessions. A token that this quota refuses stays valid.
+
     """
     candidates = func.string_to_array(successor_hashes, BLANK)
     presented = select(RefreshToken).where(RefreshToken.hash == token_hash).cte("presented")
@@ -100,8 +105,8 @@ def renew_session(*, token_hash: str, successor_hashes: str, per_day: int) -> Se
         (presented.c.created_at > MONTH_AGO).label("is_recent"),
     ).cte("successor")
     # Compare session and password in this SELECT, which reads both from one snapshot. The UPDATE below waits
-    # for concurrent updates; it then sees the newest session but perhaps an older password. Compared there,
-    # the session that changes the password would be refused.
+    # for concurrent updates; it then sees the newest session but perhaps an older password. If the UPDATE
+    # compared them, it would refuse the session that changes the password.
     usable = (
         select(successor, User.id)
         .join(Session, Session.id == successor.c.session_id)
@@ -122,7 +127,7 @@ def renew_session(*, token_hash: str, successor_hashes: str, per_day: int) -> Se
     renewed = (
         update(Session)
         .values(renewed_at=NOW)
-        # Once more, because it may have ended while this statement waited for the row.
+        # Check again, because the session may have ended while this statement waited for its row.
         .where(Session.id == usable.c.session_id, Session.ended_at.is_(None), is_admitted)
         .returning(Session.id)
         .cte("renewed")
@@ -139,7 +144,7 @@ def renew_session(*, token_hash: str, successor_hashes: str, per_day: int) -> Se
         .select_from(usable)
         .outerjoin(renewed, true())
         .add_cte(used.cte("used"))
-        # A simultaneous use of the same token adds the same successor.
+        # A simultaneous use of the same token may have added the same successor.
         .add_cte(added.on_conflict_do_nothing().cte("added"))
         .add_cte(ended.cte("ended"))
     )

@@ -18,8 +18,8 @@ from common.keys import CACHE_SECONDS, KID_FORMAT, MIN_KEY_BYTES, SIGNING_DELAY_
 
 # Clocks of functions may differ by this much.
 CLOCK_SECONDS: Final = 60
-# A key signs until its successor may sign and every function has fetched the ring with it.
-SIGNS_AFTER_SUCCESSOR_SECONDS: Final = SIGNING_DELAY_SECONDS + CACHE_SECONDS + CLOCK_SECONDS
+# A key still signs until its successor may sign and every function has fetched the ring with the successor.
+MAX_SIGNING_OVERLAP_SECONDS: Final = SIGNING_DELAY_SECONDS + CACHE_SECONDS + CLOCK_SECONDS
 # If finishSecret comes later than this after createSecret, the new key would sign before every function has
 # fetched it.
 MAX_PENDING_SECONDS: Final = SIGNING_DELAY_SECONDS - CACHE_SECONDS - CLOCK_SECONDS
@@ -61,7 +61,7 @@ def renewed_ring(ring: Sequence[Key], *, now: float, lifetime: int) -> list[Key]
         lifetime: The lifetime of an access token, in seconds.
 
     """
-    end = now - lifetime - SIGNS_AFTER_SUCCESSOR_SECONDS
+    end = now - lifetime - MAX_SIGNING_OVERLAP_SECONDS
     kept = [key for key, successor in pairwise(ring) if _is_newer(successor, end)]
     kid = datetime.fromtimestamp(now, UTC).strftime(KID_FORMAT)
     return [*kept, ring[-1], Key(kid, secrets.token_urlsafe(MIN_KEY_BYTES))]
@@ -103,7 +103,8 @@ def _pending_ring(arn: str, version: str) -> tuple[Key, ...]:
 def _test(arn: str, version: str) -> None:
     """Raise RotationError unless the pending ring is the current one, or the current one with a new key.
 
-    Secrets Manager tests a new schedule with this step alone, on a pending version with the current value.
+    When a rotation is scheduled, Secrets Manager runs only this step, on a pending version with the current
+    ring.
     """
     pending, current = _pending_ring(arn, version), parse_keys(aws.secret_value(arn))
     if pending != current and current[-1] not in pending[:-1]:
@@ -111,7 +112,7 @@ def _test(arn: str, version: str) -> None:
 
 
 def _finish(arn: str, version: str, current: str) -> None:
-    """Make the pending version current, or give it up if its key may sign before every function knows it."""
+    """Make the pending version current, unless its key might sign before every function knows it."""
     if not _is_newer(_pending_ring(arn, version)[-1], time.time() - MAX_PENDING_SECONDS):
         aws.secrets_manager(
             "UpdateSecretVersionStage", arn, VersionStage="AWSPENDING", RemoveFromVersionId=version

@@ -15,7 +15,7 @@ class RenewedRow(NamedTuple):
     """A renewed session.
 
     Attributes:
-        id: The id of the session; None if the quota refuses the request or the session has just ended.
+        id: The id of the session; None if the quota refuses the request or the session ended meanwhile.
         user_id: The id of its user.
         token_hash: The hash of its refresh token.
         retry_after_seconds: The time until the quota is renewed; None if it does not refuse the request.

@@ -6,7 +6,7 @@ from pydantic import BaseModel, Field
 
 from common.schemas import STORABLE
 
-# A token has 43 characters.
+# A refresh token has 43 characters.
 MAX_REFRESH_TOKEN_LENGTH = 100
 
 

@@ -1,6 +1,6 @@
 """Removes rows in batches until none are left or the time is up; EventBridge calls it once a day.
 
-A database that has paused wakes up for this and for nothing else that is scheduled.
+No other scheduled function uses the database, so that a paused database wakes up once a day only.
 """
 
 from typing import Any
@@ -28,7 +28,7 @@ STATEMENTS = {
 def handler(_event: dict[str, Any], context: deadline.LambdaContext) -> dict[str, int]:
     """Return how many rows were removed, by kind.
 
-    Raises what a statement raises; the next day's run goes on where this one ended.
+    Raises what a statement raises; the run of the next day continues.
     """
     deadline.start(context)
     removed = {}

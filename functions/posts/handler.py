@@ -40,7 +40,7 @@ class PageRequest(NamedTuple):
 
 
 app = api.resolver()
-database.managed_connection()  # reads its settings during init, so that the first request does not
+database.managed_connection()  # reads the settings now, during init
 
 
 def _existing_post(row: PostLookupRow | PostWriteRow) -> PostRow:

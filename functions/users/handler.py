@@ -23,7 +23,7 @@ EMAIL_TAKEN = "A user with this e-mail exists already"
 PROFILE_CHANGES_PER_DAY: Final = daily_quota("PROFILE_CHANGES_PER_DAY")
 
 app = api.resolver()
-database.managed_connection()  # reads its settings during init, so that the first request does not
+database.managed_connection()  # reads the settings now, during init
 
 
 def _changed_account(principal: Principal, rows: Sequence[AccountChangeRow]) -> Account:

@@ -1,6 +1,6 @@
-"""Which new passwords are accepted: any of the contract's, or those that the policy `strict` leaves.
+"""The policy for new passwords: `strict` rejects short and common ones, which the reference accepts.
 
-Passwords that are stored already stay valid.
+Stored passwords stay valid.
 """
 
 from pathlib import Path

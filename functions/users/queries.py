@@ -79,7 +79,7 @@ def change_phone_number(principal: Principal, *, phone_number: str | None, per_d
     """Change a user's phone number; no row if the token is no longer valid."""
     caller = valid_principal(principal)
     quota = _quota(caller, per_day)
-    # Once more, because the account may be deleted while this statement waits for its row.
+    # Check again, because the account may have been deleted while this statement waited for its row.
     changed = update(User).where(User.id == quota.admitted.c.user_id, User.deleted_at.is_(None))
     changed = changed.values(phone_number=phone_number)
     return _change(caller, changed.returning(*ACCOUNT_COLUMNS).cte("changed"), false(), quota)

@@ -5,7 +5,7 @@ from typing import NamedTuple
 
 
 class Address(NamedTuple):
-    """An e-mail address as it is stored, and in the lower case that is compared (`common.emails`)."""
+    """An e-mail address as it is stored, and in lower case, as addresses are compared (`common.emails`)."""
 
     email: str
     lower_case_email: str

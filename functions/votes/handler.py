@@ -15,7 +15,7 @@ from votes.schemas import Ballot
 VOTES_PER_DAY: Final = daily_quota("VOTES_PER_DAY")
 
 app = api.resolver()
-database.managed_connection()  # reads its settings during init, so that the first request does not
+database.managed_connection()  # reads the settings now, during init
 
 
 @app.post(

@@ -19,7 +19,7 @@ def _visible_post(voter: CTE, post_id: int) -> CTE:
 
 
 def _quota(voter: CTE, per_day: int) -> Quota:
-    # Casting and retracting cost the same. Both count whether or not there is such a post or vote.
+    # Casting and retracting cost the same. Both count even if there is no such post or vote.
     return use_quota(voter, "votes", per_day)
 
 

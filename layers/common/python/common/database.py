@@ -251,6 +251,6 @@ def managed_connection() -> ManagedConnection:
     """Return the connection of this execution environment.
 
     The first call reads DATABASE_URL and the certificate authorities; raises SettingsError if they are wrong.
-    Handlers call this during init, so that no request waits for it after a start from a snapshot.
+    Handlers call this during init, so that the first request does not wait for it.
     """
     return ManagedConnection(database_settings())
