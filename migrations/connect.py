@@ -23,7 +23,7 @@ log = logging.getLogger(__name__)
 def engine(settings: DatabaseSettings, *, timeout: float | None = None) -> Engine:
     """Return an engine that opens a connection for each use, and closes it afterwards.
 
-    `timeout` is in seconds and bounds connecting and each response; None waits without end. Connecting raises
+    `timeout` is in seconds and bounds connecting and each response; None means no limit. Connecting raises
     SettingsError if TLS fails, or if text or times would be written in another way than the functions do.
     """
     parameters = {
@@ -79,7 +79,7 @@ def _connect(password: str | None, parameters: dict[str, Any]) -> pg8000.Connect
         if str(error) != TLS_REFUSED:
             raise
         raise SettingsError(
-            f"{server} refuses TLS: in a local run, add sslmode=disable to DATABASE_URL to do without it"
+            f"{server} refuses TLS: in a local run, add sslmode=disable to DATABASE_URL to connect without it"
         ) from None
     except ssl.SSLCertVerificationError as error:
         raise SettingsError(

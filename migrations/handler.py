@@ -19,7 +19,7 @@ from common import aws
 from common.settings import DatabaseSettings, database_settings
 from migrations.runner import migrate
 
-# Kept for the reply: without one, CloudFormation waits until its ServiceTimeout of 15 minutes.
+# Time reserved for the reply: without a reply, CloudFormation waits for its ServiceTimeout of 15 minutes.
 REPLY_MARGIN_SECONDS: Final = 20.0
 REPLY_TIMEOUT_SECONDS: Final = 10
 
@@ -91,7 +91,8 @@ def _send(url: str, reply: dict[str, Any]) -> None:
     )
     tls = ssl.create_default_context()
     if authorities := os.environ.get("AWS_CA_BUNDLE"):
-        # A region that is newer than the project has no such file, which may be what the reply reports.
+        # In a region that is newer than the project, the file is missing. Send the reply all the same,
+        # because it may report this.
         with suppress(OSError):
             tls.load_verify_locations(authorities)
     urllib.request.urlopen(request, timeout=REPLY_TIMEOUT_SECONDS, context=tls).close()  # noqa: S310

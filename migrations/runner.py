@@ -1,4 +1,4 @@
-"""Runs the revisions: one migration of a database at a time, without blocking the requests beside it."""
+"""Runs the revisions: one migration of a database at a time, without blocking simultaneous requests."""
 
 import logging
 import time
@@ -22,15 +22,15 @@ from migrations import connect, roles
 MAX_SECONDS: Final = 15 * 60
 # An Aurora cluster that paused accepts connections again after about 15 s.
 CONNECT_SECONDS: Final = 60
-RESPONSE_MARGIN_SECONDS: Final = 5
-# The key of the advisory lock. Any number will do that nothing else in the database uses.
+CLIENT_TIMEOUT_MARGIN_SECONDS: Final = 5
+# The key of the advisory lock: any number that nothing else in the database uses.
 LOCK_KEY: Final = 20261122
 LOCK_POLL_SECONDS: Final = 0.5
 # Requests queue behind a statement that waits for a lock on their table. So wait briefly, and try again.
 TABLE_LOCK_TIMEOUT_SECONDS: Final = 2
 RETRY_SECONDS: Final = 5.0
 LOCK_NOT_AVAILABLE: Final = "55P03"
-# Names that a message lists.
+# How many tables an error message lists.
 MAX_NAMES: Final = 5
 
 log = logging.getLogger(__name__)
@@ -54,7 +54,7 @@ def migrate(settings: DatabaseSettings, *, seconds: float = MAX_SECONDS, manages
     deadline = time.monotonic() + seconds
     # pg8000 has one timeout, for connecting and for each response. The server's timeouts come first, because
     # the server reports what took too long.
-    engine = connect.engine(settings, timeout=int(seconds) + RESPONSE_MARGIN_SECONDS)
+    engine = connect.engine(settings, timeout=int(seconds) + CLIENT_TIMEOUT_MARGIN_SECONDS)
     with _connect(engine, deadline) as guard, _lock(guard, deadline), engine.connect() as connection:
         if manages_roles:
             roles.prepare(connection)

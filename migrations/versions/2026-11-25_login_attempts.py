@@ -1,4 +1,4 @@
-"""Count login attempts, end sessions at once, delete accounts and posts of any size."""
+"""Create the table of login attempts, and the marks of deleted users and posts and of ended sessions."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -15,7 +15,8 @@ INDEXES = (
     ("ix_sessions_ended", "sessions", ["id"], "ended_at IS NOT NULL"),
 )
 
-# A statement calls it when it has lost a race, so that it is undone and run again.
+# A statement calls this function when a simultaneous statement was faster. The error rolls the statement
+# back, and the caller runs it again.
 RAISE_SERIALIZATION_FAILURE = """
 CREATE FUNCTION raise_serialization_failure() RETURNS integer LANGUAGE plpgsql AS $$
 BEGIN
@@ -26,7 +27,7 @@ $$
 
 
 def upgrade() -> None:
-    """Create the table. `login_failures` stays until no deployed function uses it."""
+    """Create the tables, columns and indexes. `login_failures` stays until no deployed function uses it."""
     op.create_table(
         "login_attempts",
         sa.Column("key", sa.LargeBinary, nullable=False),
@@ -60,7 +61,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop all of it."""
+    """Drop what upgrade() created."""
     for name, table, *_ in INDEXES:
         op.drop_index(name, table)
     op.execute("DROP FUNCTION raise_serialization_failure")

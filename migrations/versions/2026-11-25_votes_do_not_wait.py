@@ -1,4 +1,4 @@
-"""A vote never waits for another vote on its post: post_ranks and vote_deltas are the only counter.
+"""Count votes without waiting for other votes on the post, only in post_ranks and vote_deltas.
 
 The number of votes on a post is `post_ranks.vote_count` plus the sum of its `vote_deltas`, in every snapshot.
 `posts.vote_count` keeps the value that it has now.
@@ -15,7 +15,8 @@ SQUAWK = ["ban-drop-function"]  # only its triggers call rank_votes
 
 # A statement that gets the lock of a counter adds its own votes and those of the deltas; one that does not
 # adds a delta. This is exact because one transaction, under the lock, deletes deltas and adds what DELETE
-# returned. Sessions keep the plans of a function, and a plan for many posts is slow for one: hence the loop.
+# returned. The loop handles one post at a time, because sessions keep the plans of a function and a plan for
+# many posts is slow for one post.
 COUNT_VOTES = """
 CREATE OR REPLACE FUNCTION count_votes() RETURNS trigger LANGUAGE plpgsql AS $$
 DECLARE
@@ -47,7 +48,7 @@ END
 $$
 """
 
-# Only an operator moves votes.
+# Only an operator updates rows of votes.
 COUNT_MOVED_VOTES = """
 CREATE FUNCTION count_moved_votes() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -85,7 +86,7 @@ END
 $$
 """
 
-# As they were before.
+# The functions of the previous revision, for downgrade().
 OLD_COUNT_VOTES = """
 CREATE OR REPLACE FUNCTION count_votes() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -117,7 +118,7 @@ WHERE posts.id = tally.post_id AND vote_count <> number
 
 
 def upgrade() -> None:
-    """Replace the triggers. The lock of the first statement waits for votes that the old ones count."""
+    """Replace the triggers. The first statement waits for transactions whose votes the old triggers count."""
     for event in ("insert", "delete"):
         op.execute(f"DROP TRIGGER rank_votes_{event} ON votes")
     op.execute("DROP FUNCTION rank_votes")

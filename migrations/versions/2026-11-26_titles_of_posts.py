@@ -1,4 +1,4 @@
-"""A copy of each title in a table of its own, so that no other change of a post touches the search index."""
+"""Copy each title into a table of its own, so that no other change of a post touches the search index."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,10 +10,10 @@ depends_on = None
 
 TIME = sa.TIMESTAMP(timezone=True)
 
-# Characters are mapped to a few numbers, so that the index of a segment cannot have more than about a million
-# different keys, whatever people write: VACUUM never removes a key. The first character of a trigram tells
-# most, because a term of one or two characters is found by the beginning of a trigram.
-# An array in PL/pgSQL takes half of the time that a window function does.
+# Characters are mapped to a few numbers, so that the index of a segment has at most about a million different
+# keys, whatever users write: VACUUM never removes a key. The first character of a trigram keeps most of its
+# information, because a search for one or two characters uses the beginning of trigrams.
+# An array in PL/pgSQL takes half the time of a window function.
 TITLE_TRIGRAMS = """
 CREATE FUNCTION title_trigrams(title text) RETURNS text[]
 LANGUAGE plpgsql IMMUTABLE STRICT PARALLEL SAFE COST 100 AS $$
@@ -28,8 +28,9 @@ END
 $$
 """
 
-# Each key costs a hundred bytes of WAL. A longer title therefore has every third trigram only, and one more
-# key, by which all longer titles of a segment are found.
+# The keys of a title in the index. Each key costs a hundred bytes of WAL. A title of more than 128 characters
+# (a long title) therefore has only every third trigram, marked with +, and the key + alone, by which all long
+# titles of a segment are found.
 TITLE_KEYS = """
 CREATE FUNCTION title_keys(segment integer, title text) RETURNS tsvector
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 100
@@ -45,10 +46,12 @@ RETURN (
 )
 """
 
-# The tsquery for titles that contain a term, with # for the number of the segment. A longer title has the
-# trigrams of the term from the first, the second or the third on, depending on where it contains the term. A
-# term too short for a whole trigram there is found by the beginning of one, or not at all by its characters.
-# Sixteen trigrams, evenly spaced, find nearly as few other titles as all of them.
+# The tsquery for titles that contain a term, with # instead of the number of the segment. It is an
+# alternative of four queries: one for short titles, and three for long titles, whose trigrams can begin at
+# the first, second or third character of the term. For the term 'abcdefgh', a long title has the trigrams abc
+# and def, or bcd and efg, or cde and fgh. A term that has no whole trigram from there on is found by the
+# beginning of one. For a term of one or two characters, all long titles are candidates. A query has at most
+# 16 trigrams (5 for long titles), evenly spaced: all trigrams would find hardly fewer other titles.
 TERM_KEYS = """
 CREATE FUNCTION term_keys(term text) RETURNS text
 LANGUAGE sql IMMUTABLE STRICT PARALLEL SAFE COST 100
@@ -85,9 +88,9 @@ END
 $$
 """
 
-# A deleted post has no copy; a post from before this table may have none yet. A title that stays is not
-# assigned anew: PostgreSQL compares a compressed title byte by byte with the plain one, sees a difference,
-# and writes all entries of the index.
+# A deleted post has no copy; a post from before this table may have none yet. CASE keeps the stored value of
+# a title that stays the same. If it were assigned again, PostgreSQL would compare the compressed title with
+# the plain one byte by byte, see a difference, and write all entries of the index.
 COPY_CHANGED_TITLE = """
 CREATE FUNCTION copy_changed_title() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -109,7 +112,7 @@ $$
 
 
 def upgrade() -> None:
-    """Create the table; posts that are written from now on have a copy."""
+    """Create the table and the triggers, which copy the titles of posts that are written from now on."""
     op.create_table(
         "post_titles",
         sa.Column("post_id", sa.Integer, nullable=False),
@@ -121,10 +124,10 @@ def upgrade() -> None:
         sa.ForeignKeyConstraint(
             ["post_id"], ["posts.id"], name="fk_post_titles_post_id_posts", ondelete="CASCADE"
         ),
-        # Room in each page for the next version of a row: one that moves to another page is indexed anew.
+        # Room in each page for the next version of a row: a row that moves to another page is indexed again.
         postgresql_with={"fillfactor": 90},
     )
-    # Ascending: an index that grows at its other end fills its pages by half.
+    # Ascending, because pages of an index that grows at its lower end stay half empty.
     op.create_index("ix_post_titles_created_at_post_id", "post_titles", ["created_at", "post_id"])
     op.create_index(
         "ix_post_titles_segment", "post_titles", [sa.text("(post_id >> 16)"), "created_at", "post_id"]
@@ -145,7 +148,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop what upgrade() created."""
     for trigger in ("copy_changed_title", "copy_new_titles"):
         op.execute(f"DROP TRIGGER {trigger} ON posts")
         op.execute(f"DROP FUNCTION {trigger}")

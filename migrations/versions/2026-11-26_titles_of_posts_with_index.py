@@ -1,4 +1,4 @@
-"""The titles of older posts, and the index that finds titles by parts of them."""
+"""Copy the titles of older posts, and create the index that finds titles by their trigrams."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,8 +10,8 @@ depends_on = None
 
 INDEX = "ix_post_titles_keys"
 
-# While it is locked, a post cannot be marked as deleted, after which it must have no copy. Posts that are
-# being changed are skipped, so that it waits for nobody, and nobody for long.
+# The lock keeps a post from being marked as deleted, because a deleted post must have no copy. Locked posts
+# are skipped, so that a batch does not wait. Batches are small, so that requests wait for them only briefly.
 COPY_BATCH = """
 WITH batch AS (
     SELECT id, owner_id, published, created_at, left(title, 1000) AS title FROM posts
@@ -24,7 +24,7 @@ copied AS (
 SELECT max(id) FROM batch
 """
 
-# What was skipped.
+# Copies the posts that the batches skipped.
 COPY_REST = """
 INSERT INTO post_titles (post_id, owner_id, published, created_at, title)
 SELECT id, owner_id, published, created_at, left(title, 1000) FROM posts
@@ -34,21 +34,21 @@ ON CONFLICT DO NOTHING
 
 
 def upgrade() -> None:
-    """Copy the titles, in batches; what an attempt that was given up has copied stays."""
+    """Copy the titles, in batches, and create the index. A failed attempt keeps what it has copied."""
     with op.get_context().autocommit_block():
         if not op.get_context().as_sql:
             last = -(2**31)
             while last is not None:
                 last = op.get_bind().scalar(sa.text(COPY_BATCH), {"last": last})
         op.execute(COPY_REST)
-        # An attempt that gave up waiting has left one that is not valid.
+        # A failed CREATE INDEX CONCURRENTLY leaves an invalid index.
         op.drop_index(INDEX, "post_titles", if_exists=True, postgresql_concurrently=True)
         op.create_index(
             INDEX,
             "post_titles",
             [sa.text("title_keys(post_id >> 16, title)")],
             postgresql_using="gin",
-            # A list of pending entries would be read by every search, and cleared by one write of many.
+            # With fastupdate, every search reads a list of pending entries, which some writes have to clear.
             postgresql_with={"fastupdate": "off"},
             postgresql_concurrently=True,
         )

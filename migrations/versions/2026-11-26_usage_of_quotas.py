@@ -1,4 +1,4 @@
-"""How often each account has used its quotas."""
+"""Create the table that counts how often each account has used its quotas."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -27,5 +27,5 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop the table."""
     op.drop_table("quota_usage")

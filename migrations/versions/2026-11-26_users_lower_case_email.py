@@ -1,4 +1,4 @@
-"""The addresses of users in lower case, as Python makes it."""
+"""Add the e-mail addresses of users in lower case, as Python computes it."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -8,8 +8,9 @@ down_revision = "20261126d"
 branch_labels = None
 depends_on = None
 
-# Release 1.0 and operators write an address without its lower case. Then the lower case is that of the
-# database's locale, as in release 1.0. The trigger before this one marks a value that a statement sets.
+# Release 1.0 and operators write an address without its lower case. Then this trigger computes the lower case
+# with the database's locale, as release 1.0 does. In an UPDATE, a value that the statement sets begins with a
+# blank here, because the trigger mark_lower_case_email runs first.
 SET_LOWER_CASE_EMAIL = """
 CREATE FUNCTION set_lower_case_email() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -25,7 +26,8 @@ END
 $$
 """
 
-# Only a trigger for the column can tell that a statement sets it, because the value may stay the same.
+# Only a trigger on UPDATE OF the column knows whether a statement sets the column: its value may stay the
+# same.
 MARK_LOWER_CASE_EMAIL = """
 CREATE FUNCTION mark_lower_case_email() RETURNS trigger LANGUAGE plpgsql AS $$
 BEGIN
@@ -37,7 +39,7 @@ $$
 
 
 def upgrade() -> None:
-    """Add the column; addresses that are written from now on have it."""
+    """Add the column and the triggers, which set it for addresses that are written from now on."""
     op.add_column("users", sa.Column("lower_case_email", sa.String))
     op.execute(SET_LOWER_CASE_EMAIL)
     op.execute(MARK_LOWER_CASE_EMAIL)
@@ -53,7 +55,7 @@ def upgrade() -> None:
 
 
 def downgrade() -> None:
-    """Drop it."""
+    """Drop what upgrade() created."""
     for trigger in ("set_lower_case_email", "mark_lower_case_email"):
         op.execute(f"DROP TRIGGER {trigger} ON users")
         op.execute(f"DROP FUNCTION {trigger}")

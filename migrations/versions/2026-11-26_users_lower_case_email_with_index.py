@@ -1,4 +1,4 @@
-"""The lower case of older addresses, and the index by which addresses are unique in any letter case."""
+"""Set the lower case of older addresses, and create the index that makes it unique."""
 
 import sqlalchemy as sa
 from alembic import op
@@ -10,19 +10,19 @@ down_revision = "20261126e"
 branch_labels = None
 depends_on = None
 
-SQUAWK = ["ban-drop-constraint"]  # the check only serves SET NOT NULL
+SQUAWK = ["ban-drop-constraint"]  # the constraint exists only to speed up SET NOT NULL
 INDEX = "uq_users_lower_case_email"
 CHECK = "ck_users_lower_case_email"
-# Groups of accounts that the message lists.
+# How many groups of users the error message lists.
 MAX_GROUPS = 20
 
-# Includes addresses outside of ASCII whose lower case the trigger made with the database's locale.
+# Includes non-ASCII addresses whose lower case the trigger computed with the database's locale.
 NEXT_ADDRESSES = """
 SELECT id, email FROM users
 WHERE id > :last AND (lower_case_email IS NULL OR email ~ '[^[:ascii:]]') ORDER BY id LIMIT 2000
 """
 
-# An address that has changed in the meantime got its lower case from that change.
+# Skips an address that has changed in the meantime: that change has set its lower case.
 SET_LOWER_CASE = """
 UPDATE users SET lower_case_email = made.lower_case_email
 FROM unnest(CAST(:ids AS integer[]), CAST(:emails AS text[]), CAST(:lower_case AS text[]))
@@ -37,15 +37,15 @@ GROUP BY lower_case_email HAVING count(*) > 1 ORDER BY min(id)
 
 
 def upgrade() -> None:
-    """Make the lower case of each address, in batches, and require that no two are equal."""
+    """Set the lower case of each address, in batches, and require that no two are equal."""
     with op.get_context().autocommit_block():
         if not op.get_context().as_sql:
             _set_lower_case()
             _check_conflicts()
-        # A failed attempt has left one that is not valid.
+        # A failed CREATE INDEX CONCURRENTLY leaves an invalid index.
         op.drop_index(INDEX, "users", if_exists=True, postgresql_concurrently=True)
         op.create_index(INDEX, "users", ["lower_case_email"], unique=True, postgresql_concurrently=True)
-        # With a valid check, SET NOT NULL does not read the table while it is locked.
+        # With a validated constraint, SET NOT NULL does not scan the table under its exclusive lock.
         op.execute(f"ALTER TABLE users DROP CONSTRAINT IF EXISTS {CHECK}")
         op.execute(f"ALTER TABLE users ADD CONSTRAINT {CHECK} CHECK (lower_case_email IS NOT NULL) NOT VALID")
         op.execute(f"ALTER TABLE users VALIDATE CONSTRAINT {CHECK}")
