@@ -81,10 +81,7 @@ os.environ |= {
     "PASSWORD_POLICY": "reference",
     "STAGE": "local",
     "TOKEN_LIFETIME": "1800",
-    "POSTS_PER_DAY": "20000",
-    "PROFILE_CHANGES_PER_DAY": "2000",
-    "REFRESHES_PER_DAY": "50000",
-    "VOTES_PER_DAY": "500000",
+    **dict.fromkeys(("POSTS_PER_DAY", "PROFILE_CHANGES_PER_DAY", "REFRESHES_PER_DAY", "VOTES_PER_DAY"), "1"),
 }
 
 

@@ -21,17 +21,23 @@ from sqlalchemy.dialects.postgresql import insert
 from auth.rows import RenewedRow, SessionRow, UserRow
 from common.models import RefreshToken, Session, User
 from common.principal import Principal
-from common.queries import NOW, clear_login_failures, has_verified_password, sha256, valid_principal
+from common.queries import (
+    MONTH_AGO,
+    NOW,
+    ONE,
+    clear_login_failures,
+    has_verified_password,
+    sha256,
+    valid_principal,
+)
 from common.quotas import use_quota
 from common.rows import Attempt
 from common.statement import statement
 
-MONTH_AGO: ColumnElement[Any] = literal_column("now() - interval '30 days'")
 # A used token still works for this long, because the response to its first use may have been lost.
 GRACE_PERIOD: ColumnElement[Any] = literal_column("interval '30 seconds'")
 # A login beyond this number ends the session of the user that was renewed longest ago.
 MAX_SESSIONS: ColumnElement[int] = literal_column("100")
-ONE: ColumnElement[int] = literal_column("1")
 BLANK: ColumnElement[str] = literal_column("' '")
 
 

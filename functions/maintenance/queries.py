@@ -34,15 +34,13 @@ from common.models import (
     Vote,
     VoteDelta,
 )
+from common.queries import DAY_AGO, MONTH_AGO
 from common.statement import statement
 from maintenance.rows import BatchRow
 
 BATCH: ColumnElement[int] = literal_column("1000")
 # Removing a post removes its entries in six indexes.
 POSTS_IN_A_BATCH: ColumnElement[int] = literal_column("200")
-DAY_AGO: ColumnElement[Any] = literal_column("now() - interval '1 day'")
-# A refresh token is valid for a month, and its reuse is detected for as long.
-MONTH_AGO: ColumnElement[Any] = literal_column("now() - interval '30 days'")
 
 
 def _row_ids(model: type[DeclarativeBase], limit: ColumnElement[int]) -> Select[Any]:
@@ -127,6 +125,7 @@ def remove_deleted_users() -> Select[int]:
 def remove_refresh_tokens() -> Select[int]:
     """Remove refresh tokens of ended sessions, and those that were used or expired a month ago."""
     is_ended = RefreshToken.session_id.in_(select(Session.id).where(Session.ended_at.is_not(None)))
+    # A refresh token is valid for a month, and its reuse is detected for as long.
     left_at = func.coalesce(RefreshToken.used_at, RefreshToken.created_at)
     return _delete_statement(
         RefreshToken, _row_ids(RefreshToken, BATCH).where(or_(is_ended, left_at < MONTH_AGO))

@@ -5,15 +5,13 @@ from sqlalchemy import CTE, ColumnElement, and_, case, exists, false, func, sele
 from common.database import Statement
 from common.models import Post, PostRank, PostTitle, User
 from common.principal import Principal
-from common.queries import is_draft_of, is_visible_to
+from common.queries import ONE, ZERO, is_draft_of, is_visible_to
 from common.statement import statement
 from posts import limits
 from posts.pages import (
     NEWEST,
     OLDEST,
-    ONE,
     TOP,
-    ZERO,
     Order,
     Position,
     Scan,

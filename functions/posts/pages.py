@@ -29,7 +29,7 @@ from sqlalchemy import (
 
 from common.models import Post, PostRank, PostTitle, VoteDelta
 from common.principal import Principal
-from common.queries import is_visible_to, valid_principal
+from common.queries import ONE, ZERO, is_visible_to, valid_principal
 from posts import limits
 from posts.rows import ListParameters
 from posts.selects import POST_COLUMNS, TRUE, PostSelect, for_viewer
@@ -37,8 +37,6 @@ from posts.selects import POST_COLUMNS, TRUE, PostSelect, for_viewer
 # A SELECT with the two columns of a position, `sort_value` and `id`.
 Positions = Select[*tuple[Any, ...]]
 
-ZERO: ColumnElement[int] = literal_column("0", Integer())
-ONE: ColumnElement[int] = literal_column("1", Integer())
 TWO: ColumnElement[int] = literal_column("2", Integer())
 MAX_ID: ColumnElement[int] = literal_column("2147483647", Integer())
 

@@ -1,6 +1,5 @@
 """The SQL of posts."""
 
-from datetime import datetime
 from typing import Any
 
 from sqlalchemy import (
@@ -22,14 +21,12 @@ from sqlalchemy.dialects.postgresql import insert
 
 from common.models import IdempotencyKey, Post
 from common.principal import Principal
-from common.queries import NOW, SWEEP_LIMIT, is_published, is_visible_to, valid_principal
+from common.queries import DAY_AGO, NOW, SWEEP_LIMIT, is_published, is_visible_to, valid_principal
 from common.quotas import Quota, use_quota
 from common.statement import statement
 from posts.limits import NEW_TITLE_LENGTH
 from posts.rows import IdempotentPostRow, PostLookupRow, PostWriteRow
 from posts.selects import POST_COLUMNS, TRUE, PostSelect, for_viewer
-
-DAY_AGO: ColumnElement[datetime] = literal_column("now() - interval '1 day'")
 
 
 def _quota(writer: CTE, per_day: int, *conditions: ColumnElement[bool]) -> Quota:

@@ -29,8 +29,9 @@ from sqlalchemy.dialects.postgresql import TSQUERY, aggregate_order_by
 from sqlalchemy.sql.elements import SQLCoreOperations
 
 from common.models import PostTitle
+from common.queries import ONE, ZERO
 from posts import limits
-from posts.pages import ONE, ZERO, Order, Positions, Scan, number_of, only_position, position_in, rows_needed
+from posts.pages import Order, Positions, Scan, number_of, only_position, position_in, rows_needed
 from posts.rows import ListParameters
 from posts.selects import TRUE
 

@@ -41,8 +41,10 @@ from common.principal import Principal
 from common.rows import Attempt, AttemptRow, FailureRow
 from common.statement import statement
 
-ZERO: ColumnElement[int] = literal_column("0")
-ONE: ColumnElement[int] = literal_column("1")
+ZERO: ColumnElement[int] = literal_column("0", Integer())
+ONE: ColumnElement[int] = literal_column("1", Integer())
+DAY_AGO: ColumnElement[datetime] = literal_column("now() - interval '1 day'", TIMESTAMP(timezone=True))
+MONTH_AGO: ColumnElement[datetime] = literal_column("now() - interval '30 days'", TIMESTAMP(timezone=True))
 # A statement's parameter is annotated with the type of its values, although it is a bound parameter while the
 # statement is built.
 Text = SQLCoreOperations[str] | str

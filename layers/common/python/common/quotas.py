@@ -26,8 +26,8 @@ from common.models import QuotaUsage
 from common.queries import NOW, ONE, seconds_to
 
 # Not '1 day', which is an hour shorter or longer when daylight saving time begins or ends.
-DAY: ColumnElement[Any] = literal_column("interval '24 hours'")
-SECONDS_PER_DAY: ColumnElement[int] = literal_column("86400")
+PERIOD: ColumnElement[Any] = literal_column("interval '24 hours'")
+SECONDS_PER_PERIOD: ColumnElement[int] = literal_column("86400")
 
 
 class Quota(NamedTuple):
@@ -66,11 +66,11 @@ def use_quota(caller: CTE, action: str, per_day: int, *conditions: ColumnElement
     is_used_up = exists(select(period.c.used).where(period.c.used >= per_day))
     new = insert(QuotaUsage).from_select(
         ["user_id", "action", "used", "resets_at"],
-        select(caller.c.id, counted, ONE, NOW + DAY).where(~is_used_up, *conditions),
+        select(caller.c.id, counted, ONE, NOW + PERIOD).where(~is_used_up, *conditions),
     )
     # Compare with the time before this statement waited for the row, because another statement may have
     # started a period in the meantime.
-    is_over = QuotaUsage.resets_at <= new.excluded.resets_at - DAY
+    is_over = QuotaUsage.resets_at <= new.excluded.resets_at - PERIOD
     admitted = (
         new.on_conflict_do_update(
             index_elements=[QuotaUsage.user_id, QuotaUsage.action],
@@ -85,5 +85,5 @@ def use_quota(caller: CTE, action: str, per_day: int, *conditions: ColumnElement
     )
     is_refused = and_(~exists(select(admitted.c.user_id)), *conditions)
     # A period that began while this statement waited is not visible to it. It lasts for nearly a day more.
-    seconds = func.coalesce(select(seconds_to(period.c.resets_at)).scalar_subquery(), SECONDS_PER_DAY)
+    seconds = func.coalesce(select(seconds_to(period.c.resets_at)).scalar_subquery(), SECONDS_PER_PERIOD)
     return Quota(admitted, case((is_refused, func.greatest(seconds, ONE, type_=Integer))))
