@@ -81,9 +81,8 @@ def next_link(event: APIGatewayProxyEvent, cursor: str, skip: int) -> str:
     query = {**event.query_string_parameters, "cursor": cursor, "skip": str(skip)}
     if not skip:
         del query["skip"]
-    headers = event.headers
-    # An HTTP/1.0 request may have no Host header.
-    host = headers.get("Host") or event.request_context.domain_name
-    origin = f"{headers.get('X-Forwarded-Proto', 'https')}://{host}"
+    # Not the Host header, which a client chooses. The gateway knows the domain name of the request.
+    scheme = "http" if event.headers.get("X-Forwarded-Proto") == "http" else "https"
+    context = event.request_context
     text = urlencode(query, errors="replace")
-    return f'<{origin}{event.request_context.path}?{text}>; rel="next"'
+    return f'<{scheme}://{context.domain_name}{context.path}?{text}>; rel="next"'

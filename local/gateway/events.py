@@ -1,5 +1,6 @@
 """The events with which API Gateway invokes the functions of a REST API."""
 
+import re
 import time
 import uuid
 from base64 import b64encode
@@ -11,6 +12,9 @@ from urllib.parse import parse_qsl
 from local.gateway.api import API_ID
 from local.gateway.routes import Match
 from local.runtime.function import ACCOUNT, REGION
+
+# A name or an address, and perhaps a port.
+_HOST = re.compile(r"([\w.-]+|\[[0-9a-fA-F:.]+\])(:[0-9]+)?", re.ASCII)
 
 
 @dataclass(frozen=True)
@@ -99,12 +103,14 @@ def _context(
     stage: str, request: Request, resource: str, authorizer: Mapping[str, Any] | None
 ) -> dict[str, Any]:
     now = time.time()
-    host = request.header("Host").partition(":")[0]
+    # API Gateway responds only to its own domain names, without a port. This one has many names and a port.
+    host = request.header("Host")
+    domain = host if _HOST.fullmatch(host) else "localhost"
     context: dict[str, Any] = {
         "accountId": ACCOUNT,
         "apiId": API_ID,
-        "domainName": host,
-        "domainPrefix": host.partition(".")[0],
+        "domainName": domain,
+        "domainPrefix": domain.partition(":")[0].partition(".")[0],
         "extendedRequestId": request.request_id,
         "httpMethod": request.method,
         "identity": {

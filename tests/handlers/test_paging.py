@@ -38,13 +38,17 @@ def follow_links(user: int, query: Query, *, between: Callable[[], object] = lam
         between()
 
 
-def test_a_request_without_a_host_gets_a_link_too(ada: int, database: Database) -> None:
+@pytest.mark.parametrize("host", [None, "evil.example", 'evil.example>; rel="next", <https://evil.example'])
+@pytest.mark.parametrize("protocol", [None, "https", 'evil://evil.example>; rel="next", <https'])
+def test_the_link_repeats_no_header(
+    host: str | None, protocol: str | None, ada: int, database: Database
+) -> None:
     for number in range(2):
         database.add_post(ada, str(number))
-    response = call("list_posts", user=ada, query=[("limit", "1")], headers={"Host": None})
-    assert response.status == 200
+    headers = {"Host": host, "X-Forwarded-Proto": protocol}
+    link = next_link(call("list_posts", user=ada, query=[("limit", "1")], headers=headers))
     domain = new_event("list_posts")["requestContext"]["domainName"]
-    assert urlsplit(next_link(response)).netloc == domain
+    assert link.startswith(f"https://{domain}/prod/posts/?limit=1&cursor=")
 
 
 def test_the_link_is_the_requested_url_with_a_cursor(ada: int, database: Database) -> None:

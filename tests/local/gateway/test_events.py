@@ -80,9 +80,24 @@ def test_the_whole_event() -> None:
     assert context["path"] == "/things/7/"  # as with a custom domain name
     assert context["resourcePath"] == "/things/{id}"
     assert context["requestId"] == sent.request_id
-    assert context["domainName"] == "localhost"
+    assert context["domainName"] == "localhost:3000"
     assert context["stage"] == "local"
     assert isinstance(context["requestTimeEpoch"], int)
+
+
+@pytest.mark.parametrize(
+    ("host", "domain", "prefix"),
+    [
+        ("localhost:3000", "localhost:3000", "localhost"),
+        ("api.example.com", "api.example.com", "api"),
+        ("[::1]:3000", "[::1]:3000", "["),
+        ("", "localhost", "localhost"),
+        ('a.example>; rel="next", <https://evil.example', "localhost", "localhost"),
+    ],
+)
+def test_a_malformed_host_is_no_domain_name(host: str, domain: str, prefix: str) -> None:
+    context = event(request(headers=[("Host", host)]))["requestContext"]
+    assert (context["domainName"], context["domainPrefix"]) == (domain, prefix)
 
 
 def test_the_context_has_the_fields_of_a_rest_api() -> None:
