@@ -75,6 +75,9 @@ def test_the_link_in_the_page_leads_to_the_document(page: Page) -> None:
 
 
 def test_a_reader_signs_up_logs_in_writes_a_post_and_sees_it_in_the_list(page: Page) -> None:
+    messages: list[str] = []
+    page.on("console", lambda message: messages.append(message.text))
+    page.reload(wait_until="networkidle")
     # Send the bodies that the page suggests.
     status, user = try_out(page, "users", "sign_up")
     assert (status, user["email"]) == ("201", EMAIL)
@@ -88,6 +91,10 @@ def test_a_reader_signs_up_logs_in_writes_a_post_and_sees_it_in_the_list(page: P
     assert status == "200"
     assert [entry["Post"]["id"] for entry in posts] == [post["id"]]
     assert posts[0]["Post"]["owner"]["email"] == EMAIL
+
+    # The page obeys its Content-Security-Policy, and keeps the token in memory only.
+    assert [text for text in messages if "Content Security Policy" in text] == []
+    assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
 
 
 def log_in(page: Page) -> None:

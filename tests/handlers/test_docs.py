@@ -2,6 +2,8 @@
 
 import json
 import re
+from base64 import b64encode
+from hashlib import sha256
 from html.parser import HTMLParser
 
 import pytest
@@ -79,6 +81,28 @@ def test_the_page_contains_the_document_and_loads_nothing() -> None:
     page = Loads()
     page.feed(response.body)
     assert page.addresses == []
+
+
+def test_the_page_may_run_its_own_scripts_only() -> None:
+    response = call("docs")
+    scripts = re.findall("<script>(.*?)</script>", response.body, re.DOTALL)
+    assert len(scripts) == 2
+    hashes = [b64encode(sha256(script.encode()).digest()).decode() for script in scripts]
+    [policy] = response.headers["Content-Security-Policy"]
+    assert dict(directive.split(" ", 1) for directive in policy.split("; ")) == {
+        "default-src": "'none'",
+        "script-src": " ".join(f"'sha256-{value}'" for value in hashes),
+        "style-src": "'unsafe-inline'",
+        "img-src": "'self' data:",
+        "connect-src": "'self'",
+        "base-uri": "'none'",
+        "form-action": "'none'",
+        "frame-ancestors": "'none'",
+    }
+
+
+def test_the_page_stores_no_token() -> None:
+    assert "persistAuthorization: false," in call("docs").body
 
 
 @pytest.mark.parametrize(
