@@ -11,7 +11,7 @@ from typing import Any
 
 from sqlalchemy.exc import DBAPIError
 
-from common.emails import normalize_if_valid
+from common.emails import lower_case, normalize_if_valid
 from common.schemas import MAX_EMAIL_LENGTH
 from common.settings import DatabaseSettings, SettingsError
 from local.database import reason
@@ -115,7 +115,7 @@ def _find_changes(reader: Any) -> tuple[dict[int, str], list[str]]:  # noqa: ANN
     owners: dict[str, int] = {}
     for user, email, password in _rows(reader, "SELECT id, email, password FROM users ORDER BY id"):
         stored = normalize_if_valid(email) if len(email) <= MAX_EMAIL_LENGTH else email
-        owner = owners.setdefault(stored.lower(), user)
+        owner = owners.setdefault(lower_case(stored), user)
         if owner != user:
             stored = PLACEHOLDER.format(id=user)
             changes.append(f"user {user}: {email} is the address of user {owner}, too; it becomes {stored}")
@@ -153,10 +153,11 @@ def _copy_all(
     done, total = 0, sum(counts.values())
     for table, names in COLUMNS.items():
         present = [name for name in names if (table, name) in columns]
+        written = [*present, "lower_case_email"] if table == "users" else present
         for batch in _batches(reader, table, present):
-            lines = [_replace_email(line, emails) for line in batch] if table == "users" else batch
+            lines = [_with_addresses(line, emails) for line in batch] if table == "users" else batch
             writer.execute(
-                f"COPY {table} ({', '.join(present)}) FROM STDIN", stream=io.BytesIO(b"".join(lines))
+                f"COPY {table} ({', '.join(written)}) FROM STDIN", stream=io.BytesIO(b"".join(lines))
             )
             done += len(batch)
             show_progress(done, total)
@@ -182,10 +183,12 @@ def _batches(reader: Any, table: str, columns: list[str]) -> Iterator[list[bytes
         where = f"WHERE ({row}) > ({last})"
 
 
-def _replace_email(line: bytes, emails: Mapping[int, str]) -> bytes:
-    identifier, _, rest = line.split(b"\t", 2)
-    email = emails.get(int(identifier))
-    return line if email is None else b"\t".join([identifier, _escape(email), rest])
+def _with_addresses(line: bytes, emails: Mapping[int, str]) -> bytes:
+    """Return the row of a user with the new address, if there is one, and the address in lower case."""
+    identifier, copied, *others = line.removesuffix(b"\n").split(b"\t")
+    new = emails.get(int(identifier))
+    email = copied if new is None else _escape(new)
+    return b"\t".join([identifier, email, *others, lower_case(email.decode()).encode()]) + b"\n"
 
 
 def _escape(text: str) -> bytes:

@@ -11,7 +11,7 @@ from local.course_import import PLACEHOLDER, import_course, is_course_database
 from local.database import migrate
 from local.errors import LocalRunError
 from posts.schemas import MAX_CONTENT_LENGTH, OLD_MAX_TITLE_LENGTH
-from tests.support.database import Database
+from tests.support.database import LOCALE_C, Database
 
 # As the course's models create it; its last revision adds phone_number.
 COURSE = """
@@ -39,8 +39,8 @@ ALL = {
 
 
 @contextmanager
-def new(database: Database) -> Iterator[Database]:
-    with database.new_database() as url, Database(url) as created:
+def new(database: Database, options: str = "") -> Iterator[Database]:
+    with database.new_database(options) as url, Database(url) as created:
         yield created
 
 
@@ -98,6 +98,18 @@ def test_everything_is_copied_with_its_ids_and_counts(course: Database, target: 
     # New rows get ids after those that were imported.
     assert target.add_user("carol@example.com") == 901
     assert target.add_post(901) == draft + 1
+
+
+def test_addresses_have_the_same_lower_case_in_any_locale(
+    course: Database, worker_database: Database
+) -> None:
+    add_user(course, "ÉVA@example.com")
+    add_user(course, "ÉVA+e\u0301@example.com")  # stored with composed letters
+    with new(worker_database, LOCALE_C) as target:
+        migrate(target.url)
+        run(course, target, accept_changes=True)
+        rows = target.run("SELECT email, lower_case_email FROM users ORDER BY id")
+    assert rows == [["ÉVA@example.com", "éva@example.com"], ["ÉVA+é@example.com", "éva+é@example.com"]]
 
 
 def test_more_rows_than_a_batch_are_copied(course: Database, target: Database) -> None:
