@@ -280,7 +280,6 @@ def test_of_two_concurrent_changes_of_a_password_one_succeeds(ada: int, database
         rows = queries.change_password(
             principal_of(ada),
             ATTEMPT,
-            Address("wanted@example.com", "wanted@example.com"),
             verified_hash=seen,
             password=f"hash {number}",
         )
