@@ -55,7 +55,11 @@ def migrate(settings: DatabaseSettings, *, seconds: float = MAX_SECONDS, manages
     # pg8000 has one timeout, for connecting and for each response. The server's timeouts come first, because
     # the server reports what took too long.
     engine = connect.engine(settings, timeout=int(seconds) + CLIENT_TIMEOUT_MARGIN_SECONDS)
-    with _connect(engine, deadline) as guard, _lock(guard, deadline), engine.connect() as connection:
+    with (
+        _connect(engine, deadline) as lock_connection,
+        _lock(lock_connection, deadline),
+        engine.connect() as connection,
+    ):
         if manages_roles:
             roles.prepare(connection)
         revision = _upgrade(connection, deadline)

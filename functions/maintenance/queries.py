@@ -46,7 +46,7 @@ POSTS_IN_A_BATCH: ColumnElement[int] = literal_column("200")
 def _row_ids(model: type[DeclarativeBase], limit: ColumnElement[int]) -> Select[Any]:
     """Select the row ids (`ctid`) of rows that are not locked; the caller adds the conditions."""
     return (
-        select(_row_id(model).label("place"))
+        select(_row_id(model).label("row_id"))
         .select_from(model)
         .limit(limit)
         .with_for_update(skip_locked=True, of=model)

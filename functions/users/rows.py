@@ -31,10 +31,17 @@ class AccountRow(NamedTuple):
 class AccountChangeRow(NamedTuple):
     """The changed account.
 
-    `email_taken` is true when another user has the new address. `retry_after_seconds` is the time until the
-    quota is renewed; None if it does not refuse the request. The fields of the account are None when nothing
-    was changed, for one of these reasons, or because the password was changed or the account deleted in the
-    meantime.
+    The fields of the account are None if nothing was changed: because the e-mail is taken, because the quota
+    refuses the request, or because the password was changed or the account deleted in the meantime.
+
+    Attributes:
+        email_taken: Whether another user has the new address.
+        id: The id of the user, or None.
+        email: The e-mail of the user, or None.
+        created_at: When the user signed up, or None.
+        phone_number: The phone number of the user, or None.
+        retry_after_seconds: The time until the quota is renewed; None if it does not refuse the request.
+
     """
 
     email_taken: bool

@@ -1,4 +1,4 @@
-"""Create users, posts and votes as in the reference, and what counts, pages and searches need."""
+"""Create users, posts and votes as in the reference, a counter of votes, and the indexes of lists."""
 
 import sqlalchemy as sa
 from alembic import op

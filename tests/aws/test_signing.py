@@ -8,7 +8,7 @@ import botocore.awsrequest  # type: ignore[import-untyped]
 import botocore.credentials  # type: ignore[import-untyped]
 import pytest
 
-from common.signing import Credentials, Scope, amz_date, rds_auth_token, sign_headers
+from common.signing import Credentials, Scope, amz_date, sign_headers, sign_rds_token
 
 NOW = datetime(2026, 11, 22, 8, 5, 9, tzinfo=UTC)
 KEY, SECRET = "AKIAIOSFODNN7EXAMPLE", "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY"
@@ -53,7 +53,7 @@ def test_an_iam_token_is_like_that_of_botocore(credentials: Credentials, user: s
     signer = botocore.auth.SigV4QueryAuth(of_botocore(credentials), "rds-db", "eu-central-1", expires=900)
     signer.add_auth(request)
     expected = urlsplit(request.url)
-    token = rds_auth_token(credentials, scope("rds-db"), host="proxy.example.com", port=5432, user=user)
+    token = sign_rds_token(credentials, scope("rds-db"), host="proxy.example.com", port=5432, user=user)
     actual = urlsplit(f"https://{token}")
     assert (actual.netloc, actual.path) == (expected.netloc, expected.path)
     assert sorted(parse_qsl(actual.query)) == sorted(parse_qsl(expected.query))

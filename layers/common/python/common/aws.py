@@ -38,7 +38,7 @@ def rds_auth_token(host: str, port: int, user: str) -> str:
     Raises AwsError if the credentials to sign it cannot be fetched.
     """
     scope = Scope("rds-db", env_str("AWS_REGION"), signing.amz_date(time.time()))
-    return signing.rds_auth_token(_credentials(), scope, host=host, port=port, user=user)
+    return signing.sign_rds_token(_credentials(), scope, host=host, port=port, user=user)
 
 
 def secret_value(arn: str) -> str:

@@ -38,7 +38,7 @@ def prepare(event: dict[str, Any], query_aliases: Mapping[str, str], forms: Set[
 
 
 def _path(resource: str, path: str) -> str:
-    """Return the path that leads Powertools to the route of a resource, or `NO_PATH` if the two differ.
+    """Return the path that leads Powertools to the route of a resource, or `NO_PATH` if it does not match.
 
     A parameter is decoded once, after the path is split, so that a decoded "/" is part of the value. Then
     each of its bytes is encoded, so that no value is equal to the literal segment of another route.

@@ -70,8 +70,9 @@ def parse_keys(document: str) -> tuple[Key, ...]:
 class KeyRing:
     """The keys in the environment variable JWT_KEYS, or in the Secrets Manager secret whose ARN it holds.
 
-    A secret is fetched during init, except before a SnapStart snapshot, because the ring in it would become
-    outdated. Raises SettingsError if JWT_KEYS is missing, or if it holds keys outside a local run.
+    A secret is fetched during init, except before a SnapStart snapshot, because the ring in the snapshot
+    would become outdated. Raises SettingsError if JWT_KEYS is missing, or if it holds keys outside a local
+    run.
     """
 
     def __init__(self) -> None:

@@ -124,8 +124,9 @@ class VoteDelta(Base):
 class PostTitle(Base):
     """The first 1,000 characters of the title of a post that is not deleted, and what else a search reads.
 
-    Triggers on `posts` maintain it. Because the search index is here, no other change of a post touches it.
-    The index holds trigrams of the titles, for each segment of 65,536 ids separately: see `title_keys`.
+    Triggers on `posts` maintain it. Because the search index is here, no other change of a post touches the
+    index. The index holds trigrams of the titles, for each segment of 65,536 ids separately: see
+    `title_keys`.
     """
 
     __tablename__ = "post_titles"

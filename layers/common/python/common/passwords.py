@@ -21,7 +21,7 @@ def normalize(password: str) -> str:
 
 
 def hash_password(password: str) -> str:
-    """Return the salted bcrypt hash of a password, of which neither form is longer than 72 bytes in UTF-8."""
+    """Return the salted bcrypt hash of a password, which is at most 72 bytes long in both forms."""
     return bcrypt.hashpw(normalize(password).encode(), bcrypt.gensalt(BCRYPT_COST)).decode()
 
 

@@ -5,7 +5,14 @@ from typing import NamedTuple
 
 
 class Attempt(NamedTuple):
-    """A reserved attempt to log in: to which account (its e-mail in lower case), from which address."""
+    """A reserved attempt to log in.
+
+    Attributes:
+        account: The e-mail of the account in lower case.
+        client: The address of the client (`common.identity.client_address`).
+        reserved_until: When the reservation expires. It also identifies the reservation.
+
+    """
 
     account: str
     client: str

@@ -59,7 +59,7 @@ def sign_headers(
     return signed | {"authorization": authorization}
 
 
-def rds_auth_token(credentials: Credentials, scope: Scope, *, host: str, port: int, user: str) -> str:
+def sign_rds_token(credentials: Credentials, scope: Scope, *, host: str, port: int, user: str) -> str:
     """Return an IAM token, which RDS accepts as the password of `user`: a signed URL without its scheme.
 
     https://docs.aws.amazon.com/AmazonRDS/latest/AuroraUserGuide/UsingWithRDS.IAMDBAuth.Connecting.html

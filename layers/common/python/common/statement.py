@@ -35,7 +35,8 @@ def statement(row_type: type[Row]) -> Callable[[Callable[P, ReturnsRows]], State
     The decorated function builds the statement. It is called once, with a bound parameter for each of its
     keyword-only parameters; their annotations give the SQL types. The type of a positional parameter is a
     NamedTuple class, whose fields become parameters of the statement, too. The statement need not use every
-    field.
+    field. Where SQLAlchemy's types require a column, assign a parameter to a variable of type Any first,
+    because its annotation is the type of its values.
 
     Raises TypeError when
 

@@ -13,7 +13,7 @@ INDEX = "ix_idempotency_keys_user_id_created_at"
 def upgrade() -> None:
     """Create the index."""
     with op.get_context().autocommit_block():
-        # An attempt that timed out leaves an invalid index behind.
+        # A failed CREATE INDEX CONCURRENTLY leaves an invalid index.
         op.drop_index(INDEX, "idempotency_keys", if_exists=True, postgresql_concurrently=True)
         op.create_index(INDEX, "idempotency_keys", ["user_id", "created_at"], postgresql_concurrently=True)
 
