@@ -161,9 +161,19 @@ def _copy_all(
             )
             done += len(batch)
             show_progress(done, total)
+        if table == "users":
+            _set_lower_case(writer)
         if "id" in names:
             writer.execute(SET_SEQUENCE.format(table=table))
     return counts
+
+
+def _set_lower_case(writer: Any) -> None:  # noqa: ANN401  # pg8000 has no types
+    """Set the lower case of addresses with other letters than ASCII, which the locale may not know."""
+    for user, email in _rows(
+        writer, "SELECT id, email FROM users WHERE octet_length(email) > char_length(email)"
+    ):
+        writer.execute("UPDATE users SET lower_case_email = %s WHERE id = %s", (lower_case(email), user))
 
 
 def _batches(reader: Any, table: str, columns: list[str]) -> Iterator[list[bytes]]:  # noqa: ANN401  # see above

@@ -1,7 +1,8 @@
-"""The Python client of docs/api.md: generate it, check its types and run it."""
+"""The clients of docs/api.md: generate them, check their types and run them."""
 
 import os
 import shlex
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -35,6 +36,16 @@ def test_a_program_with_a_generated_client_passes_a_strict_check_of_types(direct
     # The generated code has small type errors of its own; do not report them.
     check = run(directory, sys.executable, "-m", "mypy", "--strict", "--follow-imports=silent", "program.py")
     assert "Success" in check
+
+
+def test_the_typescript_client_passes_a_strict_check_of_types_and_runs(api: str, tmp_path: Path) -> None:
+    if shutil.which("npm") is None:
+        pytest.skip("there is no npm: install Node.js")
+    _python_commands, _python, shell, program, *_ = under(ROOT / "docs/api.md", "Clients")
+    (tmp_path / "program.mts").write_text(program.text.replace(ADDRESS, api))
+    for command in commands(shell):
+        output = run(tmp_path, *shlex.split(command.replace(ADDRESS, api)))
+    assert output.endswith("Hello eve@example.com 1\n")
 
 
 def run(directory: Path, *command: str | Path) -> str:

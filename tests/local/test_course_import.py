@@ -157,6 +157,16 @@ def test_a_database_without_phone_numbers_can_be_imported(course: Database, targ
     assert target.run("SELECT email, phone_number FROM users") == [["ada@example.com", None]]
 
 
+def test_the_lower_case_of_an_address_does_not_depend_on_the_locale(
+    course: Database, worker_database: Database
+) -> None:
+    add_user(course, "É@example.com")
+    with worker_database.new_database(LOCALE_C) as url, Database(url) as target:
+        migrate(url)
+        run(course, target)
+        assert target.value("SELECT lower_case_email FROM users") == "é@example.com"
+
+
 def test_only_an_empty_database_is_imported_into(course: Database, target: Database) -> None:
     target.add_user()
     with pytest.raises(LocalRunError, match="has users already: import into an empty one"):

@@ -1,0 +1,64 @@
+"""The page of examples/web in a real browser, against a local run."""
+
+import re
+from collections.abc import Iterator
+from urllib.parse import urlencode
+
+import pytest
+from playwright.sync_api import Browser, Page, expect
+
+from tests.docs.pages import ROOT
+from tests.docs.test_browser import browser  # noqa: F401  # a fixture
+
+pytestmark = pytest.mark.long
+
+PAGE = ROOT / "examples" / "web" / "index.html"
+
+
+@pytest.fixture
+def page(api: str, browser: Browser) -> Iterator[Page]:  # noqa: F811  # the fixture above
+    """Return the page as it is opened from a file."""
+    context = browser.new_context(viewport={"width": 800, "height": 700})
+    page = context.new_page()
+    # A password takes a quarter of a second of one processor.
+    expect.set_options(timeout=60_000)
+    page.goto(f"{PAGE.as_uri()}?{urlencode({'api': api})}")
+    yield page
+    context.close()
+
+
+def enter(page: Page, button: str, email: str, password: str = "correct horse battery") -> None:
+    page.get_by_placeholder("E-mail address").fill(email)
+    page.get_by_placeholder("Password").fill(password)
+    page.get_by_role("button", name=button).click()
+
+
+def test_a_visitor_signs_up_writes_searches_and_votes(page: Page) -> None:
+    enter(page, "Sign up", "ann@example.com")
+    for title in ("<b>Rivers</b> & lakes", "Mountains"):
+        page.get_by_placeholder("Title", exact=True).fill(title)
+        page.get_by_placeholder("What do you want to say?").fill("Seen from above.")
+        page.get_by_role("button", name="Publish").click()
+        expect(page.get_by_role("heading", name=title)).to_be_visible()
+    expect(page.get_by_role("listitem")).to_have_count(2)
+    expect(page.get_by_role("button", name="Log in")).to_be_hidden()
+    page.get_by_placeholder("Search in titles").fill("Rivers")
+    page.get_by_placeholder("Search in titles").press("Enter")
+    expect(page.get_by_role("listitem")).to_have_count(1)
+    vote = page.get_by_role("listitem").get_by_role("button")
+    for votes in (1, 0):
+        vote.click()
+        expect(vote).to_have_text(f"▲ {votes}")
+    expect(page.get_by_role("alert")).to_be_empty()
+
+
+def test_a_wrong_password_and_a_taken_address_are_explained(page: Page) -> None:
+    enter(page, "Sign up", "bob@example.com")
+    expect(page.get_by_role("button", name="Publish")).to_be_visible()
+    page.reload()
+    enter(page, "Sign up", "bob@example.com")
+    expect(page.get_by_role("alert")).not_to_be_empty()
+    enter(page, "Log in", "bob@example.com", "wrong")
+    expect(page.get_by_role("alert")).to_have_text(re.compile("Invalid"))
+    enter(page, "Log in", "bob@example.com")
+    expect(page.get_by_role("button", name="Publish")).to_be_visible()
