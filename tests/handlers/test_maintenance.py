@@ -1,10 +1,13 @@
 """The daily removal of rows that requests only marked or left behind."""
 
+from collections.abc import Callable
 from contextlib import closing
+from functools import partial
 
 import pytest
 
-from maintenance.sweeper import handler
+from maintenance.rows import BatchRow
+from maintenance.sweeper import STATEMENTS, handler
 from tests.support.counters import vote_counts, wrong_counters
 from tests.support.database import PASSWORD, Database, connect
 from tests.support.lambdas import Context, call
@@ -86,6 +89,48 @@ def test_a_run_stops_when_its_time_is_up_and_the_next_one_goes_on(ada: int, data
     assert not any(handler({}, Context(milliseconds=500)).values())
     assert count(database, "votes") == 1500
     assert handler({}, Context())["votes of deleted users"] == 1500
+
+
+class CrashError(Exception):
+    """The function ends in the middle of a run."""
+
+
+def crash_after(remove_batch: Callable[[], list[BatchRow]]) -> list[BatchRow]:
+    rows = remove_batch()
+    if rows[0].removed:
+        raise CrashError
+    return rows
+
+
+def completes_a_run() -> bool:
+    try:
+        handler({}, Context())
+    except CrashError:
+        return False
+    return True
+
+
+def test_runs_that_each_crash_after_a_batch_remove_everything_in_the_end(
+    ada: int, bob: int, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    add_posts(database, ada, 450)
+    add_posts(database, bob, 1200)
+    add_voters(database, 1)
+    vote_on_all_posts(database, "true")
+    delete_account(ada)
+    deleted = database.value("SELECT min(id) FROM posts WHERE owner_id = :bob", bob=bob)
+    assert call("delete_post", user=bob, item=deleted).status == 204
+    for kind, remove_batch in STATEMENTS.items():
+        monkeypatch.setitem(STATEMENTS, kind, partial(crash_after, remove_batch))
+    crashes = 0
+    while not completes_a_run():
+        crashes += 1
+        assert wrong_counters(database.run) == []
+    # Two batches of 1,650 votes, three of 450 posts, and those of a session and a user.
+    assert crashes >= 7
+    assert set(vote_counts(database.run).values()) == {2}
+    assert count(database, "posts") == 1199
+    assert count(database, "deleted_users") == 0
 
 
 def test_a_batch_waits_for_no_row_that_others_have_locked(ada: int, bob: int, database: Database) -> None:
