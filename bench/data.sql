@@ -8,8 +8,9 @@ SELECT number, translate(substr(md5(number::text), 1, 4 + number % 5), '01234567
 FROM generate_series(1, 5000) AS number;
 ALTER TABLE words ADD PRIMARY KEY (number);
 
-INSERT INTO users (id, email, password, created_at)
-SELECT number, 'user' || number || '@example.com', hash, now() - (users - number) * interval '1 minute'
+INSERT INTO users (id, email, lower_case_email, password, created_at)
+SELECT number, 'user' || number || '@example.com', 'user' || number || '@example.com', hash,
+       now() - (users - number) * interval '1 minute'
 FROM size, generate_series(1, users) AS number;
 
 -- The session of the requests, which all come from user 1.
