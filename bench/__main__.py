@@ -1,4 +1,4 @@
-"""The command line: `python -m bench [--quick]`.
+"""The command line: `python -m bench [--quick | --deletion]`.
 
 Prints tables, and writes docs/performance/results.json and the plots beside it. --quick leaves out the
 million posts, repeats less and writes nothing. It takes about three minutes instead of ten.
@@ -19,6 +19,7 @@ from bench import (
     ROOT,
     cold,
     databases,
+    deletion,
     lists,
     packages,
     plots,
@@ -40,7 +41,13 @@ def main() -> None:
     parser.add_argument(
         "--quick", action="store_true", help="without the million posts, and with fewer repeats"
     )
-    quick = parser.parse_args().quick
+    parser.add_argument("--deletion", action="store_true", help="only the deletion of a million votes")
+    arguments = parser.parse_args()
+    if arguments.deletion:
+        with throwaway_cluster() as cluster:
+            sys.stdout.write(report.deletion_table(deletion.measure(cluster, deletion.LARGE)) + "\n")
+        return
+    quick = arguments.quick
     repeats = 60 if quick else 400
     sys.stderr.write("building the packages ...\n")
     subjects = packages.build()
@@ -53,6 +60,7 @@ def main() -> None:
         server = uvicorn_server.measure(subjects[packages.FASTAPI], urls[packages.UVICORN], repeats)
         pages = lists.measure(cluster, lists.SMALL if quick else lists.SMALL | lists.LARGE)
         costs = principal.measure(cluster.url("100k"))
+        deleted = deletion.measure(cluster, deletion.SMALL)
     rates = votes.measure(3.0 if quick else 10.0)
     reached = targets(starts, requests, pages, zipped, rates, costs)
     tables = {
@@ -63,12 +71,13 @@ def main() -> None:
         "Lists and searches": report.lists_table(pages),
         "Principal": report.principal_table(costs),
         "Votes": report.votes_table(rates),
+        "Deletion": report.deletion_table(deleted),
     }
     parts = [", ".join(machine.values()), *(f"{name}\n\n{text}" for name, text in tables.items())]
     sys.stdout.write("\n\n".join(parts) + "\n")
     if not quick:
         figures = {"cold": starts, "warm": requests, "uvicorn": server, "lists": pages}
-        figures |= {"votes": rates, "principal": costs}
+        figures |= {"votes": rates, "principal": costs, "deletion": deleted}
         document = _plain({"machine": machine, "targets": reached, "zipped_mb": zipped} | figures)
         (RESULTS / "results.json").write_text(json.dumps(document, indent=1) + "\n")
         plots.draw(starts, requests, pages, RESULTS)

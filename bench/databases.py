@@ -66,14 +66,14 @@ def prepare(cluster: Cluster) -> dict[str, str]:
     return {name: cluster.url(name) for name in names}
 
 
-def fill(url: str, size: Size) -> None:
-    """Create the schema in an empty database and fill it."""
+def fill(url: str, size: Size, more: str = "") -> None:
+    """Create the schema in an empty database and fill it; run `more` before the indexes are created."""
     migrate(url)
     with closing(connect(url)) as connection:
-        _fill(connection, size)
+        _fill(connection, size, more)
 
 
-def _fill(connection: Any, size: Size) -> None:  # noqa: ANN401  # pg8000 has no types
+def _fill(connection: Any, size: Size, more: str) -> None:  # noqa: ANN401  # pg8000 has no types
     connection.run(
         "SET maintenance_work_mem = '1GB'; SET work_mem = '512MB'; SET session_replication_role = replica"
     )
@@ -88,7 +88,7 @@ def _fill(connection: Any, size: Size) -> None:  # noqa: ANN401  # pg8000 has no
     connection.run(
         "INSERT INTO size VALUES (:users, :posts, :votes, :digest)", **size._asdict(), digest=digest
     )
-    connection.run(FILL)
+    connection.run(FILL + more)
     for _, definition in indexes:
         connection.run(definition)
     for table, name, definition in reversed(constraints):

@@ -5,6 +5,7 @@ from collections.abc import Iterable, Sequence
 from tabulate import tabulate
 
 from bench.cold import Cold
+from bench.deletion import Deletion
 from bench.packages import FASTAPI, FLOOR, NOOP, PROJECT, UVICORN
 from bench.principal import Cost
 from bench.targets import Target
@@ -120,6 +121,29 @@ def votes_table(votes: VoteRates) -> str:
         *(f"{kind}, p99 ms" for kind in kinds),
     ]
     return _table(head, rows)
+
+
+def deletion_table(deletion: Deletion) -> str:
+    """Show how long it takes to mark and to remove, and what others notice of it."""
+    marks = [
+        [f"mark the {name} as deleted", "1", "", f"{ms:.0f}", "", "", ""]
+        for name, ms in deletion.marks.items()
+    ]
+    removals = [
+        [f"remove {kind}", *_rounded(each.batches, each.seconds, each.p50_ms, each.longest_ms), "", ""]
+        for kind, each in deletion.removals.items()
+        if each.rows
+    ]
+    others = [
+        [name, str(each.statements), "", *_rounded(each.p50_ms, each.longest_ms, each.p99_ms, each.failed)]
+        for name, each in deletion.others.items()
+    ]
+    head = ["statement", "number", "seconds", "p50 ms", "longest", "p99", "failed"]
+    return _table(head, [*marks, *removals, *others])
+
+
+def _rounded(*numbers: float) -> list[str]:
+    return [f"{number:.0f}" for number in numbers]
 
 
 def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
