@@ -1,6 +1,19 @@
 """The statements of the lists of posts, by age and by votes."""
 
-from sqlalchemy import CTE, ColumnElement, and_, case, exists, false, func, select, union_all
+from collections.abc import Sequence
+
+from sqlalchemy import (
+    CTE,
+    ColumnElement,
+    SQLColumnExpression,
+    and_,
+    case,
+    exists,
+    false,
+    func,
+    select,
+    union_all,
+)
 
 from common.database import Statement
 from common.models import Post, PostRank, PostTitle, User
@@ -50,7 +63,7 @@ def _by_age(
     order: Order,
     viewer: Principal,
     parameters: ListParameters,
-    parts: list[ColumnElement[bool]],
+    parts: Sequence[SQLColumnExpression[bool]],
     matches: ColumnElement[bool],
     size: ColumnElement[int],
     author_exists: ColumnElement[bool] = TRUE,
