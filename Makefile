@@ -64,12 +64,13 @@ load: $(VENV)/dev ## Send a mixed workload for LOAD_SECONDS (30), print percenti
 	@PYTHONPATH=functions:layers/common/python:. $(BIN)/python -m tests.long.load $(URL)
 
 .PHONY: check
-check: $(VENV)/dev ## Check format, lint, types, imports, revisions, the template and the OpenAPI document
+check: $(VENV)/dev ## Check format, lint, types, imports, revisions, attacks, the template and the OpenAPI document
 	$(BIN)/ruff format --check $(SOURCES)
 	$(BIN)/ruff check $(SOURCES)
 	$(BIN)/mypy $(SOURCES)
 	PYTHONPATH=functions:layers/common/python:. $(BIN)/lint-imports --no-cache
 	PYTHONPATH=layers/common/python:. $(BIN)/python scripts/lint_revisions.py
+	PYTHONPATH=functions:layers/common/python:. $(BIN)/python scripts/lint_attacks.py
 	$(MAKE) --no-print-directory template-check
 	$(MAKE) --no-print-directory openapi-check
 
