@@ -26,8 +26,8 @@ def problems(attack: Attack, outcome: Outcome) -> list[str]:
     found += [f"waited for the attacker: {statement}" for statement in outcome.blocked]
     if attack.admitted is None:
         found += [f"no limit is known, but {len(refused)} were refused"] if refused else []
-    elif len(admitted) > attack.admitted:
-        found.append(f"{len(admitted)} requests were admitted, not {attack.admitted}")
+    elif not 0 < len(admitted) <= attack.admitted < len(outcome.attacker):
+        found.append(f"{len(admitted)} of {len(outcome.attacker)} were admitted, not {attack.admitted}")
     return [f"{attack.event}: {each}" for each in found]
 
 

@@ -4,6 +4,7 @@ import hashlib
 import secrets
 from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from urllib.parse import urlencode
 
 import pytest
@@ -11,7 +12,7 @@ import pytest
 import auth.queries
 from common import authentication, queries
 from common.rows import Attempt
-from tests.support.database import PASSWORD, PASSWORD_HASH, Database
+from tests.support.database import PASSWORD, PASSWORD_HASH, Database, connect
 from tests.support.lambdas import Response, invoke, new_event
 
 FREE = 20
@@ -211,6 +212,35 @@ def test_an_attempt_uses_its_own_rows_however_old_they_are(database: Database) -
     pass_time(database, 25 * 3600)
     fail(1)
     assert row(database, PAIR) == row(database, key(OWNER)) == (1, 0)
+
+
+@pytest.mark.usefixtures("ada")
+def test_an_attempt_does_not_wait_for_an_old_row_that_another_has_locked(database: Database) -> None:
+    fail(1, "old@example.com", "203.0.113.8")
+    pass_time(database, 25 * 3600)
+    with closing(connect(database.url)) as other:
+        other.run("BEGIN")
+        other.run("SELECT FROM login_attempts FOR UPDATE")
+        assert queries.reserve_attempt_by_email(email="ada@example.com", client=OWNER)[0].reserved_until
+        other.run("ROLLBACK")
+    assert database.value("SELECT count(*) FROM login_attempts") == 3 + 2
+
+
+@pytest.mark.usefixtures("ada")
+def test_a_row_that_is_used_again_is_not_removed(database: Database) -> None:
+    fail(1)
+    pass_time(database, 25 * 3600)
+    fail(1)
+    pass_time(database, 60)
+    for number in range(3):
+        fail(1, f"{number}@example.com", f"203.0.113.{number}")
+    assert row(database, PAIR) == row(database, key(OWNER)) == row(database, ACCOUNT) == (1, 0)
+    pass_time(database, 25 * 3600)
+    reserved = queries.reserve_attempt_by_email(email="ada@example.com", client=OWNER)
+    assert reserved[0].reserved_until
+    for number in range(3):
+        fail(1, f"{number}@example.com", f"203.0.113.{number}")
+    assert row(database, PAIR) == row(database, key(OWNER)) == (1, 1)
 
 
 @pytest.mark.usefixtures("ada", "own_connection_per_thread")

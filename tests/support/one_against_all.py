@@ -6,6 +6,7 @@ environment. The processes fork from one that has imported the functions.
 
 import os
 import random
+import sys
 import time
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -21,12 +22,12 @@ import users.handler
 import votes.handler
 from auth.refresh_tokens import digest
 from common import database, passwords
-from common.database import ManagedConnection
+from common.database import ManagedConnection, Statement
 from common.settings import MAX_DAILY_QUOTA, database_settings
 from tests.support.attacks import BY_EVENT, QUOTA, World
-from tests.support.connections import run_sql
+from tests.support.connections import NumberRow, run_sql
 from tests.support.database import PASSWORD, PASSWORD_HASH, Database, principal_of
-from tests.support.lambdas import handlers, invoke, new_event
+from tests.support.lambdas import Context, handlers, invoke, new_event
 
 CLIENTS = 10
 ATTACKERS = 4
@@ -34,9 +35,18 @@ ACCOUNTS = 20
 POSTS = 60
 VOTES = 20
 START_SECONDS = 120.0
+TIMEOUT_SECONDS = 60.0
+# Of each process of the attacker: all of them together reach every limit.
+MIN_REQUESTS = 8
+COMMIT_SECONDS = 0.02
+BEGIN, COMMIT, ROLLBACK = (
+    Statement(NumberRow, sql, (), writes=False) for sql in ("BEGIN", "COMMIT", "ROLLBACK")
+)
 # Long enough for a list of the attacker's posts to reach its limit in bytes.
 CONTENT = "x" * 50_000
 REFRESH_TOKEN = "of the attacker"
+# Here, so that it is done before the processes fork.
+HANDLERS = handlers()
 
 # A client that waits for a lock which the attacker holds. Waiting for a file to grow is not one.
 BLOCKED = """
@@ -89,6 +99,21 @@ def create_world(data: Database) -> World:
     return World(attacker, own_posts, accounts, REFRESH_TOKEN, clients, busy_post, client_posts)
 
 
+class SlowConnection(ManagedConnection):
+    """A connection whose commits take time, like those with a standby, so that its locks last longer."""
+
+    def _attempt(self, statement: Statement[..., Any], values: Sequence[object]) -> list[list[Any]]:
+        super()._attempt(BEGIN, ())
+        try:
+            rows = super()._attempt(statement, values)
+            time.sleep(COMMIT_SECONDS)
+        except BaseException:
+            super()._attempt(ROLLBACK, ())
+            raise
+        super()._attempt(COMMIT, ())
+        return rows
+
+
 class Arena:
     """The processes of the attacker and of the clients."""
 
@@ -120,8 +145,10 @@ class Arena:
 def arena(data: Database) -> Iterator[Arena]:
     """Fill a database, and start the processes; they end with the block. `data` is empty."""
     world = create_world(data)
+    # Until Python 3.12, the process that forks does not know our path, and would import nothing.
+    os.environ["PYTHONPATH"] = os.pathsep.join(sys.path)
     context = get_context("forkserver")
-    context.set_forkserver_preload([__name__])
+    context.set_forkserver_preload(["__main__", __name__])
     processes = CLIENTS + ATTACKERS
     arguments = (data.url, context.Barrier(processes, timeout=START_SECONDS))
     with ProcessPoolExecutor(processes, context, _initialize, arguments) as pool:
@@ -144,9 +171,10 @@ def _initialize(url: str, barrier: Barrier) -> None:
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the functions log there
     passwords.BCRYPT_COST = 4  # type: ignore[misc]  # so that the database has work, too
     passwords.DUMMY_HASH = PASSWORD_HASH
-    handlers()
-    for role in ("attacker", "client"):
-        _connections[role] = ManagedConnection(database_settings())
+    # So that a busy machine is not a failure.
+    database.STATEMENT_TIMEOUT_SECONDS = TIMEOUT_SECONDS  # type: ignore[misc]
+    for role, connection in (("attacker", SlowConnection), ("client", ManagedConnection)):
+        _connections[role] = connection(database_settings())
         run_sql(_connections[role], f"SET application_name TO {role}")
 
 
@@ -164,7 +192,7 @@ def _send(event: str, address: str, changes: dict[str, Any]) -> Sent:
     request = new_event(event, **changes)
     request["requestContext"]["identity"]["sourceIp"] = address
     began = time.perf_counter()
-    response = invoke(request)
+    response = invoke(request, Context(milliseconds=1000 * int(TIMEOUT_SECONDS)))
     seconds = time.perf_counter() - began
     return Sent(event, response.status, "Retry-After" in response.headers, len(response.body), seconds)
 
@@ -176,7 +204,7 @@ def _attack(world: World, event: str | None, number: int, seconds: float) -> lis
         end = time.perf_counter() + seconds
         # Numbers of different processes differ, because some can be used only once.
         requests = iter(range(random.randrange(10**8) * ATTACKERS + number, 10**12, ATTACKERS))
-        while time.perf_counter() < end:
+        while time.perf_counter() < end or len(sent) < MIN_REQUESTS:
             sent.append(_send(event, "203.0.113.7", BY_EVENT[event].changes(world, next(requests))))
     return sent
 
