@@ -221,7 +221,7 @@ def test_an_attempt_does_not_wait_for_an_old_row_that_another_has_locked(databas
     with closing(connect(database.url)) as other:
         other.run("BEGIN")
         other.run("SELECT FROM login_attempts FOR UPDATE")
-        assert queries.reserve_attempt_by_email(email="ada@example.com", client=OWNER)[0].reserved_until
+        assert queries.reserve_attempt_by_email(account="ada@example.com", client=OWNER)[0].reserved_until
         other.run("ROLLBACK")
     assert database.value("SELECT count(*) FROM login_attempts") == 3 + 2
 
@@ -236,7 +236,7 @@ def test_a_row_that_is_used_again_is_not_removed(database: Database) -> None:
         fail(1, f"{number}@example.com", f"203.0.113.{number}")
     assert row(database, PAIR) == row(database, key(OWNER)) == row(database, ACCOUNT) == (1, 0)
     pass_time(database, 25 * 3600)
-    reserved = queries.reserve_attempt_by_email(email="ada@example.com", client=OWNER)
+    reserved = queries.reserve_attempt_by_email(account="ada@example.com", client=OWNER)
     assert reserved[0].reserved_until
     for number in range(3):
         fail(1, f"{number}@example.com", f"203.0.113.{number}")
