@@ -123,18 +123,18 @@ def renew_session(*, token_hash: str, successor_hashes: str, per_day: int) -> Se
         .cte("usable")
     )
     quota = use_quota(usable, "refreshes", per_day)
-    is_admitted = exists(select(quota.admitted.c.user_id))
+    is_allowed = exists(select(quota.allowed.c.user_id))
     used = update(RefreshToken).values(used_at=NOW)
-    used = used.where(RefreshToken.hash == token_hash, RefreshToken.used_at.is_(None), is_admitted)
+    used = used.where(RefreshToken.hash == token_hash, RefreshToken.used_at.is_(None), is_allowed)
     added = insert(RefreshToken).from_select(
         ["hash", "session_id"],
-        select(usable.c.hash, usable.c.session_id).where(usable.c.is_unused, is_admitted),
+        select(usable.c.hash, usable.c.session_id).where(usable.c.is_unused, is_allowed),
     )
     renewed = (
         update(Session)
         .values(renewed_at=NOW)
         # Check again, because the session may have ended while this statement waited for its row.
-        .where(Session.id == usable.c.session_id, Session.ended_at.is_(None), is_admitted)
+        .where(Session.id == usable.c.session_id, Session.ended_at.is_(None), is_allowed)
         .returning(Session.id)
         .cte("renewed")
     )

@@ -55,9 +55,7 @@ def create(principal: Principal, *, title: str, content: str, published: bool, p
     written: tuple[Any, ...] = (title, content, published)
     created = (
         insert(Post)
-        .from_select(
-            ["owner_id", "title", "content", "published"], select(quota.admitted.c.user_id, *written)
-        )
+        .from_select(["owner_id", "title", "content", "published"], select(quota.allowed.c.user_id, *written))
         .returning(*POST_COLUMNS)
     )
     wait = quota.retry_after_seconds.label("retry_after_seconds")
@@ -102,9 +100,7 @@ def create_once(
     quota = _quota(owner, per_day, ~exists(select(earlier.c.key)))
     created = (
         insert(Post)
-        .from_select(
-            ["owner_id", "title", "content", "published"], select(quota.admitted.c.user_id, *written)
-        )
+        .from_select(["owner_id", "title", "content", "published"], select(quota.allowed.c.user_id, *written))
         .returning(Post.id, Post.created_at, Post.owner_id)
         .cte("created")
     )
@@ -180,7 +176,7 @@ def change(
     stays = or_(is_same, is_too_long)
     changed = (
         update(Post)
-        .where(Post.id == own.c.id, Post.owner_id == quota.admitted.c.user_id, ~stays)
+        .where(Post.id == own.c.id, Post.owner_id == quota.allowed.c.user_id, ~stays)
         .where(Post.deleted_at.is_(None))
         .values(title=title, content=content, published=published)
         .returning(*POST_COLUMNS)

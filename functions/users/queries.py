@@ -80,7 +80,7 @@ def change_phone_number(principal: Principal, *, phone_number: str | None, per_d
     caller = valid_principal(principal)
     quota = _quota(caller, per_day)
     # Check again, because the account may have been deleted while this statement waited for its row.
-    changed = update(User).where(User.id == quota.admitted.c.user_id, User.deleted_at.is_(None))
+    changed = update(User).where(User.id == quota.allowed.c.user_id, User.deleted_at.is_(None))
     changed = changed.values(phone_number=phone_number)
     return _change(caller, changed.returning(*ACCOUNT_COLUMNS).cte("changed"), false(), quota)
 
@@ -112,7 +112,7 @@ def change_email(
     )
     changed = (
         update(User)
-        .where(User.id == quota.admitted.c.user_id, User.password == verified_hash, ~taken)
+        .where(User.id == quota.allowed.c.user_id, User.password == verified_hash, ~taken)
         .values(
             **address._asdict(),
             phone_number=case((keeps, User.phone_number), else_=phone_number),

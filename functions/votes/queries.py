@@ -36,9 +36,9 @@ def cast(principal: Principal, *, post_id: int, per_day: int) -> Select[bool, bo
     """Cast a vote on a post that the voter may see; nothing changes if there is a vote already."""
     voter = valid_principal(principal)
     quota = _quota(voter, per_day)
-    admitted = quota.admitted
+    allowed = quota.allowed
     post = _visible_post(voter, post_id)
-    vote = insert(Vote).from_select(["user_id", "post_id"], select(admitted.c.user_id, post.c.id))
+    vote = insert(Vote).from_select(["user_id", "post_id"], select(allowed.c.user_id, post.c.id))
     changed = vote.on_conflict_do_nothing().returning(Vote.post_id)
     return _outcome(voter, post, changed.cte("changed"), quota)
 
@@ -48,7 +48,7 @@ def retract(principal: Principal, *, post_id: int, per_day: int) -> Select[bool,
     """Retract a vote; nothing changes if there is none."""
     voter = valid_principal(principal)
     quota = _quota(voter, per_day)
-    admitted = quota.admitted
+    allowed = quota.allowed
     post = _visible_post(voter, post_id)
-    changed = delete(Vote).where(Vote.user_id == admitted.c.user_id, Vote.post_id == post.c.id)
+    changed = delete(Vote).where(Vote.user_id == allowed.c.user_id, Vote.post_id == post.c.id)
     return _outcome(voter, post, changed.returning(Vote.post_id).cte("changed"), quota)

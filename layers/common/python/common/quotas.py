@@ -34,13 +34,13 @@ class Quota(NamedTuple):
     """The result of counting a request towards a quota, for use in the same statement.
 
     Attributes:
-        admitted: One row, with the user's id as `user_id`; no row if the statement must change nothing.
+        allowed: One row, with the user's id as `user_id`; no row if the statement must change nothing.
             Everything that the statement changes has to depend on it.
         retry_after_seconds: The time until the quota is renewed; NULL if it does not refuse the request.
 
     """
 
-    admitted: CTE
+    allowed: CTE
     retry_after_seconds: ColumnElement[int]
 
 
@@ -71,7 +71,7 @@ def use_quota(caller: CTE, action: str, per_day: int, *conditions: ColumnElement
     # Compare with the time before this statement waited for the row, because another statement may have
     # started a period in the meantime.
     is_over = QuotaUsage.resets_at <= new.excluded.resets_at - PERIOD
-    admitted = (
+    allowed = (
         new.on_conflict_do_update(
             index_elements=[QuotaUsage.user_id, QuotaUsage.action],
             set_={
@@ -81,9 +81,9 @@ def use_quota(caller: CTE, action: str, per_day: int, *conditions: ColumnElement
             where=or_(is_over, QuotaUsage.used < per_day),
         )
         .returning(QuotaUsage.user_id)
-        .cte("admitted")
+        .cte("allowed")
     )
-    is_refused = and_(~exists(select(admitted.c.user_id)), *conditions)
+    is_refused = and_(~exists(select(allowed.c.user_id)), *conditions)
     # A period that began while this statement waited is not visible to it. It lasts for nearly a day more.
     seconds = func.coalesce(select(seconds_to(period.c.resets_at)).scalar_subquery(), SECONDS_PER_PERIOD)
-    return Quota(admitted, case((is_refused, func.greatest(seconds, ONE, type_=Integer))))
+    return Quota(allowed, case((is_refused, func.greatest(seconds, ONE, type_=Integer))))
