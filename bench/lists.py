@@ -1,4 +1,4 @@
-# ruff: noqa: ANN401  # pg8000 has no types, and the attributes of a Query are read here
+# ruff: noqa: ANN401  # pg8000 has no types, and the attributes of a Statement are read here
 """Lists and searches as tables grow: the statements of the project, timed by the server."""
 
 import json
@@ -34,7 +34,7 @@ WORDS: Final = """
         FROM (SELECT title FROM posts WHERE id % 10 = 1 ORDER BY id LIMIT 10000) AS sample) AS words
     GROUP BY word ORDER BY 2 DESC
 """
-MIDDLING_SHARE: Final = 0.003
+UNCOMMON_SHARE: Final = 0.003
 
 # The list of the reference application: it counts every vote of every post that matches.
 REFERENCE: Final = """
@@ -83,7 +83,7 @@ def _cases(connection: Any, size: Size) -> Iterator[tuple[str, str]]:
     words = connection.run(WORDS)
     sample = min(size.posts // 10, 10_000)
     common = words[0][0]
-    middling = min(words, key=lambda word: abs(word[1] - MIDDLING_SHARE * sample))[0]
+    uncommon = min(words, key=lambda word: abs(word[1] - UNCOMMON_SHARE * sample))[0]
     ((title,),) = connection.run("SELECT title FROM posts WHERE id = :post", post=size.posts // 2 + 1)
     newest = FIRST_PAGE["new"]
     yield "first page", page(lists.feed_new, newest)
@@ -101,7 +101,7 @@ def _cases(connection: Any, size: Size) -> Iterator[tuple[str, str]]:
         yield f"search, no match: {term}", page(lists.search_new, newest, term=term)
     yield "search, no match, most votes first", page(lists.search_top, FIRST_PAGE["top"], term="qqqqq")
     yield "search, one match", page(lists.search_new, newest, term=title)
-    yield "search, in 0.3% of the titles", page(lists.search_new, newest, term=middling)
+    yield "search, in 0.3% of the titles", page(lists.search_new, newest, term=uncommon)
     yield "search, in many titles", page(lists.search_new, newest, term=common)
     yield "search, in many titles, most votes first", page(lists.search_top, FIRST_PAGE["top"], term=common)
     yield "search, one letter, in most titles", page(lists.search_new, newest, term="a")

@@ -1,4 +1,4 @@
-"""Votes per second on one post beside many posts, by the time that a commit takes.
+"""Measures the votes per second on one post and on many posts, for each duration of a commit.
 
 A commit takes milliseconds where it is sent to a standby. A counter that is locked until the commit then
 limits the votes on one post.
@@ -28,7 +28,7 @@ CLIENTS: Final = 16
 # Every tenth post is a draft, on which others cannot vote.
 POSTS: Final = {"one post": [1], "5,000 posts": [post for post in range(1, 5_556) if post % 10]}
 COMMIT_MS: Final = (0, 4)
-# Longer than the processes of the clients take to start.
+# The processes of the clients start in less time.
 START_SECONDS: Final = 60.0
 # The sessions of `principal_of`.
 ADD_SESSIONS: Final = """
@@ -71,7 +71,7 @@ def measure(seconds: float) -> VoteRates:
 def _rates(pool: ProcessPoolExecutor, url: str, commit_ms: int, seconds: float) -> dict[str, VoteRate]:
     with closing(connect(url)) as connection:
         connection.run(f"ALTER SYSTEM SET commit_delay = {commit_ms * 1000}")
-        # Also where a transaction commits alone.
+        # Delay the commit even if no other transaction is open.
         connection.run("ALTER SYSTEM SET commit_siblings = 0")
         connection.run("SELECT pg_reload_conf()")
     return {name: _rate(pool, posts, seconds) for name, posts in POSTS.items()}

@@ -186,6 +186,7 @@ def _step(walk: CTE, segments: CTE, needed: ColumnElement[int]) -> FromClause:
 def _search_segment(
     order: Order, parameters: ListParameters, first: Scan, step: FromClause, matches: ColumnElement[bool]
 ) -> FromClause:
+    """Return one row: the matching posts, and how many of them come before the next segment's first post."""
     is_match = and_(matches, order.is_after(order.indexed, only_position(first.end)))
     some = candidates(step.c.segment, parameters.term, *order.indexed.labelled(), is_match.label("matches"))
     candidate = some.limit(limits.CANDIDATES + ONE).correlate(step).subquery("candidate")

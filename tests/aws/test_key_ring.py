@@ -40,7 +40,7 @@ def clock(monkeypatch: pytest.MonkeyPatch) -> Clock:
 
 
 @pytest.fixture
-def ring_of(secret: Secret, monkeypatch: pytest.MonkeyPatch) -> Secret:
+def ring_secret(secret: Secret, monkeypatch: pytest.MonkeyPatch) -> Secret:
     """Return the secret that JWT_KEYS names. It holds one key."""
     monkeypatch.setenv("JWT_KEYS", secret.arn)
     monkeypatch.setenv("STAGE", "prod")
@@ -79,16 +79,16 @@ def effect(policy: dict[str, Any]) -> str:
     return result
 
 
-def test_the_ring_is_fetched_during_init_and_cached(ring_of: Secret) -> None:
+def test_the_ring_is_fetched_during_init_and_cached(ring_secret: Secret) -> None:
     ring = KeyRing()
-    ring_of.put(dict([NEW]))
+    ring_secret.put(dict([NEW]))
     assert ring.signing_key() == OLD
     assert ring.find("old") == OLD
 
 
-def test_the_ring_is_fetched_again_after_five_minutes(ring_of: Secret, clock: Clock) -> None:
+def test_the_ring_is_fetched_again_after_five_minutes(ring_secret: Secret, clock: Clock) -> None:
     ring = KeyRing()
-    ring_of.put(dict([OLD, NEW]))
+    ring_secret.put(dict([OLD, NEW]))
     clock.now += 5 * 60 - 1
     assert ring.signing_key() == OLD
     clock.now += 1
@@ -96,17 +96,17 @@ def test_the_ring_is_fetched_again_after_five_minutes(ring_of: Secret, clock: Cl
     assert ring.find("new") == NEW
 
 
-def test_a_removed_key_is_refused_after_five_minutes(ring_of: Secret, clock: Clock) -> None:
+def test_a_removed_key_is_refused_after_five_minutes(ring_secret: Secret, clock: Clock) -> None:
     ring = KeyRing()
-    ring_of.put(dict([NEW]))
+    ring_secret.put(dict([NEW]))
     clock.now += 5 * 60
     with pytest.raises(UnknownKeyError):
         ring.find("old")
 
 
-def test_a_new_key_signs_ten_minutes_after_it_was_created(ring_of: Secret, clock: Clock) -> None:
+def test_a_new_key_signs_ten_minutes_after_it_was_created(ring_secret: Secret, clock: Clock) -> None:
     new = created_at(clock.now)
-    ring_of.put(dict([OLD, new]))
+    ring_secret.put(dict([OLD, new]))
     ring = KeyRing()
     assert ring.find(new.kid) == new
     assert ring.signing_key() == OLD
@@ -116,47 +116,47 @@ def test_a_new_key_signs_ten_minutes_after_it_was_created(ring_of: Secret, clock
     assert ring.signing_key() == new
 
 
-def test_of_several_keys_that_are_old_enough_the_newest_signs(ring_of: Secret, clock: Clock) -> None:
+def test_of_several_keys_that_are_old_enough_the_newest_signs(ring_secret: Secret, clock: Clock) -> None:
     ring = [created_at(clock.now - age) for age in (3_600, 900, 599, 0)]
-    ring_of.put(dict(ring))
+    ring_secret.put(dict(ring))
     assert KeyRing().signing_key() == ring[1]
 
 
-def test_if_all_keys_are_new_the_oldest_signs(ring_of: Secret, clock: Clock) -> None:
+def test_if_all_keys_are_new_the_oldest_signs(ring_secret: Secret, clock: Clock) -> None:
     ring = [created_at(clock.now - age) for age in (2, 1)]
-    ring_of.put(dict(ring))
+    ring_secret.put(dict(ring))
     assert KeyRing().signing_key() == ring[0]
 
 
-def test_invented_key_ids_cause_no_request(ring_of: Secret, clock: Clock, requests: list[str]) -> None:
+def test_invented_key_ids_cause_no_request(ring_secret: Secret, clock: Clock, requests: list[str]) -> None:
     ring = KeyRing()
     for seconds in (0, 299, 1):
         clock.now += seconds
         for _ in range(10):
             with pytest.raises(UnknownKeyError):
                 ring.find("made up")
-    assert requests == [ring_of.arn] * 2  # during init, and after five minutes
+    assert requests == [ring_secret.arn] * 2  # during init, and after five minutes
 
 
 def test_an_unknown_key_is_denied_while_the_ring_is_up_to_date(
-    ring_of: Secret, clock: Clock, monkeypatch: pytest.MonkeyPatch
+    ring_secret: Secret, clock: Clock, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(authorizer, "ring", KeyRing())
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", NOWHERE)
     clock.now += 5 * 60 - 1
     assert effect(authorize(NEW)) == "Deny"
     assert effect(authorize(OLD)) == "Allow"
-    assert ring_of.ring() == dict([OLD])
+    assert ring_secret.ring() == dict([OLD])
 
 
 @pytest.mark.parametrize("broken", ["", "not json"])
 def test_a_failed_look_up_of_an_unknown_key_is_not_denied(
-    broken: str, ring_of: Secret, clock: Clock, moto_url: str, monkeypatch: pytest.MonkeyPatch
+    broken: str, ring_secret: Secret, clock: Clock, moto_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     # API Gateway caches a Deny for five minutes, but not an error.
     monkeypatch.setattr(authorizer, "ring", KeyRing())
     if broken:
-        ring_of.put(broken)
+        ring_secret.put(broken)
     else:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", NOWHERE)
     clock.now += 5 * 60
@@ -165,7 +165,7 @@ def test_a_failed_look_up_of_an_unknown_key_is_not_denied(
             authorize(NEW)
         assert effect(authorize(OLD)) == "Allow"
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", moto_url)
-    ring_of.put(dict([OLD, NEW]))
+    ring_secret.put(dict([OLD, NEW]))
     clock.now += keys.RETRY_SECONDS
     assert effect(authorize(NEW)) == "Allow"
     clock.now += 5 * 60 - 1
@@ -173,7 +173,7 @@ def test_a_failed_look_up_of_an_unknown_key_is_not_denied(
 
 
 def test_a_failed_look_up_is_repeated_after_a_pause(
-    ring_of: Secret, clock: Clock, requests: list[str], monkeypatch: pytest.MonkeyPatch
+    ring_secret: Secret, clock: Clock, requests: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     ring = KeyRing()
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", NOWHERE)
@@ -183,21 +183,21 @@ def test_a_failed_look_up_is_repeated_after_a_pause(
             assert ring.find("old") == OLD
             with pytest.raises(AwsError):
                 ring.find("new")
-        assert requests == [ring_of.arn] * expected
+        assert requests == [ring_secret.arn] * expected
         clock.now += keys.RETRY_SECONDS
 
 
 @pytest.mark.parametrize("broken", ["", "not json", '{"new": "short"}'])
 def test_the_old_ring_is_kept_if_no_new_one_can_be_fetched(
     broken: str,
-    ring_of: Secret,
+    ring_secret: Secret,
     clock: Clock,
     monkeypatch: pytest.MonkeyPatch,
     caplog: pytest.LogCaptureFixture,
 ) -> None:
     ring = KeyRing()
     if broken:
-        ring_of.put(broken)
+        ring_secret.put(broken)
     else:
         monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", NOWHERE)
     clock.now += keys.CACHE_SECONDS
@@ -208,7 +208,7 @@ def test_the_old_ring_is_kept_if_no_new_one_can_be_fetched(
 
 
 def test_a_ring_that_cannot_be_fetched_during_init_is_fetched_when_needed(
-    ring_of: Secret, moto_url: str, monkeypatch: pytest.MonkeyPatch
+    ring_secret: Secret, moto_url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", NOWHERE)
     ring = KeyRing()
@@ -218,7 +218,7 @@ def test_a_ring_that_cannot_be_fetched_during_init_is_fetched_when_needed(
         ring.find("old")
     monkeypatch.setenv("AWS_ENDPOINT_URL_SECRETS_MANAGER", moto_url)
     assert ring.signing_key() == OLD
-    ring_of.put("{}")
+    ring_secret.put("{}")
 
 
 def test_a_secret_without_a_ring_is_a_settings_error(secret: Secret, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -228,8 +228,8 @@ def test_a_secret_without_a_ring_is_a_settings_error(secret: Secret, monkeypatch
         ring.signing_key()
 
 
-def test_a_snapshot_contains_no_ring(ring_of: Secret, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_snapshot_contains_no_ring(ring_secret: Secret, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("AWS_LAMBDA_INITIALIZATION_TYPE", "snap-start")
     ring = KeyRing()
-    ring_of.put(dict([NEW]))
+    ring_secret.put(dict([NEW]))
     assert ring.signing_key() == NEW
