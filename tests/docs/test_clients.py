@@ -43,9 +43,8 @@ def test_the_typescript_client_passes_a_strict_check_of_types_and_runs(api: str,
         pytest.skip("there is no npm: install Node.js")
     _python_commands, _python, shell, program, *_ = under(ROOT / "docs/api.md", "Clients")
     (tmp_path / "program.mts").write_text(program.text.replace(ADDRESS, api))
-    for command in commands(shell):
-        output = run(tmp_path, *shlex.split(command.replace(ADDRESS, api)))
-    assert output.endswith("Hello eve@example.com 1\n")
+    outputs = [run(tmp_path, *shlex.split(command.replace(ADDRESS, api))) for command in commands(shell)]
+    assert outputs[-1] == "Hello eve@example.com 1\n"
 
 
 def run(directory: Path, *command: str | Path) -> str:
