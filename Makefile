@@ -4,7 +4,7 @@ SHELL := /bin/bash
 .DEFAULT_GOAL := help
 .DELETE_ON_ERROR:
 
-# Variables of the user's shell that would change what Python loads and where pip installs.
+# Variables of the user's shell that would change what Python loads and where packages go.
 unexport PYTHONPATH PYTHONHOME PYTHONSAFEPATH PYTHONOPTIMIZE PYTHONWARNINGS PIP_TARGET PIP_PREFIX
 export PIP_USER := 0
 
