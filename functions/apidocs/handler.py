@@ -11,6 +11,7 @@ from typing import Any
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.openapi import swagger_ui
 
+from apidocs.page import customize
 from common import api
 from common.schemas import Message
 
@@ -73,6 +74,7 @@ def docs_page() -> Response[Any]:
         oauth2_config=None,
         persist_authorization=False,  # would keep tokens in localStorage
     )
+    html = customize(html)
     scripts = " ".join(map(_source, SCRIPT.findall(html)))
     headers = {"Content-Security-Policy": CONTENT_SECURITY_POLICY.format(scripts=scripts)}
     return Response(HTTPStatus.OK, content_type=HTML_CONTENT_TYPE, body=html, headers=CACHE_HEADERS | headers)

@@ -24,6 +24,8 @@ ARGUMENTS = [
     "--disable-sync",
 ]
 # The examples of the OpenAPI document.
+LAPTOP: dict[str, Any] = {"viewport": {"width": 1280, "height": 800}}
+PHONE: dict[str, Any] = {"viewport": {"width": 390, "height": 844}, "is_mobile": True}
 EMAIL, PASSWORD, TITLE = "ann@example.com", "open sesame", "Hello"
 
 
@@ -95,6 +97,39 @@ def test_a_reader_signs_up_logs_in_writes_a_post_and_sees_it_in_the_list(page: P
     # The page obeys its Content-Security-Policy, and keeps the token in memory only.
     assert [text for text in messages if "Content Security Policy" in text] == []
     assert page.evaluate("[localStorage.length, sessionStorage.length, document.cookie]") == [0, 0, ""]
+
+
+@pytest.mark.parametrize("device", [LAPTOP, PHONE], ids=["laptop", "phone"])
+def test_authorize_shows_user_name_and_password_without_scrolling(
+    api: str, browser: Browser, device: dict[str, Any]
+) -> None:
+    context = browser.new_context(**device)
+    page = context.new_page()
+    page.goto(f"{api}/docs", wait_until="networkidle")
+    page.locator(".scheme-container .authorize").click()
+    dialog = page.locator(".modal-ux")
+    inputs = dialog.locator("input:visible, select:visible")
+    assert [field.get_attribute("id") for field in inputs.all()][:2] == ["oauth_username", "oauth_password"]
+    expect(dialog.locator("#client_id_password")).not_to_be_visible()
+    for field in ("#oauth_username", "#oauth_password", "button.authorize >> nth=0"):
+        expect(dialog.locator(field)).to_be_in_viewport(ratio=1)
+    context.close()
+
+
+def test_a_wrong_password_gives_a_sentence(page: Page) -> None:
+    page.locator(".scheme-container .authorize").click()
+    dialog = page.locator(".modal-ux")
+    dialog.locator("button.authorize").first.click()
+    expect(dialog.locator(".errors")).to_contain_text("Enter a user name and a password.")
+    dialog.locator("#oauth_username").fill("nobody@example.com")
+    dialog.locator("#oauth_password").fill(PASSWORD)
+    dialog.locator("button.authorize").first.click()
+    expect(dialog.locator(".errors")).to_contain_text("The user name or the password is wrong.")
+
+
+def test_the_page_has_a_title_and_an_icon_of_its_own(page: Page) -> None:
+    assert page.title() == "Social API"
+    assert page.locator("link[rel=icon]").get_attribute("href", timeout=1000) is not None
 
 
 def log_in(page: Page) -> None:
