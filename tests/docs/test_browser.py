@@ -119,11 +119,13 @@ def test_authorize_shows_user_name_and_password_without_scrolling(
 def test_a_wrong_password_gives_a_sentence(page: Page) -> None:
     page.locator(".scheme-container .authorize").click()
     dialog = page.locator(".modal-ux")
-    dialog.locator("button.authorize").first.click()
+    with page.expect_response("**/login"):
+        dialog.locator("button.authorize").first.click()
     expect(dialog.locator(".errors")).to_contain_text("Enter a user name and a password.")
     dialog.locator("#oauth_username").fill("nobody@example.com")
     dialog.locator("#oauth_password").fill(PASSWORD)
-    dialog.locator("button.authorize").first.click()
+    with page.expect_response("**/login"):
+        dialog.locator("button.authorize").first.click()
     expect(dialog.locator(".errors")).to_contain_text("The user name or the password is wrong.")
 
 

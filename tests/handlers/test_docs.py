@@ -80,7 +80,7 @@ def test_the_page_contains_the_document_and_loads_nothing() -> None:
     assert json.dumps(call("openapi").json()["info"]["title"]) in response.body
     page = Loads()
     page.feed(response.body)
-    assert page.addresses == []
+    assert [address for address in page.addresses if not str(address).startswith("data:")] == []
 
 
 def test_the_page_may_run_its_own_scripts_only() -> None:
