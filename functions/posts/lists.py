@@ -173,6 +173,7 @@ def _by_votes(
     # A subquery, because the planner might read the whole table for a join.
     votes = select(PostRank.vote_count).where(PostRank.post_id == candidate.c.id).scalar_subquery()
     ranked = select(votes.label("sort_value"), candidate.c.id).where(sorts_candidates, candidate_matches)
+    # OFFSET 0, or the planner would read the votes once for the result and once for the position.
     sorted_posts = ranked.offset(ZERO).subquery()
     found = [select(sorted_posts).where(TOP.is_after(position_in(sorted_posts), TOP.start(parameters)))]
     start, needed = TOP.start(parameters), rows_needed(parameters)
@@ -214,7 +215,7 @@ def search_top(viewer: Principal, parameters: ListParameters) -> PostSelect:
     )
     present = segments_after(first)
     # The time is read before each segment. A fence keeps it there.
-    segment = select(present.c.segment).where(_in_time()).offset(ZERO).subquery()
+    segment = select(present.c.segment).where(_in_time()).subquery()
     columns = (PostTitle.post_id.label("id"), matches.label("matches"))
     title = candidates(segment.c.segment, parameters.term, *columns).lateral()
     found = select(title.c.id, title.c.matches).select_from(segment).join(title, TRUE)

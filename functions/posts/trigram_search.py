@@ -177,8 +177,6 @@ def _step(walk: CTE, segments: CTE, needed: ColumnElement[int]) -> FromClause:
         .join(segments, walk.c.next <= func.cardinality(segments.c.segments))
         .where(walk.c.number_found < needed, ~walk.c.is_dense)
         .where(or_(walk.c.next <= limits.MIN_SEGMENTS, in_time(walk.c.started_at)))
-        # A fence: the planner must not check the conditions later than here.
-        .offset(ZERO)
         .subquery("step")
     )
 

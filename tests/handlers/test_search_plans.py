@@ -84,6 +84,27 @@ def searched_segments(nodes: list[dict[str, Any]]) -> int:
 
 
 @pytest.mark.parametrize("sort", ["new", "old"])
+def test_matches_of_one_time_in_two_segments_are_found_in_order(
+    sort: Sort, ada: int, old_matches: list[int], database: Database
+) -> None:
+    later = "created_at = created_at + interval '1 day'"
+    database.run(f"UPDATE posts SET title = 'a needle', {later} WHERE id BETWEEN 1 AND 5")
+    order = "created_at DESC, id DESC" if sort == "new" else "created_at, id"
+    expected = [
+        post_id for [post_id] in database.run(f"SELECT id FROM posts WHERE title <> 'hay' ORDER BY {order}")
+    ]
+    assert len(expected) == len(old_matches) + 5
+    response = call("list_posts", user=ada, query=[("search", TERM), ("sort", sort), ("limit", "7")])
+    assert [entry["Post"]["id"] for entry in response.json()] == expected[:7]
+
+
+def test_votes_of_candidates_are_read_once(ada: int, old_matches: list[int], database: Database) -> None:
+    nodes = explain(database, ada, "top", 10, TERM)
+    reads = [node for node in nodes if node.get("Index Name") == "pk_post_ranks"]
+    assert sum(node["Actual Loops"] for node in reads) == len(old_matches)
+
+
+@pytest.mark.parametrize("sort", ["new", "old"])
 @pytest.mark.parametrize("limit", [7, 30, 100])
 def test_old_matches_behind_many_newer_posts_are_found_in_order(
     sort: Sort, limit: int, ada: int, old_matches: list[int]
