@@ -1,0 +1,409 @@
+"""The most expensive request of each route that a search finds, at a million posts and ten million votes.
+
+`python -m bench.ceilings [URL]` only prints this table. A URL names a database that is filled already.
+
+A request is a choice of one value for each of several parameters. The search measures random choices, and
+then changes one parameter after the other as long as that makes the request more expensive.
+"""
+
+import json
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import closing
+from datetime import UTC
+from http import HTTPStatus
+from pathlib import Path
+from random import Random
+from typing import Any, Final, NamedTuple
+from urllib.parse import urlencode
+
+from bench.databases import Size, fill
+from local.postgres import Cluster, throwaway_cluster
+from tests.conftest import ENVIRONMENT
+from tests.support.database import PASSWORD, Database, principal_of
+from tests.support.lambdas import Context, handlers, new_event
+
+SIZE: Final = Size(users=500_000, posts=1_000_000, votes=10_000_000)
+SAMPLE: Final = 8
+REPEATS: Final = 3
+# Beyond these targets, a request is too expensive.
+DATABASE_MS, CPU_MS, WAL_KB = 50, 100, 20
+
+# An author of 5% of the posts, half of them drafts, who has voted on thousands of posts, with many sessions.
+AUTHOR: Final = 1
+# Pages of contents that are as large as possible, of characters that JSON writes differently.
+LARGE: Final = {0: '"', 300: "\x01", 600: "日"}
+PREPARE: Final = (
+    "SET session_replication_role = replica",
+    "UPDATE posts SET owner_id = 1 WHERE id % 40 IN (1, 20)",
+    "UPDATE post_titles SET owner_id = 1 WHERE post_id % 40 IN (1, 20)",
+    "INSERT INTO votes (user_id, post_id) SELECT 1, id FROM posts WHERE id BETWEEN 1000 AND 11000",
+    "INSERT INTO sessions (user_id) SELECT 1 FROM generate_series(1, 1000)",
+    "INSERT INTO sessions (id, user_id) VALUES ('00000000-0000-0000-0000-000000000001', 1)",
+    "SET session_replication_role = origin",
+    "VACUUM ANALYZE",
+)
+CHARACTERS: Final = {"ascii": 1, "cjk": 0x4E00, "emoji": 0x1F300}
+COMMON_WORDS: Final = """
+    SELECT word FROM (
+        SELECT lower(unnest(string_to_array(title, ' '))) AS word FROM posts WHERE id % 100 = 1
+    ) AS words
+    GROUP BY word ORDER BY count(*) DESC LIMIT 400
+"""
+
+Choice = dict[str, Any]
+
+
+class Case(NamedTuple):
+    """The requests of a route.
+
+    Attributes:
+        route: as in the OpenAPI document.
+        event: the recorded event.
+        choices: the values of each parameter.
+        request: returns the changes of the event for a choice; the number differs in each request.
+        hashes: whether it hashes a password.
+
+    """
+
+    route: str
+    event: str
+    choices: dict[str, Sequence[Any]]
+    request: Callable[[Choice, int], dict[str, Any]]
+    hashes: bool = False
+
+
+class Cost(NamedTuple):
+    """The CPU time of the database and of the function, and the bytes of WAL beyond the text of a request."""
+
+    database_ms: float
+    cpu_ms: float
+    wal_bytes: int
+
+
+class Ceiling(NamedTuple):
+    """The highest cost of each kind that the search found, and the choice that costs the database most."""
+
+    route: str
+    hashes: bool
+    database_ms: float
+    cpu_ms: float
+    wal_kb: float
+    requests: int
+    choice: str
+
+
+class Bench:
+    """Sends requests to the functions, in this process, and measures them."""
+
+    def __init__(self, url: str) -> None:
+        self.database = Database(url)
+        self.number = 0
+
+    def cost(self, case: Case, choice: Choice) -> Cost:
+        """Send a request, and return what it costs."""
+        self.number += 1
+        changes = case.request(choice, self.number)
+        event = new_event(case.event, **changes)
+        handler = handlers()[event["resource"]]
+        wal, database, cpu = self._wal(), self._database_ms(), time.process_time()
+        response = handler(event, Context())
+        json.dumps(response)
+        cpu, database, wal = time.process_time() - cpu, self._database_ms() - database, self._wal() - wal
+        if response["statusCode"] >= HTTPStatus.INTERNAL_SERVER_ERROR:
+            raise AssertionError(f"{case.route} {choice}: {response['body'][:500]}")
+        return Cost(database, cpu * 1_000, max(wal - len(str(event["body"] or "").encode()), 0))
+
+    def _wal(self) -> int:
+        return int(self.database.value("SELECT pg_current_wal_insert_lsn() - '0/0'::pg_lsn"))
+
+    def _database_ms(self) -> float:
+        """Return the CPU time of the processes in the server that run the statements of the functions."""
+        processes = self.database.run(
+            "SELECT pid FROM pg_stat_activity WHERE datname = current_database()"
+            " AND pid <> pg_backend_pid() AND backend_type = 'client backend'"
+        )
+        schedules = (Path(f"/proc/{process}/schedstat").read_text() for [process] in processes)
+        return sum(int(schedule.split()[0]) for schedule in schedules) / 1e6
+
+    def ceiling(self, case: Case) -> Ceiling:
+        """Search for the most expensive request of a route."""
+        random = Random(case.route)  # noqa: S311  # the same requests in each run
+        costs: dict[str, tuple[Choice, Cost]] = {}
+
+        def measured(choice: Choice) -> float:
+            key = repr(choice)
+            if key not in costs:
+                costs[key] = (choice, self.cost(case, choice))
+            return costs[key][1].database_ms
+
+        def best() -> Choice:
+            return max(costs.values(), key=lambda each: each[1].database_ms)[0]
+
+        for _ in range(SAMPLE):
+            measured({name: random.choice(values) for name, values in case.choices.items()})
+        while True:
+            before = best()
+            for name, values in case.choices.items():
+                for value in values:
+                    measured(best() | {name: value})
+            if best() == before:
+                break
+        highest = []
+        for kind in range(len(Cost._fields)):
+            choice, _ = max(costs.values(), key=lambda each, kind=kind: each[1][kind])
+            # Again, because other load comes and goes.
+            highest.append(min(self.cost(case, choice)[kind] for _ in range(REPEATS)))
+        shown = ", ".join(f"{name}={str(value)[:24]}" for name, value in best().items() if value != "")
+        return Ceiling(case.route, case.hashes, highest[0], highest[1], highest[2] / 1_000, len(costs), shown)
+
+
+def measure(url: str) -> list[Ceiling]:
+    """Return the ceiling of each route, with the database at a URL."""
+    os.environ |= ENVIRONMENT | {"DATABASE_URL": url, "POWERTOOLS_LOG_LEVEL": "CRITICAL"}
+    bench = Bench(url)
+    with closing(bench.database._connection):  # noqa: SLF001  # has no other way to close it outside `with`
+        found = []
+        for case in cases(bench.database):
+            found.append(bench.ceiling(case))
+            sys.stderr.write(f"{found[-1]}\n")
+        return found
+
+
+def prepare(cluster: Cluster, size: Size) -> str:
+    """Fill a database, and add what makes requests expensive; return its URL."""
+    # WAL without the images of whole pages, of which a checkpoint causes one for each page.
+    for setting in ("full_page_writes = off", "autovacuum = off"):
+        cluster.execute(f"ALTER SYSTEM SET {setting}")
+    cluster.execute("SELECT pg_reload_conf()")
+    cluster.create_database("ceilings")
+    url = cluster.url("ceilings")
+    fill(url, size)
+    extend(url)
+    return url
+
+
+def extend(url: str) -> None:
+    """Add what makes requests expensive to a filled database."""
+    with Database(url) as database:
+        for statement in PREPARE:
+            database.run(statement)
+        last = database.value("SELECT max(id) FROM posts")
+        for after, character in LARGE.items():
+            database.run(
+                "UPDATE posts SET content = repeat(:character, 50000) WHERE id BETWEEN :low AND :high",
+                character=character,
+                low=last - after - 150,
+                high=last - after,
+            )
+
+
+def table(ceilings: Sequence[Ceiling]) -> str:
+    """Show the ceilings as a table in Markdown; what misses its target is bold."""
+    lines = [
+        f"| route | database ms, at most {DATABASE_MS} | CPU ms, at most {CPU_MS} | WAL KB, at most {WAL_KB}"
+        " | requests | most expensive for the database |",
+        "| --- | ---: | ---: | ---: | ---: | --- |",
+    ]
+    for each in ceilings:
+        cpu = f"{each.cpu_ms:.0f}, hashes" if each.hashes else _marked(each.cpu_ms, CPU_MS)
+        figures = [_marked(each.database_ms, DATABASE_MS), cpu, _marked(each.wal_kb, WAL_KB)]
+        lines.append(f"| {' | '.join([each.route, *figures, str(each.requests), each.choice])} |")
+    return "\n".join(lines)
+
+
+def _marked(value: float, at_most: float) -> str:
+    return f"**{value:.1f}**" if value > at_most else f"{value:.1f}"
+
+
+def cases(database: Database) -> Iterator[Case]:
+    """Return the requests of every route."""
+    last = database.value("SELECT max(id) FROM posts")
+    nothing: dict[str, Sequence[Any]] = {}
+    yield Case("GET /posts", "list_posts", _lists(database), _list)
+    yield Case(
+        "GET /users/{user_id}/posts", "list_user_posts", _lists(database) | {"author": (AUTHOR, 2)}, _list
+    )
+    posts = {"id": (last, last - 300, last - 600, 5, 1_005, last - 15)}
+    yield Case("GET /posts/{post_id}", "read_post", posts, lambda c, _: {"user": AUTHOR, "item": c["id"]})
+    texts: dict[str, Sequence[Any]] = {
+        "title": (1, 128, 129, 300),
+        "character": tuple(CHARACTERS),
+        "content": (1, 2_000, 50_000),
+    }
+    yield Case("POST /posts", "create_post", texts | {"key": (False, True)}, _create)
+    yield Case("PUT /posts/{post_id}", "change_post", texts | {"published": (False, True)}, _change)
+    yield Case("DELETE /posts/{post_id}", "delete_post", {"hot": (False,)}, lambda _, n: _own(n))
+    votes = {"dir": (0, 1), "post": ("hot", "other", "missing")}
+    yield Case("POST /vote", "vote", votes, lambda c, n: _vote(c, n, last))
+    yield Case("GET /users/{user_id}", "read_user", {"id": (1, 2, 0)}, lambda c, _: {"item": c["id"]})
+    yield Case("GET /users/me", "read_account", nothing, lambda _c, _n: {"user": AUTHOR})
+    changes = {"phone": ("1", "1" * 50, None)}
+    yield Case("PATCH /users/me", "update_account", changes, lambda c, _: _me({"phone_number": c["phone"]}))
+    yield from _account_cases(database)
+    for route, event in (("GET /", "welcome"), ("GET /docs", "docs"), ("GET /openapi.json", "openapi")):
+        yield Case(route, event, nothing, lambda _c, _n: {})
+
+
+def _account_cases(database: Database) -> Iterator[Case]:
+    """Return the requests that use an account once: each gets one of its own."""
+    nothing: dict[str, Sequence[Any]] = {}
+
+    def account() -> int:
+        number = database.value("SELECT nextval(pg_get_serial_sequence('users', 'id'))")
+        user = database.add_user(f"ceiling{number}@example.com")
+        database.run("INSERT INTO sessions (user_id) SELECT :id FROM generate_series(1, 200)", id=user)
+        return user
+
+    def tokens(_choice: Choice, number: int) -> dict[str, Any]:
+        from auth.refresh_tokens import digest  # noqa: PLC0415  # reads the environment
+
+        session = principal_of(account()).session_id
+        database.run(
+            "INSERT INTO refresh_tokens (hash, session_id) SELECT :hash || n, CAST(:session AS uuid)"
+            " FROM generate_series(1, 100) AS n",
+            hash=f"old{number}-",
+            session=session,
+        )
+        token = f"token{number}"
+        database.run(
+            "INSERT INTO refresh_tokens (hash, session_id) VALUES (:hash, CAST(:session AS uuid))",
+            hash=digest(token),
+            session=session,
+        )
+        return {"body": {"refresh_token": token}}
+
+    proof = {"current_password": PASSWORD}
+    yield Case("POST /auth/refresh", "refresh", nothing, tokens)
+    yield Case("POST /auth/logout", "log_out", nothing, lambda _c, _n: {"user": account()})
+    yield Case("POST /auth/logout-all", "log_out_everywhere", nothing, lambda _c, _n: {"user": account()})
+    domains = {"domain": ("example.com", ".".join(["d" * 60] * 3) + ".example")}
+    yield Case("POST /users", "sign_up", domains, _sign_up, hashes=True)
+    logins = {"email": ("user2@example.com", "nobody@example.com"), "password": (PASSWORD, "x" * 72)}
+    yield Case("POST /login", "login", logins, _log_in, hashes=True)
+    yield Case(
+        "PUT /users/me/password",
+        "update_password",
+        nothing,
+        lambda _c, _n: {"user": account(), "body": proof | {"new_password": "another one, and longer"}},
+        hashes=True,
+    )
+    yield Case(
+        "DELETE /users/me",
+        "delete_account",
+        nothing,
+        lambda _c, _n: {"user": account(), "body": proof},
+        hashes=True,
+    )
+
+
+def _lists(database: Database) -> dict[str, Sequence[Any]]:
+    words = [word for [word] in database.run(COMMON_WORDS)]
+    last = database.value("SELECT max(id) FROM posts")
+    ids = [*(last * part // 100 for part in (1, 10, 50, 90, 99)), last - 300, last - 600]
+    positions = database.run("SELECT id, created_at FROM posts WHERE id = ANY(:ids)", ids=ids)
+    return {
+        "sort": ("new", "old", "top"),
+        "limit": (1, 10, 100),
+        "skip": (0, 1_000, 5_000, 9_900, 10_000),
+        "search": (
+            "",
+            *(words[place] for place in (0, 1, 5, 20, 60, 150, 399)),
+            " ".join(words[:5]),
+            " ".join(words * 3)[:300],
+            "a",
+            "e",
+            "q",
+            "%",
+            "ab",
+            "zz",
+            "abc",
+            "qqq",
+            "日",
+            "日本",
+            words[0][:3] + " " + words[1][:3],
+            words[0][-1] + " " + words[1][0],
+            "a" * 300,
+            "q" * 20,
+        ),
+        # A time and an id in the list, or the first page.
+        "after": ("", *((post, moment.astimezone(UTC)) for post, moment in positions)),
+        "published": ("true", "false"),
+    }
+
+
+def _list(choice: Choice, _number: int) -> dict[str, Any]:
+    names = ("sort", "limit", "skip", "search")
+    query = [(name, str(choice[name])) for name in names if choice[name] != ""]
+    if "author" in choice:
+        return {"user": AUTHOR, "item": choice["author"], "query": [*query, *_cursor(choice)]}
+    return {
+        "user": AUTHOR,
+        "query": [*query, ("published", choice["published"]), *_cursor(choice)],
+    }
+
+
+def _cursor(choice: Choice) -> list[tuple[str, str]]:
+    from posts.paging import Cursor, encode  # noqa: PLC0415  # its imports read the environment
+
+    if not choice["after"]:
+        return []
+    post, moment = choice["after"]
+    value = str(post % 4) if choice["sort"] == "top" else moment.isoformat()
+    return [("cursor", encode(Cursor(value, post), choice["sort"]))]
+
+
+def _text(length: int, character: str, number: int) -> str:
+    """Return a text without repeated trigrams, so that each is another key of the search index."""
+    first = CHARACTERS[character]
+    if first == 1:
+        return "".join(chr(97 + (index * index + number * index) % 26) for index in range(length))
+    return "".join(chr(first + (index * 7 + number) % 1_500) for index in range(length))
+
+
+def _post(choice: Choice, number: int) -> dict[str, Any]:
+    return {
+        "title": _text(choice["title"], choice["character"], number),
+        "content": _text(choice["content"], choice["character"], number),
+    }
+
+
+def _create(choice: Choice, number: int) -> dict[str, Any]:
+    headers = {"Idempotency-Key": f"key {number}"} if choice["key"] else {}
+    return {"user": AUTHOR, "body": _post(choice, number), "headers": headers}
+
+
+def _own(number: int) -> dict[str, Any]:
+    """Return one of the author's posts that no other request changes."""
+    return {"user": AUTHOR, "item": 400_001 + number * 40}
+
+
+def _change(choice: Choice, number: int) -> dict[str, Any]:
+    return _own(number) | {"body": _post(choice, number) | {"published": choice["published"]}}
+
+
+def _vote(choice: Choice, number: int, last: int) -> dict[str, Any]:
+    post = {"hot": last - 15, "other": 20_002 + number * 3, "missing": 0}[choice["post"]]
+    return {"user": AUTHOR, "body": {"post_id": post, "dir": choice["dir"]}}
+
+
+def _me(body: dict[str, Any]) -> dict[str, Any]:
+    return {"user": AUTHOR, "body": body}
+
+
+def _sign_up(choice: Choice, number: int) -> dict[str, Any]:
+    return {"body": {"email": f"new{number}@{choice['domain']}", "password": PASSWORD}}
+
+
+def _log_in(choice: Choice, _number: int) -> dict[str, Any]:
+    return {"body": urlencode({"username": choice["email"], "password": choice["password"]})}
+
+
+if __name__ == "__main__":
+    if sys.argv[1:]:
+        sys.stdout.write(table(measure(sys.argv[1])) + "\n")
+    else:
+        with throwaway_cluster() as cluster:
+            sys.stdout.write(table(measure(prepare(cluster, SIZE))) + "\n")
