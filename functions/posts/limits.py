@@ -14,6 +14,8 @@ FIRST_SCAN: ColumnElement[int] = literal_column("2000", Integer())
 # The number of posts that a list reads in its order if there is no faster way: 5 to 20 ms.
 LONG_SCAN: ColumnElement[int] = literal_column("10000", Integer())
 SCAN_BY_VOTES: ColumnElement[int] = literal_column("5000", Integer())
+# The number of posts of one author that a list reads: 10 to 40 ms, because each is on another page.
+AUTHOR_SCAN: ColumnElement[int] = literal_column("1500", Integer())
 # The number of posts that a list sorts if an index finds them in another order: 5 to 20 ms.
 CANDIDATES: ColumnElement[int] = literal_column("8192", Integer())
 # The time after which a search begins no further segment, and the number of segments that it always searches:

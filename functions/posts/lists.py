@@ -97,7 +97,7 @@ def _author(order: Order) -> ListStatement:
     def author_posts(viewer: Principal, parameters: ListParameters) -> PostSelect:
         own = Post.owner_id == parameters.author
         parts = [and_(own, Post.published), and_(own, is_draft_of(viewer.user_id))]
-        size = rows_needed(parameters) + limits.FIRST_SCAN
+        size = limits.AUTHOR_SCAN
         return _by_age(
             order, viewer, parameters, parts, _post_matches(parameters), size, _author_exists(parameters)
         )
@@ -109,7 +109,7 @@ def _drafts(order: Order) -> ListStatement:
     """Return the statement that lists the viewer's drafts."""
 
     def own_drafts(viewer: Principal, parameters: ListParameters) -> PostSelect:
-        size = rows_needed(parameters) + limits.FIRST_SCAN
+        size = limits.AUTHOR_SCAN
         return _by_age(
             order, viewer, parameters, [is_draft_of(viewer.user_id)], _post_matches(parameters), size
         )
@@ -214,7 +214,7 @@ def search_top(viewer: Principal, parameters: ListParameters) -> PostSelect:
         "first", TOP.read(TOP.start(parameters), matches), limits.FIRST_SCAN, rows_needed(parameters)
     )
     present = segments_after(first)
-    # The time is read before each segment. A fence keeps it there.
+    # The time is read before each segment.
     segment = select(present.c.segment).where(_in_time()).subquery()
     columns = (PostTitle.post_id.label("id"), matches.label("matches"))
     title = candidates(segment.c.segment, parameters.term, *columns).lateral()

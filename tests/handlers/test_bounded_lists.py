@@ -27,6 +27,7 @@ SMALL_LIMITS = {
     "FIRST_SCAN": "1",
     "LONG_SCAN": "3",
     "SCAN_BY_VOTES": "3",
+    "AUTHOR_SCAN": "4",
     "CANDIDATES": "2",
     "MIN_SEGMENTS": "1",
 }
