@@ -71,6 +71,7 @@ check: $(VENV)/dev ## Check format, lint, types, imports, revisions, attacks, th
 	PYTHONPATH=functions:layers/common/python:. $(BIN)/lint-imports --no-cache
 	PYTHONPATH=layers/common/python:. $(BIN)/python scripts/lint_revisions.py
 	PYTHONPATH=functions:layers/common/python:. $(BIN)/python scripts/lint_attacks.py
+	$(BIN)/python scripts/check_ceilings.py docs/openapi.json docs/performance.md
 	$(MAKE) --no-print-directory template-check
 	$(MAKE) --no-print-directory openapi-check
 
