@@ -1,7 +1,7 @@
 """The command line: `python -m bench [--quick | --deletion]`.
 
 Prints tables, and writes docs/performance/results.json and the plots beside it. --quick leaves out the
-million posts, repeats less and writes nothing. It takes about three minutes instead of ten.
+million posts, repeats less and writes nothing. It takes about three minutes instead of twenty.
 """
 
 import argparse

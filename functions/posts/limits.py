@@ -13,7 +13,7 @@ from posts.schemas import MAX_CONTENT_LENGTH, MAX_TITLE_LENGTH, OLD_MAX_TITLE_LE
 FIRST_SCAN: ColumnElement[int] = literal_column("2000", Integer())
 # The number of posts that a list reads in its order if there is no faster way: 5 to 20 ms.
 LONG_SCAN: ColumnElement[int] = literal_column("10000", Integer())
-SCAN_BY_VOTES: ColumnElement[int] = literal_column("5000", Integer())
+SCAN_BY_VOTES: ColumnElement[int] = literal_column("3000", Integer())
 # The number of posts of one author that a list reads: 10 to 40 ms, because each is on another page.
 AUTHOR_SCAN: ColumnElement[int] = literal_column("1500", Integer())
 # The number of posts that a list sorts if an index finds them in another order: 5 to 20 ms.

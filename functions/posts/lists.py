@@ -39,6 +39,8 @@ from posts.rows import ListParameters, ListRow
 from posts.selects import TRUE, PostSelect
 from posts.trigram_search import Walk, candidates, contains, in_time, segments_after
 
+# A condition, and the number of posts that meet it to read.
+Part = tuple[SQLColumnExpression[bool], ColumnElement[int]]
 ListStatement = Statement[[Principal, ListParameters], ListRow]
 
 
@@ -63,19 +65,20 @@ def _by_age(
     order: Order,
     viewer: Principal,
     parameters: ListParameters,
-    parts: Sequence[SQLColumnExpression[bool]],
+    parts: Sequence[Part],
     matches: ColumnElement[bool],
     size: ColumnElement[int],
     author_exists: ColumnElement[bool] = TRUE,
 ) -> PostSelect:
     """Return a page of the visible posts that match and meet one of the conditions in `parts`.
 
-    Each part is read from an index. A part may include posts of deleted owners.
+    Each part is read from an index. A part may include posts of deleted owners. `size` is the number of posts
+    to read; a smaller number is enough for a part of which every post is visible and matches.
     """
     position = Position(Post.created_at, Post.id)
     posts = select(*position.labelled(), and_(matches, is_visible_to(viewer.user_id)).label("matches"))
     posts = posts.where(order.is_after(position, order.start(parameters))).order_by(*order.order_by(position))
-    read = union_all(*(posts.where(part).limit(size) for part in parts)).subquery()
+    read = union_all(*(posts.where(part).limit(part_size) for part, part_size in parts)).subquery()
     ordered = select(read).order_by(*order.order_by(position_in(read)))
     found, end = scan("scan", ordered, size, rows_needed(parameters))
     return page_of(order, viewer, parameters, [select(found)], [select(end)], author_exists)
@@ -85,8 +88,11 @@ def _feed(order: Order) -> ListStatement:
     """Return the statement that lists every post that the viewer may see."""
 
     def feed(viewer: Principal, parameters: ListParameters) -> PostSelect:
-        parts = [Post.published, is_draft_of(viewer.user_id)]
-        return _by_age(order, viewer, parameters, parts, TRUE, rows_needed(parameters) + limits.LONG_SCAN)
+        needed = rows_needed(parameters)
+        size = needed + limits.LONG_SCAN
+        # With a limit of `size`, the planner would read and sort all drafts of the viewer.
+        parts = [(Post.published, size), (is_draft_of(viewer.user_id), needed)]
+        return _by_age(order, viewer, parameters, parts, TRUE, size)
 
     return statement(ListRow)(feed)
 
@@ -96,8 +102,8 @@ def _author(order: Order) -> ListStatement:
 
     def author_posts(viewer: Principal, parameters: ListParameters) -> PostSelect:
         own = Post.owner_id == parameters.author
-        parts = [and_(own, Post.published), and_(own, is_draft_of(viewer.user_id))]
         size = limits.AUTHOR_SCAN
+        parts = [(and_(own, Post.published), size), (and_(own, is_draft_of(viewer.user_id)), size)]
         return _by_age(
             order, viewer, parameters, parts, _post_matches(parameters), size, _author_exists(parameters)
         )
@@ -110,9 +116,8 @@ def _drafts(order: Order) -> ListStatement:
 
     def own_drafts(viewer: Principal, parameters: ListParameters) -> PostSelect:
         size = limits.AUTHOR_SCAN
-        return _by_age(
-            order, viewer, parameters, [is_draft_of(viewer.user_id)], _post_matches(parameters), size
-        )
+        parts = [(is_draft_of(viewer.user_id), size)]
+        return _by_age(order, viewer, parameters, parts, _post_matches(parameters), size)
 
     return statement(ListRow)(own_drafts)
 
