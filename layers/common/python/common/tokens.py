@@ -5,9 +5,10 @@ The authorizer imports this module, and its cold start delays every route: impor
 
 import time
 
+import jwt
+
 from common.keys import Key, KeyRing, UnknownKeyError
 from common.principal import Principal
-from common.pyjwt import jwt
 
 ALGORITHM = "HS256"
 ISSUER = "social"
