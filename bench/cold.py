@@ -6,10 +6,10 @@ from typing import NamedTuple
 
 from tqdm import tqdm
 
-from bench import workload
+from bench import secrets_manager, workload
 from bench.environment import Environment, FunctionError
 from bench.figures import Spread, spread
-from bench.packages import PROJECT, Package, Subject, token, variables
+from bench.packages import AUTHORIZER, PROJECT, Package, Subject, token, variables
 
 
 class Start(NamedTuple):
@@ -32,17 +32,20 @@ class Cold(NamedTuple):
 def measure(subjects: dict[str, Subject], urls: dict[str, str], rounds: int) -> dict[str, Cold]:
     """Return the cold starts of each subject by name."""
     samples: dict[Package, list[tuple[float, ...]]] = {}
-    for _ in tqdm(range(rounds), "cold starts"):
-        for name, subject in subjects.items():
-            for package in (subject.compiled, subject.plain):
-                sample = _start(name, package, urls.get(name, urls[PROJECT]))
-                samples.setdefault(package, []).append(sample)
+    with secrets_manager.serving() as deployed:
+        for _ in tqdm(range(rounds), "cold starts"):
+            for name, subject in subjects.items():
+                environment = variables(urls.get(name, urls[PROJECT]))
+                if name == AUTHORIZER:
+                    environment |= deployed
+                for package in (subject.compiled, subject.plain):
+                    samples.setdefault(package, []).append(_start(name, package, environment))
     starts = {package: Start(*map(spread, zip(*sample, strict=True))) for package, sample in samples.items()}
     return {name: Cold(starts[subject.compiled], starts[subject.plain]) for name, subject in subjects.items()}
 
 
-def _start(name: str, package: Package, url: str) -> tuple[float, ...]:
-    with closing(Environment(package, variables(url))) as environment:
+def _start(name: str, package: Package, variables: dict[str, str]) -> tuple[float, ...]:
+    with closing(Environment(package, variables)) as environment:
         memory = environment.resident_mb()
         first = environment.invoke(workload.first_event(name, token(name)))
     if first.value.get("statusCode", HTTPStatus.OK) >= HTTPStatus.INTERNAL_SERVER_ERROR:

@@ -3,7 +3,7 @@
 from typing import NamedTuple
 
 from bench.cold import Cold
-from bench.packages import AUTHORIZER, FASTAPI, FLOOR, NOOP, PROJECT, RESOURCES
+from bench.packages import AUTHORIZER, FASTAPI, FLOOR, PROJECT, RESOURCES
 from bench.principal import Cost
 from bench.votes import VoteRates
 from bench.warm import Requests
@@ -55,11 +55,12 @@ def targets(
         _target("warm CPU of a read, x floor", 2.0, ratio(FLOOR, reads)),
         _target("warm CPU of a write, x floor", 2.0, ratio(FLOOR, writes)),
         _target("warm CPU, x FastAPI", 0.3, ratio(FASTAPI, reads + writes)),
-        _target("init CPU, x floor", 2.2, {name: init[name] / init[FLOOR] for name in RESOURCES}),
+        _target(
+            "init CPU, x floor", 1.5, {name: init[name] / init[FLOOR] for name in (*RESOURCES, AUTHORIZER)}
+        ),
         _target(
             "init CPU, x FastAPI without bytecode", 0.15, {name: init[name] / source for name in RESOURCES}
         ),
-        _target("init CPU of the authorizer, x no-op", 1.7, {AUTHORIZER: init[AUTHORIZER] / init[NOOP]}),
         _target("layer and function, zipped MB", 10, {name: zipped[name] for name in RESOURCES}),
     ]
     contention = {
