@@ -215,6 +215,14 @@ def test_an_attempt_uses_its_own_rows_however_old_they_are(database: Database) -
 
 
 @pytest.mark.usefixtures("ada")
+def test_attempts_are_made_side_by_side_again_after_failures_were_forgotten(database: Database) -> None:
+    fail(FREE)
+    pass_time(database, 15 * 60)
+    for _ in range(2):
+        assert queries.reserve_attempt_by_email(account="ada@example.com", client=OWNER)[0].reserved_until
+
+
+@pytest.mark.usefixtures("ada")
 def test_an_attempt_does_not_wait_for_an_old_row_that_another_has_locked(database: Database) -> None:
     fail(1, "old@example.com", "203.0.113.8")
     pass_time(database, 25 * 3600)
