@@ -28,7 +28,8 @@ def migrate(url: str) -> None:
 
         runner.migrate(settings)
     except Exception as error:
-        advice = _IMPORT_ADVICE if _is_course_database(settings) else ""
+        is_foreign = "another application" in reason(error)
+        advice = _IMPORT_ADVICE if is_foreign and _is_course_database(settings) else ""
         raise LocalRunError(f"cannot migrate {settings.name} at {place}: {reason(error)}{advice}") from error
 
 

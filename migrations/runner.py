@@ -29,7 +29,8 @@ LOCK_POLL_SECONDS: Final = 0.5
 # Requests queue behind a statement that waits for a lock on their table. So wait briefly, and try again.
 TABLE_LOCK_TIMEOUT_SECONDS: Final = 2
 RETRY_SECONDS: Final = 5.0
-LOCK_NOT_AVAILABLE: Final = "55P03"
+# lock_not_available, and deadlock_detected: requests may lock the tables of a revision in another order.
+RETRYABLE: Final = frozenset({"55P03", "40P01"})
 # How many tables an error message lists.
 MAX_NAMES: Final = 5
 
@@ -122,7 +123,7 @@ def _upgrade(connection: Connection, deadline: float) -> str:
             return _upgrade_to_head(connection)
         except DBAPIError as error:
             connection.rollback()
-            if connect.sqlstate(error.orig) != LOCK_NOT_AVAILABLE or seconds_left < 2 * RETRY_SECONDS:
+            if connect.sqlstate(error.orig) not in RETRYABLE or seconds_left < 2 * RETRY_SECONDS:
                 raise
             log.warning("a table is in use, trying again in %g s", RETRY_SECONDS)
             time.sleep(RETRY_SECONDS)

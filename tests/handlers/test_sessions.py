@@ -1,6 +1,7 @@
 """Sessions: a login opens them, refresh tokens renew them, a logout ends them."""
 
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from hashlib import sha256
 from typing import Any
 from urllib.parse import urlencode
@@ -13,7 +14,7 @@ import auth.queries
 from auth.refresh_tokens import digest, successor
 from auth.rows import RenewedRow
 from common.keys import Key
-from tests.support.database import PASSWORD, PASSWORD_HASH, PER_DAY, Database, principal_of
+from tests.support.database import PASSWORD, PASSWORD_HASH, PER_DAY, Database, connect, principal_of
 from tests.support.lambdas import Response, call
 
 UNAUTHORIZED = {"detail": "Could not validate credentials"}
@@ -62,6 +63,19 @@ def test_a_refresh_token_is_exchanged_for_tokens_of_the_same_session(
     assert after["user_id"] == ada
     assert after["sid"] == before["sid"]
     assert refresh(renewed["refresh_token"]).status == 200
+
+
+def test_a_refresh_that_waits_for_the_end_of_its_session_is_unauthorized(
+    tokens: dict[str, Any], database: Database
+) -> None:
+    with ThreadPoolExecutor(1) as pool, closing(connect(database.url)) as other:
+        other.run("BEGIN")
+        other.run("UPDATE sessions SET ended_at = now()")
+        waiting = pool.submit(refresh, tokens["refresh_token"])
+        database.wait_for_locks(1)
+        other.run("COMMIT")
+        response = waiting.result()
+    assert (response.status, response.json()) == (401, UNAUTHORIZED)
 
 
 def test_only_a_hash_of_a_refresh_token_is_stored(tokens: dict[str, Any], database: Database) -> None:

@@ -15,6 +15,7 @@ from tests.support.counters import wrong_counters
 from tests.support.database import Database, connect
 
 RELEASE_1_0 = "20261122d"
+BEFORE_DELTAS = "20261125c"
 DELTAS = "20261125"
 NO_WAITING = "20261125b"
 
@@ -123,6 +124,8 @@ def test_votes_that_are_being_cast_while_the_triggers_change_are_counted(
 def test_counters_are_exact_while_each_revision_is_made_and_taken_back_under_load(at_1_0: Database) -> None:
     for number in range(8):
         at_1_0.add_post(1 + number % 2)
+    # The subject of this test are the revisions of votes.
+    upgrade(at_1_0.url, BEFORE_DELTAS)
     stop = threading.Event()
 
     def vote(voter: int) -> int:

@@ -21,6 +21,7 @@ from tests.support.database import connect
 
 # The revision after it creates an index CONCURRENTLY.
 BEFORE_CONCURRENT_INDEX = "20261122c"
+RELEASE_1_0 = "20261122d"
 MIGRATE = """
 import sys
 from common.settings import parse_database_url
@@ -110,6 +111,30 @@ def test_a_table_in_use_is_tried_again_later(
             time.sleep(0.05)
         other.run("ROLLBACK")
         assert migration.result() == head()
+
+
+def test_a_migration_that_deadlocks_with_a_request_is_tried_again(
+    empty_url: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    upgrade(empty_url, RELEASE_1_0)
+    monkeypatch.setattr(runner, "RETRY_SECONDS", 0.01)
+    settings = parse_database_url(empty_url, local=True)
+    with ThreadPoolExecutor() as threads, connect(empty_url) as other:
+        # The migration notices the deadlock first.
+        other.run("SET deadlock_timeout = '30s'; SET lock_timeout = '20s'")
+        other.run("BEGIN")
+        other.run("SELECT FROM posts")
+        migration = threads.submit(migrate, settings, seconds=30)
+        blocked = "SELECT count(*) FROM pg_locks WHERE NOT granted AND relation = 'posts'::regclass"
+        with connect(empty_url) as observer:
+            while observer.run(blocked) == [[0]]:
+                assert not migration.done()
+                time.sleep(0.05)
+        # The migration holds a lock on this table.
+        other.run("SELECT FROM users")
+        other.run("ROLLBACK")
+        assert migration.result() == head()
+    assert any("a table is in use" in message for message in caplog.messages)
 
 
 def test_a_database_with_other_tables_is_not_migrated(empty_url: str) -> None:
