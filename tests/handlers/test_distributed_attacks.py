@@ -22,9 +22,8 @@ PAUSES = 8
 
 
 @pytest.fixture(autouse=True)
-def _long_invocation(database: Database) -> None:
+def _long_invocation(_empty_database: None) -> None:
     """Let all statements belong to one invocation of five minutes."""
-    assert database
     deadline.start(Context(milliseconds=300_000))
 
 

@@ -29,6 +29,8 @@ from tests.support.connections import NumberRow, run_sql
 from tests.support.database import PASSWORD, PASSWORD_HASH, Database, principal_of
 from tests.support.lambdas import Context, handlers, invoke, new_event
 
+Command = Statement[[], NumberRow]
+
 CLIENTS = 10
 ATTACKERS = 4
 ACCOUNTS = 20
@@ -39,9 +41,9 @@ TIMEOUT_SECONDS = 60.0
 # Of each process of the attacker: all of them together reach every limit.
 MIN_REQUESTS = 8
 COMMIT_SECONDS = 0.02
-BEGIN, COMMIT, ROLLBACK = (
-    Statement(NumberRow, sql, (), writes=False) for sql in ("BEGIN", "COMMIT", "ROLLBACK")
-)
+BEGIN: Command = Statement(NumberRow, "BEGIN", (), writes=False)
+COMMIT: Command = Statement(NumberRow, "COMMIT", (), writes=False)
+ROLLBACK: Command = Statement(NumberRow, "ROLLBACK", (), writes=False)
 # Long enough for a list of the attacker's posts to reach its limit in bytes.
 CONTENT = "x" * 50_000
 REFRESH_TOKEN = "of the attacker"
@@ -169,7 +171,7 @@ def _initialize(url: str, barrier: Barrier) -> None:
     _all_are_ready = barrier
     os.environ["DATABASE_URL"] = url
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the functions log there
-    passwords.BCRYPT_COST = 4  # type: ignore[misc]  # so that the database has work, too
+    passwords.BCRYPT_COST = 4  # so that the database has work, too
     passwords.DUMMY_HASH = PASSWORD_HASH
     # So that a busy machine is not a failure.
     database.STATEMENT_TIMEOUT_SECONDS = TIMEOUT_SECONDS  # type: ignore[misc]
