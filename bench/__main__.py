@@ -17,6 +17,7 @@ from typing import Any
 
 from bench import (
     ROOT,
+    attackers,
     ceilings,
     cold,
     databases,
@@ -62,6 +63,7 @@ def main() -> None:
         pages = lists.measure(cluster, lists.SMALL if quick else lists.SMALL | lists.LARGE)
         costs = principal.measure(cluster.url("100k"))
         deleted = deletion.measure(cluster, deletion.SMALL)
+        attacked = attackers.measure(cluster, 0.3 if quick else attackers.SECONDS)
         highest = [] if quick else ceilings.measure(ceilings.prepare(cluster, ceilings.SIZE))
     rates = votes.measure(3.0 if quick else 10.0)
     reached = targets(starts, requests, pages, zipped, rates, costs)
@@ -74,13 +76,20 @@ def main() -> None:
         "Principal": report.principal_table(costs),
         "Votes": report.votes_table(rates),
         "Deletion": report.deletion_table(deleted),
+        "Attackers": report.attackers_table(attacked),
         "Ceilings": ceilings.table(highest),
     }
     parts = [", ".join(machine.values()), *(f"{name}\n\n{text}" for name, text in tables.items())]
     sys.stdout.write("\n\n".join(parts) + "\n")
     if not quick:
         figures = {"cold": starts, "warm": requests, "uvicorn": server, "lists": pages}
-        figures |= {"votes": rates, "principal": costs, "deletion": deleted, "ceilings": highest}
+        figures |= {
+            "votes": rates,
+            "principal": costs,
+            "deletion": deleted,
+            "attackers": attacked,
+            "ceilings": highest,
+        }
         document = _plain({"machine": machine, "targets": reached, "zipped_mb": zipped} | figures)
         (RESULTS / "results.json").write_text(json.dumps(document, indent=1) + "\n")
         plots.draw(starts, requests, pages, RESULTS)

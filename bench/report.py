@@ -4,6 +4,7 @@ from collections.abc import Iterable, Sequence
 
 from tabulate import tabulate
 
+from bench.attackers import Interference
 from bench.cold import Cold
 from bench.deletion import Deletion
 from bench.packages import FASTAPI, FLOOR, NOOP, PROJECT, UVICORN
@@ -100,6 +101,15 @@ def principal_table(costs: dict[str, Cost]) -> str:
         for name, cost in costs.items()
     ]
     return _table(["ms in the server, p50", "with the principal row", "without", "share"], rows)
+
+
+def attackers_table(attackers: dict[str, Interference]) -> str:
+    """Show what ten clients notice of one account that attacks a route."""
+    rows = [
+        [event, f"{each.alone:.0f}", f"{each.attacked:.0f}", f"{each.attacked / each.alone:.1f}"]
+        for event, each in attackers.items()
+    ]
+    return _table(["the attacker sends", "clients' p95 alone, ms", "p95 attacked, ms", "ratio"], rows)
 
 
 def votes_table(votes: VoteRates) -> str:

@@ -4,8 +4,7 @@ import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from typing import Any, NamedTuple
-
-import pytest
+from unittest.mock import patch
 
 from common import database
 from common.database import ManagedConnection, Statement
@@ -42,9 +41,8 @@ class ConnectionOfThread(threading.local):
 def connection_per_thread() -> Iterator[None]:
     """Give each thread a connection of its own, as if it were an execution environment."""
     opened: list[ManagedConnection] = []
-    with pytest.MonkeyPatch.context() as patch:
-        per_thread = ConnectionOfThread(opened)
-        patch.setattr(database, "managed_connection", lambda: per_thread)
+    per_thread = ConnectionOfThread(opened)
+    with patch.object(database, "managed_connection", lambda: per_thread):
         yield
     for connection in opened:
         connection.disconnect()
