@@ -145,7 +145,7 @@ def renew_session(*, token_hash: str, successor_hashes: str, per_day: int) -> Se
             renewed.c.id,
             usable.c.id.label("user_id"),
             usable.c.hash.label("token_hash"),
-            quota.retry_after_seconds.label("retry_after_seconds"),
+            quota.retry_after_seconds,
         )
         .select_from(usable)
         .outerjoin(renewed, true())

@@ -58,8 +58,7 @@ def create(principal: Principal, *, title: str, content: str, published: bool, p
         .from_select(["owner_id", "title", "content", "published"], select(quota.allowed.c.user_id, *written))
         .returning(*POST_COLUMNS)
     )
-    wait = quota.retry_after_seconds.label("retry_after_seconds")
-    return for_viewer(owner, created.cte("created"), wait)
+    return for_viewer(owner, created.cte("created"), quota.retry_after_seconds)
 
 
 @statement(IdempotentPostRow)
@@ -149,7 +148,7 @@ def create_once(
             (result.c.fingerprint == fingerprint).label("same_request"),
             owner.c.email.label("owner_email"),
             owner.c.created_at.label("owner_created_at"),
-            quota.retry_after_seconds.label("retry_after_seconds"),
+            quota.retry_after_seconds,
         )
         .select_from(owner)
         .outerjoin(result, TRUE)
@@ -183,8 +182,9 @@ def change(
         .cte("changed")
     )
     result = union_all(select(changed), select(own).where(stays)).subquery()
-    wait = quota.retry_after_seconds.label("retry_after_seconds")
-    return for_viewer(editor, _or_someone_elses(result, post_id, principal.user_id), wait)
+    return for_viewer(
+        editor, _or_someone_elses(result, post_id, principal.user_id), quota.retry_after_seconds
+    )
 
 
 @statement(PostLookupRow)

@@ -66,9 +66,8 @@ def _quota(caller: CTE, per_day: int) -> Quota:
 
 def _change(caller: CTE, changed: CTE, email_taken: ColumnElement[bool], quota: Quota) -> AccountSelect:
     """Return the fields of AccountChangeRow."""
-    wait = quota.retry_after_seconds.label("retry_after_seconds")
     return (
-        select(email_taken.label("email_taken"), *changed.c, wait)
+        select(email_taken.label("email_taken"), *changed.c, quota.retry_after_seconds)
         .select_from(caller)
         .outerjoin(changed, true())
     )

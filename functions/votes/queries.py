@@ -27,7 +27,7 @@ def _outcome(voter: CTE, post: CTE, changed: CTE, quota: Quota) -> Select[bool, 
     return select(
         exists(select(post.c.id)).label("post_exists"),
         exists(select(changed.c.post_id)).label("changed"),
-        quota.retry_after_seconds.label("retry_after_seconds"),
+        quota.retry_after_seconds,
     ).select_from(voter)
 
 

@@ -11,6 +11,7 @@ from sqlalchemy import (
     CTE,
     ColumnElement,
     Integer,
+    Label,
     String,
     and_,
     case,
@@ -36,12 +37,13 @@ class Quota(NamedTuple):
     Attributes:
         allowed: One row, with the user's id as `user_id`; no row if the statement must change nothing.
             Everything that the statement changes has to depend on it.
-        retry_after_seconds: The time until the quota is renewed; NULL if it does not refuse the request.
+        retry_after_seconds: The column of this name: the time until the quota is renewed; NULL if it does not
+            refuse the request.
 
     """
 
     allowed: CTE
-    retry_after_seconds: ColumnElement[int]
+    retry_after_seconds: Label[int]
 
 
 def use_quota(caller: CTE, action: str, per_day: int, *conditions: ColumnElement[bool]) -> Quota:
@@ -86,4 +88,5 @@ def use_quota(caller: CTE, action: str, per_day: int, *conditions: ColumnElement
     is_refused = and_(~exists(select(allowed.c.user_id)), *conditions)
     # A period that began while this statement waited is not visible to it. It lasts for nearly a day more.
     seconds = func.coalesce(select(seconds_to(period.c.resets_at)).scalar_subquery(), SECONDS_PER_PERIOD)
-    return Quota(allowed, case((is_refused, func.greatest(seconds, ONE, type_=Integer))))
+    wait = case((is_refused, func.greatest(seconds, ONE, type_=Integer)))
+    return Quota(allowed, wait.label("retry_after_seconds"))
