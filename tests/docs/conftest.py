@@ -1,11 +1,27 @@
-"""A local run for the requests in the pages."""
+"""A local run for the requests in the pages, and a browser."""
 
+import os
+import shutil
 from collections.abc import Iterator
 
 import pytest
+from playwright.sync_api import Browser, sync_playwright
 
 from tests.support.database import Database
 from tests.support.local_gateway import local_gateway
+
+NAMES = ("chromium", "chromium-browser", "google-chrome")
+CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
+ARGUMENTS = [
+    "--no-sandbox",  # root in a container has no sandbox
+    "--disable-gpu",
+    "--disable-quic",
+    # Without these, the browser sends requests that are not from the page.
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+]
 
 
 @pytest.fixture(scope="module")
@@ -17,3 +33,14 @@ def api(worker_database: Database, tmp_path_factory: pytest.TempPathFactory) -> 
         patch.delenv("CORS_ORIGIN")
         with local_gateway(url, log) as run:
             yield run.url
+
+
+@pytest.fixture(scope="module")
+def browser() -> Iterator[Browser]:
+    """Return a browser. Without Chromium, skip the test and say how to install it."""
+    if CHROMIUM is None:
+        pytest.skip("there is no Chromium: apt install chromium, or set CHROMIUM to its path")
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
+        yield browser
+        browser.close()

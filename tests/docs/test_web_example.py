@@ -8,7 +8,6 @@ import pytest
 from playwright.sync_api import Browser, Page, expect
 
 from tests.docs.pages import ROOT
-from tests.docs.test_browser import browser  # noqa: F401  # a fixture
 
 pytestmark = pytest.mark.long
 
@@ -16,7 +15,7 @@ PAGE = ROOT / "examples" / "web" / "index.html"
 
 
 @pytest.fixture
-def page(api: str, browser: Browser) -> Iterator[Page]:  # noqa: F811  # the fixture above
+def page(api: str, browser: Browser) -> Iterator[Page]:
     """Return the page as it is opened from a file."""
     context = browser.new_context(viewport={"width": 800, "height": 700})
     page = context.new_page()
