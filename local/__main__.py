@@ -137,9 +137,14 @@ def _reset(settings: Settings) -> int:
     return 0
 
 
+def _served_url(settings: Settings) -> str:
+    """Return the URL of the database that `make dev` serves."""
+    return settings.database_url or running_url(cluster_directory(PROJECT), DATABASE)
+
+
 def _psql(settings: Settings) -> int:
     """Replace this process by psql, connected to the database that is served."""
-    url = settings.database_url or running_url(cluster_directory(PROJECT), DATABASE)
+    url = _served_url(settings)
     psql = find_binaries() / "psql"
     os.execv(psql, [str(psql), url])  # noqa: S606 - the program found above
 
@@ -148,7 +153,7 @@ def _seed(settings: Settings) -> int:
     """Fill the database that is served with a demo data set."""
     from local.seed import seed  # noqa: PLC0415 - the other commands do not need its imports
 
-    url = settings.database_url or running_url(cluster_directory(PROJECT), DATABASE)
+    url = _served_url(settings)
     seed(parse_database_url(url, local=True))
     return 0
 
@@ -165,7 +170,7 @@ def _import(settings: Settings, source: str | None, *, accept_changes: bool) -> 
         raise LocalRunError(str(error).replace("DATABASE_URL", "FROM")) from None
     except ValueError:
         raise LocalRunError("FROM is not a URL") from None
-    url = settings.database_url or running_url(cluster_directory(PROJECT), DATABASE)
+    url = _served_url(settings)
     import_course(course, parse_database_url(url, local=True), accept_changes=accept_changes)
     return 0
 
