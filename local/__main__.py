@@ -6,6 +6,7 @@ on standard error and exit code 1. SIGINT and SIGTERM end a command after it has
 
 import argparse
 import os
+import shutil
 import signal
 import socket
 import sys
@@ -29,7 +30,7 @@ from local.postgres import (
     running_url,
 )
 from local.postgres.binaries import find_binaries
-from local.project import KEYS, PROJECT, installed_dependencies
+from local.project import KEYS, MAIL, PROJECT, installed_dependencies
 from local.settings import Settings
 
 DATABASE = "social"
@@ -97,21 +98,36 @@ def _serve_on(database_url: str, settings: Settings, listener: socket.socket, *,
     """Migrate a database, then serve the API on it."""
     from local.database import migrate  # noqa: PLC0415 - the other commands do not need its imports
     from local.gateway.application import Gateway  # noqa: PLC0415
-    from local.gateway.server import GRACE_SECONDS, serve  # noqa: PLC0415
+    from local.gateway.console import write_line  # noqa: PLC0415
+    from local.gateway.server import GRACE_SECONDS, serve, url_of  # noqa: PLC0415
+    from local.mail import Mailbox, ses  # noqa: PLC0415
+    from local.pages import APP_PATH, Pages  # noqa: PLC0415
 
     migrate(database_url)
+    url = url_of(listener)
     parameters = {
         "Stage": "local",
         "CorsOrigin": settings.cors_origin,
         "PasswordPolicy": "reference",
+        "MailFrom": settings.mail_from,
+        "AppUrl": settings.app_url or f"{url}{APP_PATH}?api={url}",
         **QUOTAS,
     }
     variables = {"DATABASE_URL": database_url, "JWT_KEYS": settings.jwt_keys or load_keys(KEYS)}
+    mailbox = Mailbox(MAIL)
     dependencies = installed_dependencies(PROJECT)
     if debug and settings.attach_port:
         wait_for_editor(settings.attach_port)
-    with restored_terminal():
-        gateway = Gateway(PROJECT / "template.yaml", parameters, variables, dependencies, debug=debug)
+    with restored_terminal(), ses(mailbox, write_line) as ses_url:
+        variables |= {"AWS_ENDPOINT_URL_SESV2": ses_url}
+        gateway = Gateway(
+            PROJECT / "template.yaml",
+            parameters,
+            variables,
+            dependencies,
+            page=Pages(mailbox),
+            debug=debug,
+        )
         # A function that has stopped at a breakpoint would not finish in time.
         serve(gateway, listener, _report_ready, 0 if debug else GRACE_SECONDS)
 
@@ -123,7 +139,7 @@ def _report_ready(url: str) -> None:
 
 
 def _reset(settings: Settings) -> int:
-    """Delete the cluster of this clone with its data, and the token key."""
+    """Delete the cluster of this clone with its data, the token key and the mails."""
     if settings.database_url:
         raise LocalRunError("DATABASE_URL is set: `make reset` deletes only the local run's own database")
     directory = cluster_directory(PROJECT)
@@ -134,6 +150,9 @@ def _reset(settings: Settings) -> int:
     if KEYS.exists():
         KEYS.unlink()
         sys.stdout.write("Deleted the token key: all users have to log in again.\n")
+    if MAIL.exists():
+        shutil.rmtree(MAIL)
+        sys.stdout.write("Deleted the mails.\n")
     return 0
 
 

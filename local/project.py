@@ -5,6 +5,8 @@ from pathlib import Path
 
 PROJECT = Path(__file__).resolve().parent.parent
 KEYS = PROJECT / ".local" / "jwt_keys.json"
+MAIL = PROJECT / ".local" / "mail"
+EXAMPLE_PAGE = PROJECT / "examples" / "web" / "index.html"
 
 
 def installed_dependencies(project: Path) -> Path:

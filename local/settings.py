@@ -1,4 +1,4 @@
-"""The settings of the local run: PORT, DATABASE_URL, JWT_KEYS, CORS_ORIGIN and ATTACH.
+"""The settings of the local run, which docs/development.md lists.
 
 They come from the environment, or from a file `.env` if the environment does not have them. The layer's own
 code checks DATABASE_URL and JWT_KEYS, because a value that it rejects would fail in every function.
@@ -19,7 +19,10 @@ from local.errors import LocalRunError
 
 _DEFAULT_PORT = "3000"
 _MAX_PORT = 65535
+_DEFAULT_MAIL_FROM = "app@example.com"
 _ORIGIN = re.compile(r"\*|https?://[^/\s']+")
+_ADDRESS = re.compile(r"""[^@\s<>"',;:]+@[a-z0-9.-]+""")
+_PAGE = re.compile(r"https?://[^\s#]+")
 
 
 @dataclass(frozen=True)
@@ -31,6 +34,8 @@ class Settings:
         database_url: libpq URL; empty stands for the cluster of this clone.
         jwt_keys: Key ring that signs and verifies tokens, as JSON; empty stands for the key of this clone.
         cors_origin: Origin whose pages may read responses; by default `*`, which is every origin.
+        mail_from: Address from which mail is sent; empty turns mail off.
+        app_url: Address to which the links in mails lead; empty stands for the page of `examples/web`.
         attach_port: TCP port to which an editor attaches in debug mode; 0 stands for none.
 
     """
@@ -39,6 +44,8 @@ class Settings:
     database_url: str
     jwt_keys: str
     cors_origin: str
+    mail_from: str
+    app_url: str
     attach_port: int
 
     @classmethod
@@ -53,6 +60,8 @@ class Settings:
             database_url=_database_url(values.get("DATABASE_URL", "")),
             jwt_keys=_jwt_keys(values.get("JWT_KEYS", "")),
             cors_origin=_cors_origin(values.get("CORS_ORIGIN") or "*"),
+            mail_from=_mail_from(values.get("MAIL_FROM", _DEFAULT_MAIL_FROM)),
+            app_url=_app_url(values.get("APP_URL", "")),
             attach_port=_port("ATTACH", values.get("ATTACH") or "0"),
         )
 
@@ -88,6 +97,18 @@ def _jwt_keys(text: str) -> str:
 def _cors_origin(text: str) -> str:
     if not _ORIGIN.fullmatch(text):
         raise LocalRunError(f"CORS_ORIGIN is {text!r}, not an origin such as http://localhost:5173, or *")
+    return text
+
+
+def _mail_from(text: str) -> str:
+    if text and not _ADDRESS.fullmatch(text):
+        raise LocalRunError(f"MAIL_FROM is {text!r}, not an address such as app@example.com")
+    return text
+
+
+def _app_url(text: str) -> str:
+    if text and not _PAGE.fullmatch(text):
+        raise LocalRunError(f"APP_URL is {text!r}, not a page such as http://localhost:5173/account")
     return text
 
 

@@ -4,6 +4,7 @@ import json
 import os
 from collections.abc import Iterator
 from contextlib import ExitStack
+from pathlib import Path
 from typing import Protocol
 
 import hypothesis
@@ -12,6 +13,7 @@ from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
 from local.database import migrate
+from local.mail import Mailbox, ses
 from local.postgres import Cluster, throwaway_cluster
 from tests.support.database import Database
 
@@ -132,3 +134,21 @@ def database(worker_database: Database) -> Database:
     worker_database.empty()
     deadline.start(Context())
     return worker_database
+
+
+@pytest.fixture
+def mailbox(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Mailbox]:
+    """Let the functions send mail; return the mailbox in which a stand-in for SES keeps it."""
+    box = Mailbox(tmp_path / "mail")
+    with ses(box, lambda _line: None) as url:
+        variables = {
+            "MAIL_FROM": "app@example.com",
+            "APP_URL": "https://app.example.com/account",
+            "AWS_ENDPOINT_URL_SESV2": url,
+            "AWS_ACCESS_KEY_ID": "AKIAIOSFODNN7EXAMPLE",
+            "AWS_SECRET_ACCESS_KEY": "wJalrXUtnFEMI/K7MDENG/bPxRfiCYEXAMPLEKEY",
+            "AWS_REGION": "eu-central-1",
+        }
+        for name, value in variables.items():
+            monkeypatch.setenv(name, value)
+        yield box

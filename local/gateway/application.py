@@ -53,6 +53,10 @@ class _AccessLogEntry:
     """The origin of the response: the gateway, or the function and whether it was a cold start."""
 
 
+def _no_page(_path: str) -> None:
+    return None
+
+
 class Gateway:
     """Serves the API that a SAM template declares. Each request uses the newest template and code.
 
@@ -60,6 +64,8 @@ class Gateway:
     functions declare. `dependencies` is the directory with the packages that its layers install. With
     `debug`, functions can use the terminal (see `Functions`). Raises `TemplateError` when the template cannot
     be read.
+
+    `page` returns the HTML page at a path that is not part of the API, or None.
     """
 
     def __init__(
@@ -69,9 +75,11 @@ class Gateway:
         variables: Mapping[str, str],
         dependencies: Path,
         *,
+        page: Callable[[str], str | None] = _no_page,
         debug: bool = False,
     ) -> None:
         self._template = template
+        self._page = page
         self._parameters = parameters
         self._functions = Functions(variables, dependencies, debug=debug)
         self._refreshing = asyncio.Lock()
@@ -161,6 +169,8 @@ class Gateway:
         await self._refresh()
         match = self._router.match(request.method, request.path)
         if match is None:
+            if request.method == "GET" and (page := await asyncio.to_thread(self._page, request.path)):
+                return Response(200, (("Content-Type", "text/html; charset=utf-8"),), page.encode())
             entry.source = f"gateway: {self._template.name} has no route for it"
             raise GatewayError("MISSING_AUTHENTICATION_TOKEN")
         response = await self._integrate(match, request, receive, entry)

@@ -35,6 +35,11 @@ def bind(port: int) -> socket.socket:
     return listener
 
 
+def url_of(listener: socket.socket) -> str:
+    """Return the URL of a bound socket."""
+    return f"http://{HOST}:{listener.getsockname()[1]}"
+
+
 def serve(
     gateway: Gateway,
     listener: socket.socket,
@@ -93,7 +98,7 @@ class _Server(uvicorn.Server):
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         await super().startup(sockets)
         for listener in sockets or []:
-            self._on_ready(f"http://{HOST}:{listener.getsockname()[1]}")
+            self._on_ready(url_of(listener))
 
     @contextlib.contextmanager
     def capture_signals(self) -> Iterator[None]:

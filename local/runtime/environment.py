@@ -178,10 +178,19 @@ def _spawn(
 
 
 def _variables(function: Function, overrides: Mapping[str, str]) -> dict[str, str]:
-    """Return only the variables that the function declares and those of the Lambda runtime."""
+    """Return only the variables that the function declares and those of the Lambda runtime.
+
+    AWS_ENDPOINT_URL_* are also set: the addresses of stand-ins for AWS services, which accept any
+    credentials.
+    """
     declared = dict(function.environment)
-    declared.update((name, value) for name, value in overrides.items() if name in declared)
+    declared.update(
+        (name, value)
+        for name, value in overrides.items()
+        if name in declared or name.startswith("AWS_ENDPOINT_URL_")
+    )
     return declared | {
+        "AWS_ACCESS_KEY_ID": "local",
         "AWS_DEFAULT_REGION": REGION,
         "AWS_EXECUTION_ENV": f"AWS_Lambda_python{sys.version_info.major}.{sys.version_info.minor}",
         "AWS_LAMBDA_FUNCTION_MEMORY_SIZE": str(function.memory),
@@ -191,6 +200,8 @@ def _variables(function: Function, overrides: Mapping[str, str]) -> dict[str, st
         "AWS_LAMBDA_LOG_GROUP_NAME": f"/aws/lambda/{function.name}",
         "AWS_LAMBDA_LOG_STREAM_NAME": f"local/[$LATEST]{uuid.uuid4().hex}",
         "AWS_REGION": REGION,
+        "AWS_SECRET_ACCESS_KEY": "local",
+        "AWS_SESSION_TOKEN": "local",
         "LAMBDA_TASK_ROOT": str(function.code.resolve()),
         "LANG": "en_US.UTF-8",
         "PATH": os.defpath,

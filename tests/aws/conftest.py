@@ -1,13 +1,17 @@
-"""Secrets Manager, and credentials for it."""
+"""AWS services, endpoints that fail, and credentials for them."""
 
 import json
+import threading
 import uuid
 from collections.abc import Iterator
-from typing import Any
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from typing import Any, ClassVar
 
 import boto3  # type: ignore[import-untyped]
 import pytest
 from moto.server import ThreadedMotoServer
+
+from common import aws
 
 REGION = "eu-central-1"
 
@@ -30,6 +34,64 @@ class Secret:
         value = self.client.get_secret_value(SecretId=self.arn, VersionStage=stage)
         found: dict[str, str] = json.loads(value["SecretString"])
         return found
+
+
+class Endpoint(BaseHTTPRequestHandler):
+    """Sends a fixed response and records the requests."""
+
+    status = 200
+    response: ClassVar[bytes] = b"{}"
+    error_type = ""
+    requests: ClassVar[list[tuple[str, str, dict[str, str], bytes]]] = []
+
+    def do_GET(self) -> None:
+        """Respond."""
+        body = self.rfile.read(int(self.headers.get("content-length", 0)))
+        headers = {name.lower(): value for name, value in self.headers.items()}
+        self.requests.append((self.command, self.path, headers, body))
+        self.send_response(self.status)
+        self.send_header("Content-Length", str(len(self.response)))
+        self.send_header("x-amzn-ErrorType", self.error_type)
+        self.end_headers()
+        self.wfile.write(self.response)
+
+    do_POST = do_GET  # noqa: N815  # named by http.server
+
+    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401  # as in the base class
+        """Log nothing."""
+
+
+@pytest.fixture
+def server() -> Iterator[ThreadingHTTPServer]:
+    """Return a running server with an endpoint for this test only."""
+    own = type("OwnEndpoint", (Endpoint,), {"requests": []})
+    with ThreadingHTTPServer(("127.0.0.1", 0), own) as server:
+        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
+        thread.start()
+        yield server
+        server.shutdown()
+        thread.join()
+
+
+@pytest.fixture
+def endpoint(server: ThreadingHTTPServer) -> type[Endpoint]:
+    """Return the endpoint of the server."""
+    own: type[Endpoint] = server.RequestHandlerClass  # type: ignore[assignment]  # made above
+    return own
+
+
+@pytest.fixture
+def url(server: ThreadingHTTPServer) -> str:
+    """Return the URL of the server."""
+    return f"http://127.0.0.1:{server.server_port}"
+
+
+@pytest.fixture(autouse=True)
+def _no_credentials_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Start without cached credentials, like a new execution environment."""
+    monkeypatch.setattr(
+        aws, "_CredentialsCache", type("_CredentialsCache", (), {"credentials": None, "refresh_at": 0.0})
+    )
 
 
 @pytest.fixture(autouse=True)

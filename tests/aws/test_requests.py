@@ -1,76 +1,18 @@
 """common.aws: requests to AWS, and their failures."""
 
 import json
-import threading
-from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
-from typing import Any, ClassVar
+from http.server import ThreadingHTTPServer
+from typing import Any
 
 import pytest
 
 from common import aws
 from common.aws import AwsError, rds_auth_token, secret_value, secrets_manager
 from common.settings import SettingsError
-from tests.aws.conftest import Secret
+from tests.aws.conftest import Endpoint, Secret
 from tests.support.certificates import Authority
 
 ARN = "arn:aws:secretsmanager:eu-central-1:123456789012:secret:keys-AbCdEf"
-
-
-class Endpoint(BaseHTTPRequestHandler):
-    """Sends a fixed response and records the requests."""
-
-    status = 200
-    response: ClassVar[bytes] = b"{}"
-    requests: ClassVar[list[tuple[str, str, dict[str, str], bytes]]] = []
-
-    def do_GET(self) -> None:
-        """Respond."""
-        body = self.rfile.read(int(self.headers.get("content-length", 0)))
-        headers = {name.lower(): value for name, value in self.headers.items()}
-        self.requests.append((self.command, self.path, headers, body))
-        self.send_response(self.status)
-        self.send_header("Content-Length", str(len(self.response)))
-        self.end_headers()
-        self.wfile.write(self.response)
-
-    do_POST = do_GET  # noqa: N815  # named by http.server
-
-    def log_message(self, format: str, *args: Any) -> None:  # noqa: A002, ANN401  # as in the base class
-        """Log nothing."""
-
-
-@pytest.fixture
-def server() -> Iterator[ThreadingHTTPServer]:
-    """Return a running server with an endpoint for this test only."""
-    own = type("OwnEndpoint", (Endpoint,), {"requests": []})
-    with ThreadingHTTPServer(("127.0.0.1", 0), own) as server:
-        thread = threading.Thread(target=server.serve_forever, kwargs={"poll_interval": 0.01})
-        thread.start()
-        yield server
-        server.shutdown()
-        thread.join()
-
-
-@pytest.fixture
-def endpoint(server: ThreadingHTTPServer) -> type[Endpoint]:
-    """Return the endpoint of the server."""
-    own: type[Endpoint] = server.RequestHandlerClass  # type: ignore[assignment]  # made above
-    return own
-
-
-@pytest.fixture
-def url(server: ThreadingHTTPServer) -> str:
-    """Return the URL of the server."""
-    return f"http://127.0.0.1:{server.server_port}"
-
-
-@pytest.fixture(autouse=True)
-def _no_credentials_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Start without cached credentials, like a new execution environment."""
-    monkeypatch.setattr(
-        aws, "_CredentialsCache", type("_CredentialsCache", (), {"credentials": None, "refresh_at": 0.0})
-    )
 
 
 def test_a_secret_is_read(secret: Secret) -> None:

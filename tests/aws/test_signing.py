@@ -32,15 +32,16 @@ def of_botocore(credentials: Credentials) -> botocore.credentials.Credentials:
 
 @pytest.mark.parametrize("credentials", [ROLE, USER])
 @pytest.mark.parametrize("body", [b"", b'{"SecretId": "arn"}', "🔑".encode()])
-def test_headers_are_signed_like_those_of_botocore(credentials: Credentials, body: bytes) -> None:
+@pytest.mark.parametrize("path", ["/", "/v2/email/outbound-emails"])
+def test_headers_are_signed_like_those_of_botocore(credentials: Credentials, body: bytes, path: str) -> None:
     headers = {
         "host": "example.com:8443",
         "x-amz-target": "secretsmanager.GetSecretValue",
         "content-type": "a/b",
     }
-    request = botocore.awsrequest.AWSRequest("POST", "https://example.com:8443/", headers, body)
+    request = botocore.awsrequest.AWSRequest("POST", f"https://example.com:8443{path}", headers, body)
     botocore.auth.SigV4Auth(of_botocore(credentials), "secretsmanager", "eu-central-1").add_auth(request)
-    signed = sign_headers(credentials, scope("secretsmanager"), headers, body)
+    signed = sign_headers(credentials, scope("secretsmanager"), headers, body, path)
     assert signed == {name.lower(): value for name, value in request.headers.items()}
 
 

@@ -1,7 +1,7 @@
 """A small project that the tests serve."""
 
 import sysconfig
-from collections.abc import AsyncIterator, Mapping
+from collections.abc import AsyncIterator, Callable, Mapping
 from contextlib import asynccontextmanager
 from pathlib import Path
 
@@ -188,9 +188,11 @@ def write_project(directory: Path) -> Path:
     return directory
 
 
-def gateway_for(project: Path, variables: Mapping[str, str]) -> Gateway:
+def gateway_for(
+    project: Path, variables: Mapping[str, str], page: Callable[[str], str | None] = lambda _path: None
+) -> Gateway:
     """Return a gateway for a project; the caller closes it."""
-    return Gateway(project / "template.yaml", PARAMETERS, variables, DEPENDENCIES)
+    return Gateway(project / "template.yaml", PARAMETERS, variables, DEPENDENCIES, page=page)
 
 
 @asynccontextmanager

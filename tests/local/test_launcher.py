@@ -128,6 +128,25 @@ def test_settings_in_a_file(clone: Path, database: str) -> None:
         assert preflight.headers["access-control-allow-origin"] == "https://app.example.org"
 
 
+def test_mail_is_printed_and_shown_until_a_reset(clone: Path, database: str) -> None:
+    mail = {
+        "FromEmailAddress": "app@example.com",
+        "Destination": {"ToAddresses": ["ann@example.org"]},
+        "Content": {
+            "Simple": {"Subject": {"Data": "Hi"}, "Body": {"Text": {"Data": "https://a.example/#t"}}}
+        },
+    }
+    with serving(clone, DATABASE_URL=database) as session:
+        url = session.get(do="environment").json()["variables"]["AWS_ENDPOINT_URL_SESV2"]
+        httpx.post(f"{url}/v2/email/outbound-emails", json=mail).raise_for_status()
+        assert "Hi" in httpx.get(f"{session.url}/_mail").text
+        assert session.stop() == 0
+    assert "mail to ann@example.org: Hi https://a.example/#t\n" in (clone / "errors.log").read_text()
+    assert len(list((clone / ".local" / "mail").glob("*.eml"))) == 1
+    assert run(clone, "reset").stdout.endswith("Deleted the mails.\n")
+    assert not (clone / ".local" / "mail").exists()
+
+
 def test_the_ready_lines_say_what_to_do_next(clone: Path, database: str) -> None:
     with serving(clone, DATABASE_URL=database) as session:
         assert session.process.stdout

@@ -10,12 +10,13 @@ from local.errors import LocalRunError
 from local.settings import Settings
 
 KEY = "k" * 32
+SENDER = "app@example.com"
 Read = Callable[..., Settings]
 
 
 @pytest.fixture(autouse=True)
 def _nothing_set(monkeypatch: pytest.MonkeyPatch) -> None:
-    for name in ("STAGE", "PORT", "DATABASE_URL", "JWT_KEYS", "CORS_ORIGIN"):
+    for name in ("STAGE", "PORT", "DATABASE_URL", "JWT_KEYS", "CORS_ORIGIN", "MAIL_FROM", "APP_URL"):
         monkeypatch.delenv(name, raising=False)
 
 
@@ -38,19 +39,24 @@ def read(monkeypatch: pytest.MonkeyPatch, env_file: Path) -> Read:
 
 
 def test_nothing_is_set(read: Read) -> None:
-    assert read() == Settings(3000, "", "", "*", 0)
+    assert read() == Settings(3000, "", "", "*", SENDER, "", 0)
 
 
 def test_empty_is_unset(read: Read) -> None:
-    assert read(PORT="", DATABASE_URL="", JWT_KEYS="", CORS_ORIGIN="") == Settings(3000, "", "", "*", 0)
+    assert read(PORT="", DATABASE_URL="", JWT_KEYS="", CORS_ORIGIN="") == Settings(
+        3000, "", "", "*", SENDER, "", 0
+    )
 
 
 def test_everything_is_set(read: Read) -> None:
     keys = json.dumps({"old": KEY, "new": KEY})
     url = "postgres://user:secret@db.example.com:5433/social?sslmode=verify-full"
     origin = "https://app.example.com"
-    settings = Settings(80, url, keys, origin, 5678)
-    assert read(PORT="80", DATABASE_URL=url, JWT_KEYS=keys, CORS_ORIGIN=origin, ATTACH="5678") == settings
+    page = "http://localhost:5173/account?theme=dark"
+    settings = Settings(80, url, keys, origin, "a.b@mail.example.com", page, 5678)
+    own = {"MAIL_FROM": "a.b@mail.example.com", "APP_URL": page}
+    read_settings = read(PORT="80", DATABASE_URL=url, JWT_KEYS=keys, CORS_ORIGIN=origin, ATTACH="5678", **own)
+    assert read_settings == settings
 
 
 def test_a_file_has_settings_and_the_environment_wins(read: Read, env_file: Path) -> None:
@@ -59,8 +65,26 @@ def test_a_file_has_settings_and_the_environment_wins(read: Read, env_file: Path
     env_file.write_text(
         f"# ours\nexport PORT=81\nDATABASE_URL='{url}'\nJWT_KEYS='{keys}'\nCORS_ORIGIN=*\nX\n"
     )
-    assert read() == Settings(81, url, keys, "*", 0)
-    assert read(PORT="82", DATABASE_URL="") == Settings(82, "", keys, "*", 0)
+    assert read() == Settings(81, url, keys, "*", SENDER, "", 0)
+    assert read(PORT="82", DATABASE_URL="") == Settings(82, "", keys, "*", SENDER, "", 0)
+
+
+def test_an_empty_sender_turns_mail_off(read: Read, env_file: Path) -> None:
+    env_file.write_text("MAIL_FROM=\n")
+    assert read().mail_from == ""
+    assert read(MAIL_FROM="own@example.com").mail_from == "own@example.com"
+
+
+@pytest.mark.parametrize("address", ["app", "App <app@example.com>", "a@example.com,b@example.com", "@x"])
+def test_a_wrong_sender_is_named(read: Read, address: str) -> None:
+    with pytest.raises(LocalRunError, match=r"^MAIL_FROM is "):
+        read(MAIL_FROM=address)
+
+
+@pytest.mark.parametrize("page", ["localhost:5173", "/account", "https://app.example.com/#account", "x"])
+def test_a_wrong_page_is_named(read: Read, page: str) -> None:
+    with pytest.raises(LocalRunError, match=r"^APP_URL is "):
+        read(APP_URL=page)
 
 
 def test_a_wrong_line_of_the_file_is_named(read: Read, env_file: Path) -> None:

@@ -17,6 +17,12 @@ def prod() -> Stack:
     return Stack("prod")
 
 
+@pytest.fixture(scope="session")
+def mailing() -> Stack:
+    """Return the stack of prod, which sends mail."""
+    return Stack("prod", MailFrom="app@mail.example.com", AppUrl="https://app.example.com/account")
+
+
 @pytest.fixture(scope="session", params=["dev", "staging", "prod"])
 def stack(request: pytest.FixtureRequest) -> Stack:
     """Return the stack of each stage in turn."""

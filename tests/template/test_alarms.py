@@ -30,6 +30,7 @@ ALARMS = {
     "BlockedRequests": (WAF, "BlockedRequests", WEB_ACL, "Sum", 300, 2, 2, 300),
     "DatabaseUnavailable": (OWN, "DatabaseUnavailable", SERVICE, "Sum", 60, 3, 3, 4),
     "UnknownOutcome": (OWN, "UnknownOutcome", SERVICE, "Sum", 60, 1, 1, 0),
+    "MailFailed": (OWN, "MailFailed", SERVICE, "Sum", 300, 1, 1, 2),
     "MigrationErrors": (LAMBDA, "Errors", {"FunctionName": "MigrationFunction"}, "Sum", 60, 1, 1, 0),
     "MaintenanceErrors": (LAMBDA, "Errors", {"FunctionName": "MaintenanceFunction"}, "Sum", 300, 1, 1, 0),
     "RotationErrors": (LAMBDA, "Errors", {"FunctionName": "RotationFunction"}, "Sum", 300, 1, 1, 0),
@@ -48,6 +49,7 @@ ALARMS = {
 }
 ONLY_WITH_FIREWALL = {"BlockedRequests"}
 ONLY_WITH_PROXY = {"PinnedSessions", "BorrowTime"}
+ONLY_WITH_MAIL = {"MailFailed"}
 
 
 def dimensions(metric: Resource) -> dict[str, str]:
@@ -80,8 +82,8 @@ def watched(alarm: Resource) -> tuple[Any, ...]:
     return (namespace, name, None, statistic, period, *when)
 
 
-def test_alarms_fire_like_this(prod: Stack) -> None:
-    alarms = prod.of_type("AWS::CloudWatch::Alarm")
+def test_alarms_fire_like_this(mailing: Stack) -> None:
+    alarms = mailing.of_type("AWS::CloudWatch::Alarm")
     alarms.pop("StorageGrowthAlarm")
     assert {name.removesuffix("Alarm"): watched(alarm) for name, alarm in alarms.items()} == ALARMS
     for name, alarm in alarms.items():
@@ -97,7 +99,8 @@ def test_every_alarm_notifies_the_topic_and_stays_silent_without_data(stack: Sta
 
 def test_dev_has_no_alarm_on_what_it_lacks(dev: Stack) -> None:
     alarms = {name.removesuffix("Alarm") for name in dev.of_type("AWS::CloudWatch::Alarm")}
-    assert alarms == (ALARMS.keys() | {"StorageGrowth"}) - ONLY_WITH_FIREWALL - ONLY_WITH_PROXY
+    missing = ONLY_WITH_FIREWALL | ONLY_WITH_PROXY | ONLY_WITH_MAIL
+    assert alarms == (ALARMS.keys() | {"StorageGrowth"}) - missing
 
 
 def test_an_alarm_watches_by_how_much_the_storage_grows_in_a_day(stack: Stack) -> None:

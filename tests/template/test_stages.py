@@ -49,6 +49,8 @@ DEFAULTS = {
     "LogDays": "14",
     "GatewayLogging": "true",
     "AlarmEmail": "",
+    "MailFrom": "",
+    "AppUrl": "",
     "DomainName": "",
     "CertificateArn": "",
     "HostedZoneId": "",

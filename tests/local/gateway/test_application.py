@@ -106,6 +106,23 @@ def test_an_undeclared_route(project: Path, method: str, path: str) -> None:
     serve(project, steps)
 
 
+def test_a_path_that_the_api_does_not_have_may_be_a_page(project: Path) -> None:
+    async def steps() -> None:
+        gateway = gateway_for(project, {}, {"/_page": "<p>é", "/things": "<p>no"}.get)
+        transport = httpx.ASGITransport(app=gateway)
+        async with httpx.AsyncClient(transport=transport, base_url="http://test") as client:
+            page = await client.get("/_page?x=1")
+            assert (page.status_code, page.text) == (200, "<p>é")
+            assert page.headers["content-type"] == "text/html; charset=utf-8"
+            assert (await client.post("/_page")).status_code == 404
+            assert (await client.get("/_other")).status_code == 404
+            # A path of the API is never a page.
+            assert (await client.post("/things")).status_code == 401
+        await gateway.close()
+
+    asyncio.run(steps())
+
+
 def test_a_preflight_needs_no_token_and_no_function(project: Path) -> None:
     async def steps(client: httpx.AsyncClient) -> None:
         response = await client.options("/things", headers={"Origin": "https://example.com"})

@@ -83,10 +83,20 @@ def test_a_function_gets_only_the_variables_that_it_declares(
         assert variables["AWS_LAMBDA_FUNCTION_NAME"] == "Echo"
         assert variables["AWS_LAMBDA_FUNCTION_MEMORY_SIZE"] == "256"
         assert variables["AWS_REGION"] == "us-east-1"
+        assert variables["AWS_ENDPOINT_URL_SESV2"] == "http://127.0.0.1:9"
+        credentials = [name for name in variables if "KEY" in name or "TOKEN" in name]
+        assert {variables[name] for name in credentials} == {"local"}
+        assert len(credentials) == 3
         assert variables["_X_AMZN_TRACE_ID"] == "Root=1"
 
-    # The function does not declare JWT_KEYS, so it does not get it.
-    in_environment(project, steps, DATABASE_URL="postgresql://ours/social", JWT_KEYS="{}")
+    # The function does not declare JWT_KEYS, so it does not get it. Every function may call AWS.
+    in_environment(
+        project,
+        steps,
+        DATABASE_URL="postgresql://ours/social",
+        JWT_KEYS="{}",
+        AWS_ENDPOINT_URL_SESV2="http://127.0.0.1:9",
+    )
 
 
 def test_only_the_layer_its_dependencies_and_the_standard_library_are_importable(project: Path) -> None:

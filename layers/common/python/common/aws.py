@@ -1,4 +1,4 @@
-"""Requests to AWS: IAM tokens for the database, and Secrets Manager.
+"""Requests to AWS: IAM tokens for the database, Secrets Manager, and SES.
 
 `http.client` and `common.tls` are imported only when a request is sent, because they slow down a cold start
 and many execution environments never send one.
@@ -15,8 +15,10 @@ from common import signing
 from common.settings import env_str
 from common.signing import Credentials, Scope
 
-# A request takes about ten milliseconds, and the whole invocation has only a few seconds.
+# The limit of each wait. A request takes about ten milliseconds, and the whole invocation a few seconds.
 TIMEOUT_SECONDS: Final = 2.0
+# A mail waits for the connection and for the response: together at most two seconds.
+MAIL_TIMEOUT_SECONDS: Final = 1.0
 # Credentials are replaced this long before they expire, so that no request is sent with expired ones.
 EXPIRY_MARGIN_SECONDS: Final = 5 * 60
 
@@ -69,6 +71,25 @@ def secrets_manager(action: str, arn: str, **parameters: object) -> dict[str, An
     return _request_json("POST", endpoint, signing.sign_headers(_credentials(), scope, headers, body), body)
 
 
+def send_email(request: dict[str, Any]) -> None:
+    """Let SES send a mail; raises AwsError if it does not accept it.
+
+    https://docs.aws.amazon.com/ses/latest/APIReference-V2/API_SendEmail.html
+    """
+    region = env_str("AWS_REGION")
+    endpoint = (
+        os.environ.get("AWS_ENDPOINT_URL_SESV2")
+        or os.environ.get("AWS_ENDPOINT_URL")
+        or f"https://email.{region}.amazonaws.com"
+    )
+    path = "/v2/email/outbound-emails"
+    body = json.dumps(request).encode()
+    headers = {"content-type": "application/json", "host": urlsplit(endpoint).netloc}
+    scope = Scope("ses", region, signing.amz_date(time.time()))
+    signed = signing.sign_headers(_credentials(), scope, headers, body, path)
+    _request_json("POST", f"{endpoint}{path}", signed, body, MAIL_TIMEOUT_SECONDS)
+
+
 def _credentials() -> Credentials:
     """Return the credentials of the function's role.
 
@@ -95,7 +116,9 @@ def _credentials() -> Credentials:
     return _CredentialsCache.credentials
 
 
-def _request_json(method: str, url: str, headers: dict[str, str], body: bytes) -> dict[str, Any]:
+def _request_json(
+    method: str, url: str, headers: dict[str, str], body: bytes, timeout: float = TIMEOUT_SECONDS
+) -> dict[str, Any]:
     from http.client import HTTPConnection, HTTPException, HTTPSConnection  # noqa: PLC0415  # slow
 
     parts = urlsplit(url)
@@ -105,18 +128,19 @@ def _request_json(method: str, url: str, headers: dict[str, str], body: bytes) -
 
         # botocore uses the same variable. If it is unset, we trust the system's authorities.
         context = tls_context(os.environ.get("AWS_CA_BUNDLE") or None, "AWS_CA_BUNDLE")
-        connection = HTTPSConnection(parts.netloc, timeout=TIMEOUT_SECONDS, context=context)
+        connection = HTTPSConnection(parts.netloc, timeout=timeout, context=context)
     else:
-        connection = HTTPConnection(parts.netloc, timeout=TIMEOUT_SECONDS)
+        connection = HTTPConnection(parts.netloc, timeout=timeout)
     try:
         connection.request(method, f"{parts.path or '/'}", body, headers)
         response = connection.getresponse()
-        document = json.loads(response.read())
-    except (OSError, HTTPException, ValueError) as error:
+        document = dict(json.loads(response.read()))
+    except (OSError, HTTPException, ValueError, TypeError) as error:
         raise AwsError(f"no response from {parts.netloc}: {type(error).__name__}") from None
     finally:
         connection.close()
     if response.status != 200:  # noqa: PLR2004  # HTTP 200 OK
-        raise AwsError(f"{parts.netloc} returned {response.status} {document.get('__type', '')}")
-    result: dict[str, Any] = document
-    return result
+        # Services whose requests have paths name the error in a header.
+        kind = document.get("__type") or response.headers.get("x-amzn-errortype", "").partition(":")[0]
+        raise AwsError(f"{parts.netloc} returned {response.status} {kind}")
+    return document

@@ -42,16 +42,19 @@ def amz_date(seconds: float) -> str:
 
 
 def sign_headers(
-    credentials: Credentials, scope: Scope, headers: dict[str, str], body: bytes
+    credentials: Credentials, scope: Scope, headers: dict[str, str], body: bytes, path: str = "/"
 ) -> dict[str, str]:
-    """Return the headers of a signed POST request with this body to the path `/`; names are in lower case."""
+    """Return the headers of a signed POST request with this body; names are in lower case.
+
+    `path` has only characters that a URL does not encode.
+    """
     extra = {"x-amz-date": scope.amz_date}
     if credentials.token:
         extra["x-amz-security-token"] = credentials.token
     signed = dict(sorted((headers | extra).items()))
     names = ";".join(signed)
     lines = [f"{name}:{value}" for name, value in signed.items()]
-    request = "\n".join(["POST", "/", "", *lines, "", names, hashlib.sha256(body).hexdigest()])
+    request = "\n".join(["POST", path, "", *lines, "", names, hashlib.sha256(body).hexdigest()])
     signature = _signature(credentials, scope, request)
     authorization = (
         f"{ALGORITHM} Credential={credentials.key_id}/{scope}, SignedHeaders={names}, Signature={signature}"
