@@ -300,7 +300,7 @@ def _account_cases(database: Database) -> Iterator[Case]:
         return user
 
     def tokens(_choice: Choice, number: int) -> dict[str, Any]:
-        from auth.refresh_tokens import digest  # noqa: PLC0415  # reads the environment
+        from common.opaque_tokens import digest  # noqa: PLC0415  # reads the environment
 
         session = principal_of(account()).session_id
         database.run(

@@ -10,7 +10,7 @@ from aws_lambda_powertools.event_handler.openapi.params import Form
 from auth import queries, refresh_tokens
 from auth.schemas import Refresh, Token
 from auth.settings import TOKEN_LIFETIME_SECONDS
-from common import api, database
+from common import api, database, opaque_tokens
 from common.authentication import INVALID_CREDENTIALS, authenticate_by_email
 from common.emails import normalize_if_valid
 from common.identity import (
@@ -47,12 +47,12 @@ def log_in(
     """Log in with the e-mail as the username."""
     key = ring.signing_key()  # first, because it may fail: then nothing has been written
     user = authenticate_by_email(normalize_if_valid(username), password, client_address(app))
-    token = refresh_tokens.generate()
+    token = opaque_tokens.generate()
     sessions = queries.open_session(
         user.attempt,
         user_id=user.user_id,
         verified_hash=user.password_hash,
-        token_hash=refresh_tokens.digest(token),
+        token_hash=opaque_tokens.digest(token),
     )
     if not sessions:  # the password was changed in the meantime
         raise ForbiddenError(INVALID_CREDENTIALS)
@@ -65,11 +65,11 @@ def refresh(body: Refresh) -> Token:
     signing_key = ring.signing_key()
     keys = [signing_key, *(key for key in ring.all() if key != signing_key)]
     successors = {
-        refresh_tokens.digest(token): token
+        opaque_tokens.digest(token): token
         for token in (refresh_tokens.successor(body.refresh_token, key) for key in keys)
     }
     sessions = queries.renew_session(
-        token_hash=refresh_tokens.digest(body.refresh_token),
+        token_hash=opaque_tokens.digest(body.refresh_token),
         successor_hashes=" ".join(successors),
         per_day=REFRESHES_PER_DAY,
     )

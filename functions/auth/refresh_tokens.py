@@ -1,18 +1,9 @@
-"""Refresh tokens: random strings, of which the database stores only hashes."""
+"""The successors of refresh tokens, which are opaque tokens (`common.opaque_tokens`)."""
 
 import base64
-import hashlib
 import hmac
-import secrets
 
 from common.keys import Key
-
-RANDOM_BYTES = 32
-
-
-def generate() -> str:
-    """Return the first refresh token of a session."""
-    return secrets.token_urlsafe(RANDOM_BYTES)
 
 
 def successor(token: str, key: Key) -> str:
@@ -23,8 +14,3 @@ def successor(token: str, key: Key) -> str:
     """
     mac = hmac.digest(key.secret.encode(), b"refresh token " + token.encode(), "sha256")
     return base64.urlsafe_b64encode(mac).rstrip(b"=").decode()
-
-
-def digest(token: str) -> str:
-    """Return the hash of a token. Because tokens are random, it needs no salt and may be fast."""
-    return hashlib.sha256(token.encode()).hexdigest()

@@ -4,10 +4,10 @@ from typing import Annotated, Literal
 
 from pydantic import BaseModel, Field
 
+from common.opaque_tokens import MAX_LENGTH
 from common.schemas import STORABLE
 
-# A refresh token has 43 characters.
-MAX_REFRESH_TOKEN_LENGTH = 100
+OpaqueToken = Annotated[str, Field(max_length=MAX_LENGTH), STORABLE]
 
 
 class Token(BaseModel):
@@ -22,4 +22,4 @@ class Token(BaseModel):
 class Refresh(BaseModel):
     """A refresh token to exchange for new tokens."""
 
-    refresh_token: Annotated[str, Field(max_length=MAX_REFRESH_TOKEN_LENGTH), STORABLE]
+    refresh_token: OpaqueToken

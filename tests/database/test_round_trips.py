@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
-from auth.refresh_tokens import digest
 from common import passwords
 from common.database import ManagedConnection
+from common.opaque_tokens import digest
 from tests.support.connections import run_sql
 from tests.support.database import PASSWORD, Database
 from tests.support.lambdas import call

@@ -13,7 +13,7 @@ import posts.handler
 import users.handler
 import votes.handler
 import votes.queries
-from auth.refresh_tokens import digest
+from common.opaque_tokens import digest
 from tests.support.database import PASSWORD, Database, connect, principal_of
 from tests.support.lambdas import Response, call
 

@@ -11,9 +11,10 @@ import pytest
 
 import auth.handler
 import auth.queries
-from auth.refresh_tokens import digest, successor
+from auth.refresh_tokens import successor
 from auth.rows import RenewedRow
 from common.keys import Key
+from common.opaque_tokens import digest
 from tests.support.database import PASSWORD, PASSWORD_HASH, PER_DAY, Database, connect, principal_of
 from tests.support.lambdas import Response, call
 

@@ -20,9 +20,9 @@ import auth.handler
 import posts.handler
 import users.handler
 import votes.handler
-from auth.refresh_tokens import digest
 from common import database, passwords
 from common.database import ManagedConnection, Statement
+from common.opaque_tokens import digest
 from common.settings import MAX_DAILY_QUOTA, database_settings
 from tests.support.attacks import BY_EVENT, QUOTA, World
 from tests.support.connections import NumberRow, run_sql
