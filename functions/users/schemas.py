@@ -5,41 +5,22 @@ from typing import Annotated, Self
 from pydantic import AfterValidator, BaseModel, Field, model_validator
 from pydantic_core import PydanticCustomError
 
-from common.emails import normalize as normalize_email
-from common.passwords import MAX_PASSWORD_BYTES
-from common.passwords import normalize as normalize_password
+from common.emails import normalize
+from common.password_policy import NewPassword
 from common.schemas import MAX_EMAIL_LENGTH, STORABLE, TypedPassword, UserOut
-from users import password_policy
 
 
 def _valid_email(value: str) -> str:
     try:
-        return normalize_email(value)
+        return normalize(value)
     except ValueError:
         raise PydanticCustomError("value_error", "value is not a valid email address") from None
-
-
-def _short_enough_for_bcrypt(value: str) -> str:
-    if max(len(form.encode()) for form in (value, normalize_password(value))) > MAX_PASSWORD_BYTES:
-        raise PydanticCustomError(
-            "string_too_long",
-            "String should have at most {maximum} bytes in UTF-8",
-            {"maximum": MAX_PASSWORD_BYTES},
-        )
-    return value
 
 
 Email = Annotated[
     str,
     Field(max_length=MAX_EMAIL_LENGTH, json_schema_extra={"format": "email"}),
     AfterValidator(_valid_email),
-]
-NewPassword = Annotated[
-    str,
-    Field(min_length=1, max_length=MAX_PASSWORD_BYTES, json_schema_extra={"format": "password"}),
-    STORABLE,
-    AfterValidator(_short_enough_for_bcrypt),
-    AfterValidator(password_policy.check),
 ]
 
 

@@ -5,9 +5,9 @@ import unicodedata
 
 import pytest
 
+from common import password_policy
 from tests.support.database import PASSWORD, Database
 from tests.support.lambdas import call
-from users import password_policy
 
 pytestmark = pytest.mark.usefixtures("_cheap_hashes")
 

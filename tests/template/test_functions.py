@@ -22,7 +22,13 @@ CA_BUNDLE = "sslrootcert=/opt/authorities/eu-central-1.pem"
 NO_MAIL = {"MAIL_FROM": "", "APP_URL": ""}
 # The variables of one function only.
 VARIABLES = {
-    "AuthFunction": {"JWT_KEYS": "KeyRing", "TOKEN_LIFETIME": "1800", "REFRESHES_PER_DAY": "500"} | NO_MAIL,
+    "AuthFunction": {
+        "JWT_KEYS": "KeyRing",
+        "PASSWORD_POLICY": "strict",
+        "TOKEN_LIFETIME": "1800",
+        "REFRESHES_PER_DAY": "500",
+    }
+    | NO_MAIL,
     "UsersFunction": {"PASSWORD_POLICY": "strict", "PROFILE_CHANGES_PER_DAY": "20"} | NO_MAIL,
     "PostsFunction": {"POSTS_PER_DAY": "200"},
     "VotesFunction": {"VOTES_PER_DAY": "5000"},

@@ -4,11 +4,13 @@ Stored passwords stay valid.
 """
 
 from pathlib import Path
-from typing import Final
+from typing import Annotated, Final
 
+from pydantic import AfterValidator, Field
 from pydantic_core import PydanticCustomError
 
-from common.passwords import normalize
+from common.passwords import MAX_PASSWORD_BYTES, normalize
+from common.schemas import STORABLE
 from common.settings import env_str
 
 IS_STRICT: Final = env_str("PASSWORD_POLICY") != "reference"
@@ -34,3 +36,22 @@ def check(password: str) -> str:
 def _is_common(password: str) -> bool:
     # Searching the bytes takes 50 microseconds; parsing the file into a set takes milliseconds.
     return f"\n{password}\n".encode() in COMMON_PASSWORDS.read_bytes()
+
+
+def _short_enough_for_bcrypt(value: str) -> str:
+    if max(len(form.encode()) for form in (value, normalize(value))) > MAX_PASSWORD_BYTES:
+        raise PydanticCustomError(
+            "string_too_long",
+            "String should have at most {maximum} bytes in UTF-8",
+            {"maximum": MAX_PASSWORD_BYTES},
+        )
+    return value
+
+
+NewPassword = Annotated[
+    str,
+    Field(min_length=1, max_length=MAX_PASSWORD_BYTES, json_schema_extra={"format": "password"}),
+    STORABLE,
+    AfterValidator(_short_enough_for_bcrypt),
+    AfterValidator(check),
+]
