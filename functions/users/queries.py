@@ -9,6 +9,7 @@ from sqlalchemy import (
     String,
     Uuid,
     case,
+    delete,
     exists,
     false,
     literal_column,
@@ -22,7 +23,7 @@ from sqlalchemy.dialects.postgresql import insert
 from sqlalchemy.orm import aliased
 from sqlalchemy.sql.dml import ReturningInsert
 
-from common.models import DeletedUser, Session, User
+from common.models import DeletedUser, MailToken, Session, User
 from common.principal import Principal
 from common.queries import NOW, clear_login_failures, sha256, valid_principal
 from common.quotas import Quota, use_quota
@@ -177,6 +178,7 @@ def mark_deleted(
         .values(
             email=unused_address,
             lower_case_email=unused_address,
+            verified_email=null(),
             password=literal_column("''"),
             phone_number=null(),
             deleted_at=NOW,
@@ -186,9 +188,12 @@ def mark_deleted(
     )
     hidden = insert(DeletedUser).from_select(["user_id"], select(deleted.c.id))
     ended = update(Session).where(Session.user_id == deleted.c.id, Session.ended_at.is_(None))
+    # Here and not in maintenance, because a token may reserve an address.
+    tokens = delete(MailToken).where(MailToken.user_id == deleted.c.id)
     return (
         select(*deleted.c)
         .add_cte(hidden.cte("hidden"))
+        .add_cte(tokens.cte("removed_tokens"))
         .add_cte(ended.values(ended_at=NOW).cte("ended_sessions"))
         .add_cte(clear_login_failures(attempt).cte("cleared_failures"))
     )

@@ -48,6 +48,9 @@ class User(Base):
     deleted_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     # The e-mail in lower case. Python computes it, because the database's locale may know ASCII letters only.
     lower_case_email: Mapped[str] = mapped_column(String)
+    # The last address that the user verified. `email` is verified if it is this one: whatever else changes
+    # `email` makes it unverified.
+    verified_email: Mapped[str | None] = mapped_column(String)
 
     __table_args__ = (
         # E-mail addresses are unique regardless of letter case. Logins use this index.
@@ -188,6 +191,8 @@ class RefreshToken(Base):
 class LoginAttempts(Base):
     """Failed and pending attempts to log in: a row for each client address, account, and pair of both.
 
+    Requests to recover an account count in the same way, in a row for each client address.
+
     `key` is a SHA-256 hash of what the row counts, so that nothing that was typed is stored in plain text.
     The hash of an IPv4 address can be reversed by trying all of them.
     """
@@ -205,6 +210,34 @@ class LoginAttempts(Base):
     )
     succeeded_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True))
     touched_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), index=True)
+
+
+class MailToken(Base):
+    """The SHA-256 hash of a token in the link of a mail. Maintenance removes it when it has expired.
+
+    The primary key bounds how many tokens a user has: `slot` is 1, or up to 3 for a reset of the password. A
+    token works only while the address and the password to which it is bound are those of the user, except
+    that a `revert` works regardless of the password, which may be the attacker's by then.
+    """
+
+    __tablename__ = "mail_tokens"
+
+    user_id: Mapped[int] = mapped_column(ForeignKey("users.id", ondelete="CASCADE"), primary_key=True)
+    # `reset` of the password, `verification` of the address or of a new one, or `revert` to the old one.
+    purpose: Mapped[str] = mapped_column(String, primary_key=True)
+    slot: Mapped[int] = mapped_column(primary_key=True, autoincrement=False)
+    hash: Mapped[str] = mapped_column(String, unique=True)
+    # The address to which the mail goes. A verification of another address than the user's changes it.
+    email: Mapped[str] = mapped_column(String)
+    lower_case_email: Mapped[str] = mapped_column(String)
+    # SHA-256 of the password hash.
+    password_digest: Mapped[bytes]
+    expires_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), index=True)
+
+    __table_args__ = (
+        # Nobody else may take an address that a user may still revert to.
+        Index("ix_mail_tokens_reserved", "lower_case_email", postgresql_where=text("purpose = 'revert'")),
+    )
 
 
 class LoginFailure(Base):
