@@ -13,7 +13,7 @@ from common.identity import current_principal, row_within_quota, rows_or_unautho
 from common.principal import Principal
 from common.settings import daily_quota
 from posts import lists, queries
-from posts.paging import FIRST_PAGE, Sort, decode, encode, next_cursor, next_link
+from posts.paging import FIRST_PAGE, Sort, decode, encode, next_link, next_page
 from posts.parameters import CursorText, IdempotencyKey, Limit, Published, Search, Skip, SortBy
 from posts.rows import ListParameters, ListRow, PostLookupRow, PostRow, PostWriteRow
 from posts.schemas import MAX_TITLE_LENGTH, Page, Post, PostCreate, PostOut, PostUpdate
@@ -84,8 +84,9 @@ def _list_page(
     if not rows[0].author_exists:
         raise NotFoundError("There is no such user")
     headers = {}
-    if cursor := next_cursor(rows[0]):
-        headers["Link"] = next_link(app.current_event, encode(cursor, request.sort), rows[0].next_skip or 0)
+    if following := next_page(rows, limit=request.limit, skip=request.skip):
+        cursor = encode(following.cursor, request.sort)
+        headers["Link"] = next_link(app.current_event, cursor, following.skip)
     page = Page.of(post for row in rows if (post := row.listed()))
     # Serialize here, because Powertools would convert the models to dictionaries and validate them again.
     body = page.model_dump_json(by_alias=True)

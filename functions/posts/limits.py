@@ -27,8 +27,12 @@ NEW_TITLE_LENGTH: ColumnElement[int] = literal_column(str(MAX_TITLE_LENGTH), Int
 # How many characters of a title and of a content a list reads. `post_titles` has no more of a title.
 TITLE_LENGTH: ColumnElement[int] = literal_column(str(OLD_MAX_TITLE_LENGTH), Integer())
 CONTENT_LENGTH: ColumnElement[int] = literal_column(str(MAX_CONTENT_LENGTH), Integer())
+# A character in UTF-8 has at most four bytes.
+TITLE_BYTES: ColumnElement[int] = literal_column(str(4 * OLD_MAX_TITLE_LENGTH), Integer())
 CONTENT_BYTES: ColumnElement[int] = literal_column(str(4 * MAX_CONTENT_LENGTH), Integer())
 # The size of a page. Lambda's limit for a response is 6 MB.
 PAGE_BYTES: ColumnElement[int] = literal_column("4000000", Integer())
+# JSON inside JSON writes a control character with seven bytes, and every other byte with fewer.
+MAX_BYTES_OF_BYTE: ColumnElement[int] = literal_column("7", Integer())
 # The bytes of a post on a page without its title and content, with an e-mail address of 254 characters.
 OTHER_BYTES: ColumnElement[int] = literal_column("1500", Integer())

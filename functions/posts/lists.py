@@ -1,6 +1,7 @@
 """The statements of the lists of posts, by age and by votes."""
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 from sqlalchemy import (
     CTE,
@@ -18,7 +19,7 @@ from sqlalchemy import (
 from common.database import Statement
 from common.models import Post, PostRank, PostTitle, User
 from common.principal import Principal
-from common.queries import ONE, ZERO, is_draft_of, is_visible_to
+from common.queries import ONE, ZERO, is_draft_of, is_published, is_visible_to
 from common.statement import statement
 from posts import limits
 from posts.pages import (
@@ -28,6 +29,8 @@ from posts.pages import (
     Order,
     Position,
     Scan,
+    first_of,
+    merged,
     number_of,
     only_position,
     page_of,
@@ -39,9 +42,20 @@ from posts.rows import ListParameters, ListRow
 from posts.selects import TRUE, PostSelect
 from posts.trigram_search import Walk, candidates, contains, in_time, segments_after
 
-# A condition, and the number of posts that meet it to read.
-Part = tuple[SQLColumnExpression[bool], ColumnElement[int]]
 ListStatement = Statement[[Principal, ListParameters], ListRow]
+
+
+class Part(NamedTuple):
+    """Posts of a list that are read from an index.
+
+    Attributes:
+        posts: The condition that they meet.
+        is_visible: Whether the viewer may see a post that meets it.
+
+    """
+
+    posts: SQLColumnExpression[bool]
+    is_visible: ColumnElement[bool]
 
 
 def _title_matches(viewer: Principal, parameters: ListParameters) -> ColumnElement[bool]:
@@ -70,29 +84,32 @@ def _by_age(
     size: ColumnElement[int],
     author_exists: ColumnElement[bool] = TRUE,
 ) -> PostSelect:
-    """Return a page of the visible posts that match and meet one of the conditions in `parts`.
-
-    Each part is read from an index. A part may include posts of deleted owners. `size` is the number of posts
-    to read; a smaller number is enough for a part of which every post is visible and matches.
-    """
+    """Return a page of the visible posts that match. `size` is the number of posts to read, of all parts."""
     position = Position(Post.created_at, Post.id)
-    posts = select(*position.labelled(), and_(matches, is_visible_to(viewer.user_id)).label("matches"))
-    posts = posts.where(order.is_after(position, order.start(parameters))).order_by(*order.order_by(position))
-    read = union_all(*(posts.where(part).limit(part_size) for part, part_size in parts)).subquery()
+    posts = select(*position.labelled()).where(order.is_after(position, order.start(parameters)))
+    posts = posts.order_by(*order.order_by(position))
+    read = union_all(
+        *(
+            first_of(
+                posts.add_columns(and_(matches, part.is_visible).label("matches")).where(part.posts), size
+            )
+            for part in parts
+        )
+    ).subquery()
     ordered = select(read).order_by(*order.order_by(position_in(read)))
     found, end = scan("scan", ordered, size, rows_needed(parameters))
-    return page_of(order, viewer, parameters, [select(found)], [select(end)], author_exists)
+    return page_of(order, viewer, parameters, found, end, author_exists=author_exists)
 
 
 def _feed(order: Order) -> ListStatement:
     """Return the statement that lists every post that the viewer may see."""
 
     def feed(viewer: Principal, parameters: ListParameters) -> PostSelect:
-        needed = rows_needed(parameters)
-        size = needed + limits.LONG_SCAN
-        # With a limit of `size`, the planner would read and sort all drafts of the viewer.
-        parts = [(Post.published, size), (is_draft_of(viewer.user_id), needed)]
-        return _by_age(order, viewer, parameters, parts, TRUE, size)
+        parts = [
+            Part(Post.published, is_published()),
+            Part(is_draft_of(viewer.user_id), TRUE),
+        ]
+        return _by_age(order, viewer, parameters, parts, TRUE, rows_needed(parameters) + limits.LONG_SCAN)
 
     return statement(ListRow)(feed)
 
@@ -102,10 +119,18 @@ def _author(order: Order) -> ListStatement:
 
     def author_posts(viewer: Principal, parameters: ListParameters) -> PostSelect:
         own = Post.owner_id == parameters.author
-        size = limits.AUTHOR_SCAN
-        parts = [(and_(own, Post.published), size), (and_(own, is_draft_of(viewer.user_id)), size)]
+        parts = [
+            Part(and_(own, Post.published), is_published()),
+            Part(and_(own, is_draft_of(viewer.user_id)), TRUE),
+        ]
         return _by_age(
-            order, viewer, parameters, parts, _post_matches(parameters), size, _author_exists(parameters)
+            order,
+            viewer,
+            parameters,
+            parts,
+            _post_matches(parameters),
+            limits.AUTHOR_SCAN,
+            _author_exists(parameters),
         )
 
     return statement(ListRow)(author_posts)
@@ -115,9 +140,8 @@ def _drafts(order: Order) -> ListStatement:
     """Return the statement that lists the viewer's drafts."""
 
     def own_drafts(viewer: Principal, parameters: ListParameters) -> PostSelect:
-        size = limits.AUTHOR_SCAN
-        parts = [(is_draft_of(viewer.user_id), size)]
-        return _by_age(order, viewer, parameters, parts, _post_matches(parameters), size)
+        parts = [Part(is_draft_of(viewer.user_id), TRUE)]
+        return _by_age(order, viewer, parameters, parts, _post_matches(parameters), limits.AUTHOR_SCAN)
 
     return statement(ListRow)(own_drafts)
 
@@ -138,9 +162,16 @@ def _search(order: Order) -> ListStatement:
         dense = order.read(order.just_before(only_position(stop, stop.c.is_dense)), matches)
         missing = func.greatest(needed - select(stop.c.number_found).scalar_subquery(), ZERO)
         last = scan("last", dense, limits.LONG_SCAN, missing)
-        found = [select(first.found), walk.found, select(last.found)]
+        found = merged(order, parameters, select(first.found), walk.found, select(last.found))
         before_stop = select(*order.just_before(position_in(stop)).labelled()).where(~stop.c.is_dense)
-        return page_of(order, viewer, parameters, found, [select(last.end), before_stop])
+        return page_of(
+            order,
+            viewer,
+            parameters,
+            found,
+            union_all(select(last.end), before_stop).cte("stopped_at"),
+            is_visible=is_visible_to(viewer.user_id),
+        )
 
     return statement(ListRow)(search)
 
@@ -187,7 +218,15 @@ def _by_votes(
         start, needed = only_position(first.end), needed - number_of(first.found)
     rest = scan("rest", TOP.read(start, matches).where(~sorts_candidates), limits.SCAN_BY_VOTES, needed)
     found.append(select(rest.found))
-    return page_of(TOP, viewer, parameters, found, [select(rest.end)], author_exists)
+    return page_of(
+        TOP,
+        viewer,
+        parameters,
+        merged(TOP, parameters, *found),
+        rest.end,
+        is_visible=is_visible_to(viewer.user_id),
+        author_exists=author_exists,
+    )
 
 
 _clock = select(func.clock_timestamp().label("started_at")).cte("clock")
@@ -208,7 +247,7 @@ def feed_top(viewer: Principal, parameters: ListParameters) -> PostSelect:
     """List every post that the viewer may see."""
     posts = TOP.read(TOP.start(parameters), is_visible_to(viewer.user_id, PostTitle))
     found, end = scan("scan", posts, rows_needed(parameters) + limits.FIRST_SCAN, rows_needed(parameters))
-    return page_of(TOP, viewer, parameters, [select(found)], [select(end)])
+    return page_of(TOP, viewer, parameters, found, end, is_visible=is_visible_to(viewer.user_id))
 
 
 @statement(ListRow)

@@ -15,8 +15,8 @@ from sqlalchemy import (
     Integer,
     Select,
     String,
-    any_,
     asc,
+    case,
     cast,
     desc,
     func,
@@ -29,15 +29,14 @@ from sqlalchemy import (
 
 from common.models import Post, PostRank, PostTitle, VoteDelta
 from common.principal import Principal
-from common.queries import ONE, ZERO, is_visible_to, valid_principal
+from common.queries import ONE, ZERO, valid_principal
 from posts import limits
 from posts.rows import ListParameters
-from posts.selects import POST_COLUMNS, TRUE, PostSelect, for_viewer
+from posts.selects import TRUE, PostSelect, columns_of, for_viewer
 
 # A SELECT with the two columns of a position, `sort_value` and `id`.
 Positions = Select[*tuple[Any, ...]]
 
-TWO: ColumnElement[int] = literal_column("2", Integer())
 MAX_ID: ColumnElement[int] = literal_column("2147483647", Integer())
 
 
@@ -143,96 +142,121 @@ class Scan(NamedTuple):
     end: CTE
 
 
+def first_of(posts: Positions, number: ColumnElement[int]) -> Positions:
+    """Return the first `number` of ordered posts.
+
+    The number is a subquery, because the planner would read and sort all posts if it knew that hardly more of
+    them exist than the limit allows.
+    """
+    return posts.limit(select(number).scalar_subquery())
+
+
 def scan(name: str, posts: Positions, size: ColumnElement[int], needed: ColumnElement[int]) -> Scan:
     """Read the first `size` of `posts`, until `needed` of them match.
 
     `posts` have a position and the column `matches`.
     """
-    read = posts.limit(size).cte(f"{name}_read")
+    read = first_of(posts, size).cte(f"{name}_read")
     found = select(*position_in(read)).where(read.c.matches).limit(needed).cte(f"{name}_found")
     last = select(*position_in(read)).where(number_of(found) < needed).offset(size - ONE).limit(ONE)
     return Scan(found, last.cte(f"{name}_end"))
+
+
+def merged(order: Order, parameters: ListParameters, *found: Positions) -> CTE:
+    """Return the first posts of several parts of a list, in order, at most as many as needed."""
+    union = union_all(*found).subquery()
+    in_order = select(union).order_by(*order.order_by(position_in(union)))
+    return in_order.limit(rows_needed(parameters)).cte("found")
 
 
 def page_of(
     order: Order,
     viewer: Principal,
     parameters: ListParameters,
-    found: list[Positions],
-    stopped_at: list[Positions],
+    found: CTE,
+    stopped_at: FromClause,
+    *,
+    is_visible: ColumnElement[bool] = TRUE,
     author_exists: ColumnElement[bool] = TRUE,
 ) -> PostSelect:
-    """Return the posts of a page, and where the next page begins.
+    """Return the posts of a page, and what `posts.paging` needs to find the next one.
 
-    `found` are the posts between the start of the page and the position `stopped_at`, which has no row if the
-    list ends there.
+    Args:
+        order: The order of the list.
+        viewer: The principal.
+        parameters: Those of the list.
+        found: The posts between the start of the page and the position `stopped_at`.
+        stopped_at: No row if the list ends there.
+        is_visible: Whether the viewer may see a post, if `found` does not come from `posts` but from a copy.
+        author_exists: Whether the author of the list exists.
+
     """
-    union = union_all(*found).subquery()
-    collected = (
-        select(union)
-        .order_by(*order.order_by(position_in(union)))
-        .limit(rows_needed(parameters))
-        .cte("found")
-    )
-    ordered = select(collected).order_by(*order.order_by(position_in(collected)))
-    shown = ordered.limit(parameters.limit).offset(parameters.skip).cte("shown")
-    is_full = number_of(collected) >= rows_needed(parameters)
-    posts_of_page, is_too_large = _fitting(order, viewer, shown)
-    last = ordered.where(is_full, ~is_too_large).offset(rows_needed(parameters) - TWO).limit(ONE)
-    in_page = select(*position_in(posts_of_page)).order_by(
-        *order.reversed().order_by(position_in(posts_of_page))
-    )
-    last_that_fits = in_page.where(is_too_large).limit(ONE)
-    ends = union_all(last, last_that_fits).subquery()
-    stop = union_all(*stopped_at).subquery()
-    skip = func.greatest(cast(parameters.skip, Integer) - number_of(collected), ZERO, type_=Integer)
-    next_page = union_all(
-        select(ends, ZERO.label("skip")), select(*position_in(stop), skip).where(~is_full, ~is_too_large)
-    ).cte("next_page")
-    next_position = only_position(next_page)
+    shown = _shown(order, parameters, found, is_visible)
+    page = _fitting(shown)
+    stop = only_position(stopped_at)
     no_time, no_rank = cast(null(), TIMESTAMP(timezone=True)), cast(null(), Integer)
-    created_at, rank = (
-        (no_time, next_position.sort_value) if order is TOP else (next_position.sort_value, no_rank)
-    )
+    by_votes = order is TOP
     return for_viewer(
         valid_principal(viewer),
-        posts_of_page,
-        _votes(order, posts_of_page).label("votes"),
+        page,
+        _votes(order, page).label("votes"),
+        (page.c.sort_value if by_votes else no_rank).label("rank"),
         author_exists.label("author_exists"),
-        created_at.label("next_created_at"),
-        rank.label("next_rank"),
-        cast(next_position.id, Integer).label("next_id"),
-        select(next_page.c.skip).scalar_subquery().label("next_skip"),
-    ).order_by(*order.order_by(position_in(posts_of_page)))
+        number_of(found).label("number_found"),
+        number_of(shown).label("number_shown"),
+        (no_time if by_votes else stop.sort_value).label("stop_created_at"),
+        (stop.sort_value if by_votes else no_rank).label("stop_rank"),
+        cast(stop.id, Integer).label("stop_id"),
+    ).order_by(page.c.number)
 
 
-def _fitting(order: Order, viewer: Principal, shown: CTE) -> tuple[CTE, ColumnElement[bool]]:
-    """Return the first posts of a page, as many as a response can hold, and whether others are left out.
+def _shown(order: Order, parameters: ListParameters, found: CTE, is_visible: ColumnElement[bool]) -> CTE:
+    """Return the posts of a page, numbered, with the bytes of their texts from the first one on.
 
-    Encoding is slow, but PostgreSQL knows the size of a text without reading it. So first leave out the posts
-    that would not fit even if encoding added no byte.
+    PostgreSQL knows the size of a text without reading it.
     """
-    in_order = order.order_by(position_in(shown))
-    raw_size = func.least(func.octet_length(Post.content), limits.CONTENT_BYTES)
-    before = func.sum(raw_size).over(order_by=in_order) - raw_size
-    # Check again that the viewer may see the post, because `post_titles` is only a copy.
-    sized = (
-        select(shown.c.sort_value, shown.c.id, before.label("before"))
-        .join(Post, Post.id == shown.c.id)
-        .where(is_visible_to(viewer.user_id))
-        .cte("sized")
+    in_order = order.order_by(position_in(found))
+    positions = select(found).order_by(*in_order).limit(parameters.limit).offset(parameters.skip).subquery()
+    in_order = order.order_by(position_in(positions))
+    size = (
+        func.least(func.octet_length(Post.title), limits.TITLE_BYTES)
+        + func.least(func.octet_length(Post.content), limits.CONTENT_BYTES)
+        + limits.OTHER_BYTES
     )
-    posts = (
-        select(*POST_COLUMNS, sized.c.sort_value)
-        .join(sized, sized.c.id == Post.id)
-        .where(sized.c.before < limits.PAGE_BYTES)
-        .cte("posts_of_page")
+    return (
+        select(
+            *position_in(positions),
+            func.row_number().over(order_by=in_order).label("number"),
+            func.sum(size).over(order_by=in_order).label("bytes"),
+            Post.title,
+            Post.content,
+            Post.published,
+            Post.created_at,
+            Post.owner_id,
+        )
+        .join(Post, Post.id == positions.c.id)
+        .where(is_visible)
+        .cte("shown")
     )
-    size = _encoded_size(posts.c.title) + _encoded_size(posts.c.content) + limits.OTHER_BYTES
-    total = func.sum(size).over(order_by=order.order_by(position_in(posts)))
-    encoded = select(posts, total.label("total")).subquery()
-    fitting = select(encoded).where(encoded.c.total <= limits.PAGE_BYTES).cte("page")
-    return fitting, number_of(fitting) < number_of(sized)
+
+
+def _fitting(shown: CTE) -> CTE:
+    """Return the first posts of a page, as many as a response can hold.
+
+    To encode a text is slow. So do it only if the page is too large when each byte becomes as long as a byte
+    can become; and leave out the posts that would not fit even if encoding added no byte.
+    """
+    texts = (
+        select(shown.c.number, shown.c.sort_value, *columns_of(shown))
+        .where(shown.c.bytes <= limits.PAGE_BYTES)
+        .subquery()
+    )
+    most = select(func.max(shown.c.bytes)).scalar_subquery() * limits.MAX_BYTES_OF_BYTE
+    size = _encoded_size(texts.c.title) + _encoded_size(texts.c.content) + limits.OTHER_BYTES
+    needed_size = case((most <= limits.PAGE_BYTES, ZERO), else_=size)
+    total = func.sum(needed_size).over(order_by=texts.c.number)
+    encoded = select(texts, total.label("total")).subquery()
+    return select(encoded).where(encoded.c.total <= limits.PAGE_BYTES).cte("page")
 
 
 def _encoded_size(text: ColumnElement[str]) -> ColumnElement[int]:
@@ -242,16 +266,9 @@ def _encoded_size(text: ColumnElement[str]) -> ColumnElement[int]:
 
 def _votes(order: Order, posts: CTE) -> ColumnElement[int]:
     """Return the number of votes on a post: its counter plus its deltas (`common.models.VoteDelta`)."""
-    # Usually there are no deltas. One scan for the whole page takes less time than one for each post.
-    late = (
-        select(VoteDelta.post_id, func.sum(VoteDelta.step).label("votes"))
-        .where(VoteDelta.post_id == any_(func.array(select(posts.c.id).scalar_subquery())))
-        .group_by(VoteDelta.post_id)
-        .cte("late")
-        .prefix_with("MATERIALIZED")
-    )
     rank: Any = select(PostRank.vote_count).where(PostRank.post_id == posts.c.id).scalar_subquery()
     if order is TOP:
         rank = posts.c.sort_value
-    late_votes = select(late.c.votes).where(late.c.post_id == posts.c.id).scalar_subquery()
-    return func.coalesce(rank, ZERO) + func.coalesce(late_votes, ZERO)
+    # Usually there are no deltas.
+    late = select(func.sum(VoteDelta.step)).where(VoteDelta.post_id == posts.c.id).scalar_subquery()
+    return func.coalesce(rank, ZERO) + func.coalesce(late, ZERO)

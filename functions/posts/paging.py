@@ -1,6 +1,7 @@
 """Keyset paging: cursors, which clients treat as opaque strings, and the Link header."""
 
 import base64
+from collections.abc import Sequence
 from datetime import UTC, datetime, timedelta
 from typing import Literal, NamedTuple
 from urllib.parse import urlencode
@@ -33,13 +34,33 @@ FIRST_PAGE: dict[Sort, Cursor] = {
 }
 
 
-def next_cursor(row: ListRow) -> Cursor | None:
-    """Return the position after which the next page begins, or None if the row is on the last page."""
-    if row.next_id is None:
-        return None
-    if row.next_created_at is None:
-        return Cursor(str(row.next_rank), row.next_id)
-    return Cursor(row.next_created_at.astimezone(UTC).isoformat(), row.next_id)
+class NextPage(NamedTuple):
+    """Where the next page begins: after a position, and after some more posts."""
+
+    cursor: Cursor
+    skip: int
+
+
+def next_page(rows: Sequence[ListRow], *, limit: int, skip: int) -> NextPage | None:
+    """Return where the next page begins, or None if this page is the last one.
+
+    `rows` are those of this page, which has at most `limit` posts and leaves out the first `skip` ones.
+    """
+    last = rows[-1]
+    number_listed = sum(row.post_exists for row in rows)
+    # This page has as many posts as requested or as fit.
+    if last.id is not None and (last.number_found > skip + limit or number_listed < last.number_shown):
+        return NextPage(_cursor(last.created_at, last.rank, last.id), 0)
+    if last.stop_id is not None:
+        cursor = _cursor(last.stop_created_at, last.stop_rank, last.stop_id)
+        return NextPage(cursor, max(skip - last.number_found, 0))
+    return None
+
+
+def _cursor(created_at: datetime | None, rank: int | None, post_id: int) -> Cursor:
+    if created_at is None or rank is not None:
+        return Cursor(str(rank), post_id)
+    return Cursor(created_at.astimezone(UTC).isoformat(), post_id)
 
 
 def encode(cursor: Cursor, sort: Sort) -> str:

@@ -97,11 +97,13 @@ class ListRow(NamedTuple):
     The fields from `author_exists` on are the same in each row of a page.
 
     Attributes:
+        rank: The sort value in a list by votes; None in a list by age.
         author_exists: False in the list of an author who does not exist.
-        next_created_at: The position after which the next page begins; None on the last page and by votes.
-        next_rank: The same in a list by votes.
-        next_id: The id of that position; None on the last page.
-        next_skip: The number of posts that the next page must still leave out, because this page read fewer.
+        number_found: The number of posts that were found, up to the first one after the page.
+        number_shown: The number of posts on the page, if all fit into a response.
+        stop_created_at: The position after which no post was read; None if all were read and by votes.
+        stop_rank: The same in a list by votes.
+        stop_id: The id of that position; None if all posts were read.
 
     """
 
@@ -115,11 +117,13 @@ class ListRow(NamedTuple):
     owner_email: str | None
     owner_created_at: datetime | None
     votes: int
+    rank: int | None
     author_exists: bool
-    next_created_at: datetime | None
-    next_rank: int | None
-    next_id: int | None
-    next_skip: int | None
+    number_found: int
+    number_shown: int
+    stop_created_at: datetime | None
+    stop_rank: int | None
+    stop_id: int | None
 
     def listed(self) -> ListedPost | None:
         """Return the post with its votes, or None if the page has none."""

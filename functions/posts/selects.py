@@ -6,24 +6,37 @@ no longer valid. A row in which `post_exists` is false means that there is no su
 
 from typing import Any
 
-from sqlalchemy import CTE, ColumnElement, FromClause, Select, String, func, select, true
+from sqlalchemy import CTE, ColumnElement, FromClause, Select, case, func, select, true
 from sqlalchemy.orm import aliased
 
 from common.models import Post, User
 from posts.limits import CONTENT_LENGTH, TITLE_LENGTH
 
-# Texts may be longer than the limits in rows of release 1.0 or in rows that an operator wrote.
-POST_COLUMNS = (
-    Post.id,
-    func.left(Post.title, TITLE_LENGTH, type_=String).label("title"),
-    func.left(Post.content, CONTENT_LENGTH, type_=String).label("content"),
-    Post.published,
-    Post.created_at,
-    Post.owner_id,
-)
-TRUE: ColumnElement[bool] = true()
-
 PostSelect = Select[*tuple[Any, ...]]
+
+
+def _cut(text: ColumnElement[str], length: ColumnElement[int]) -> ColumnElement[str]:
+    # Finding the end takes time, but PostgreSQL knows the number of bytes.
+    return case((func.octet_length(text) <= length, text), else_=func.left(text, length))
+
+
+def columns_of(posts: FromClause) -> tuple[ColumnElement[Any], ...]:
+    """Return the columns of posts that responses need.
+
+    Texts may be longer than the limits in rows of release 1.0 or in rows that an operator wrote.
+    """
+    return (
+        posts.c.id,
+        _cut(posts.c.title, TITLE_LENGTH).label("title"),
+        _cut(posts.c.content, CONTENT_LENGTH).label("content"),
+        posts.c.published,
+        posts.c.created_at,
+        posts.c.owner_id,
+    )
+
+
+POST_COLUMNS = columns_of(Post.__table__)
+TRUE: ColumnElement[bool] = true()
 
 
 def for_viewer(viewer: CTE, posts: FromClause, *more: ColumnElement[Any]) -> PostSelect:
@@ -32,7 +45,12 @@ def for_viewer(viewer: CTE, posts: FromClause, *more: ColumnElement[Any]) -> Pos
     return (
         select(
             posts.c.id.is_not(None).label("post_exists"),
-            *(posts.c[column.key] for column in POST_COLUMNS),
+            posts.c.id,
+            posts.c.title,
+            posts.c.content,
+            posts.c.published,
+            posts.c.created_at,
+            posts.c.owner_id,
             owner.email.label("owner_email"),
             owner.created_at.label("owner_created_at"),
             *more,

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from posts.paging import FIRST_PAGE, Cursor, Sort, decode, encode, next_cursor
+from posts.paging import FIRST_PAGE, Cursor, NextPage, Sort, decode, encode, next_page
 from posts.rows import ListRow
 
 IDS = st.integers(0, 2**31 - 1)
@@ -19,8 +19,12 @@ CURSORS = st.one_of(
     st.tuples(st.builds(Cursor, RANKS.map(str), IDS), st.just("top")),
 )
 
+MOMENT = datetime(2026, 11, 22, 12, tzinfo=timezone(timedelta(hours=9)))
+MOMENT_IN_UTC = MOMENT.astimezone(UTC).isoformat()
 # The row of a last page without posts.
-LAST = ListRow(*[False, *[None] * 8, 0, True, *[None] * 4])  # type: ignore[arg-type]
+LAST = ListRow(*[False, *[None] * 8, 0, None, True, 0, 0, *[None] * 3])  # type: ignore[arg-type]
+# The row of a last page with one post.
+ONE_POST = LAST._replace(post_exists=True, id=9, created_at=MOMENT, number_found=1, number_shown=1)
 
 
 def is_refused(text: str, sort: Sort = "new") -> bool:
@@ -51,18 +55,28 @@ def test_a_cursor_is_only_valid_for_its_order(made: tuple[Cursor, Sort], other: 
     assert is_refused(encode(*made), other) == (other != made[1])
 
 
-def test_a_time_in_another_time_zone_is_the_same_position() -> None:
-    moment = datetime(2026, 11, 22, 12, tzinfo=timezone(timedelta(hours=9)))
-    row = LAST._replace(next_created_at=moment, next_id=7)
-    assert next_cursor(row) == Cursor(moment.astimezone(UTC).isoformat(), 7)
+def test_the_last_page_has_no_next_page() -> None:
+    assert next_page([LAST], limit=1, skip=0) is None
+    assert next_page([ONE_POST], limit=1, skip=0) is None
 
 
-def test_a_position_by_votes_is_a_number_and_an_id() -> None:
-    assert next_cursor(LAST._replace(next_rank=3, next_id=7)) == Cursor("3", 7)
+def test_after_a_full_page_the_list_continues_at_its_last_post() -> None:
+    row = ONE_POST._replace(number_found=2)
+    assert next_page([row], limit=1, skip=0) == NextPage(Cursor(MOMENT_IN_UTC, 9), 0)
+    assert next_page([row], limit=1, skip=1) is None
+    assert next_page([row._replace(rank=3)], limit=1, skip=0) == NextPage(Cursor("3", 9), 0)
 
 
-def test_the_last_page_has_no_next_cursor() -> None:
-    assert next_cursor(LAST) is None
+def test_after_a_page_that_was_too_large_the_list_continues_at_the_last_post_that_fits() -> None:
+    rows = [ONE_POST._replace(id=post_id, number_found=3, number_shown=3, stop_id=7) for post_id in (8, 9)]
+    assert next_page(rows, limit=10, skip=0) == NextPage(Cursor(MOMENT_IN_UTC, 9), 0)
+
+
+def test_a_list_continues_where_its_statement_stopped() -> None:
+    stopped = LAST._replace(stop_created_at=MOMENT, stop_id=7, number_found=2)
+    assert next_page([stopped], limit=1, skip=5) == NextPage(Cursor(MOMENT_IN_UTC, 7), 3)
+    stopped = ONE_POST._replace(rank=4, stop_rank=3, stop_id=7, number_found=2)
+    assert next_page([stopped], limit=1, skip=1) == NextPage(Cursor("3", 7), 0)
 
 
 @given(
