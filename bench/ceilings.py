@@ -61,6 +61,8 @@ EVENTS: Final = {
     "GET /users/me": "read_account",
     "PATCH /users/me": "update_account",
     "POST /auth/refresh": "refresh",
+    "GET /users/me/sessions": "list_sessions",
+    "DELETE /users/me/sessions/{session_id}": "end_session",
     "POST /auth/logout": "log_out",
     "POST /auth/logout-all": "log_out_everywhere",
     "POST /users": "sign_up",
@@ -296,8 +298,16 @@ def _account_cases(database: Database) -> Iterator[Case]:
     def account() -> int:
         number = database.value("SELECT nextval(pg_get_serial_sequence('users', 'id'))")
         user = database.add_user(f"ceiling{number}@example.com")
-        database.run("INSERT INTO sessions (user_id) SELECT :id FROM generate_series(1, 99)", id=user)
+        database.run(
+            "INSERT INTO sessions (user_id, user_agent)"
+            " SELECT :id, repeat('a', 200) FROM generate_series(1, 99)",
+            id=user,
+        )
         return user
+
+    def session() -> dict[str, Any]:
+        user = account()
+        return {"user": user, "item": principal_of(user).session_id}
 
     def tokens(_choice: Choice, number: int) -> dict[str, Any]:
         from common.opaque_tokens import digest  # noqa: PLC0415  # reads the environment
@@ -319,6 +329,8 @@ def _account_cases(database: Database) -> Iterator[Case]:
 
     proof = {"current_password": PASSWORD}
     yield Case("POST /auth/refresh", nothing, tokens)
+    yield Case("GET /users/me/sessions", nothing, lambda _c, _n: {"user": account()})
+    yield Case("DELETE /users/me/sessions/{session_id}", nothing, lambda _c, _n: session())
     yield Case("POST /auth/logout", nothing, lambda _c, _n: {"user": account()})
     yield Case("POST /auth/logout-all", nothing, lambda _c, _n: {"user": account()})
     domains = {"domain": ("example.com", ".".join(["d" * 60] * 3) + ".example")}

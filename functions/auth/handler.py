@@ -28,6 +28,9 @@ from common.tokens import sign
 
 REFRESHES_PER_DAY: Final = daily_quota("REFRESHES_PER_DAY")
 
+# A user agent is shown to the user, who recognizes the device by its beginning.
+MAX_USER_AGENT_LENGTH: Final = 200
+
 app = api.resolver()
 database.managed_connection()  # reads the settings now, during init
 ring = KeyRing()
@@ -36,6 +39,19 @@ ring = KeyRing()
 def _token(principal: Principal, key: Key, refresh_token: str) -> Token:
     access_token = sign(principal, key, lifetime=TOKEN_LIFETIME_SECONDS)
     return Token(access_token=access_token, expires_in=TOKEN_LIFETIME_SECONDS, refresh_token=refresh_token)
+
+
+def _user_agent() -> str | None:
+    """Return the start of the User-Agent header in ASCII, or None if nothing is left of it.
+
+    We read it from the identity, where API Gateway sends one value. Among the headers, the letter case of the
+    name is the client's, and there may be several values.
+    """
+    sent = app.current_event.request_context.identity.user_agent or ""
+    # Without control characters, NUL included. Other characters than ASCII could change how a page shows it,
+    # and would triple what the end of a hundred sessions writes.
+    harmless = (each for each in sent[:MAX_USER_AGENT_LENGTH] if each.isascii() and each.isprintable())
+    return "".join(harmless).strip() or None
 
 
 @app.post("/login", responses=api.responses(Token, 200, 403, 422, 429))
@@ -53,6 +69,7 @@ def log_in(
         user_id=user.user_id,
         verified_hash=user.password_hash,
         token_hash=opaque_tokens.digest(token),
+        user_agent=_user_agent(),
     )
     if not sessions:  # the password was changed in the meantime
         raise ForbiddenError(INVALID_CREDENTIALS)

@@ -22,6 +22,7 @@ from auth.rows import RenewedRow, SessionRow, UserRow
 from common.models import RefreshToken, Session, User
 from common.principal import Principal
 from common.queries import (
+    MAX_SESSIONS,
     MONTH_AGO,
     NOW,
     ONE,
@@ -36,22 +37,21 @@ from common.statement import statement
 
 # A used token still works for this long, because the response to its first use may have been lost.
 GRACE_PERIOD: ColumnElement[Any] = literal_column("interval '30 seconds'")
-# A login beyond this number ends the session of the user that was renewed longest ago.
-MAX_SESSIONS: ColumnElement[int] = literal_column("100")
 BLANK: ColumnElement[str] = literal_column("' '")
 
 
 @statement(SessionRow)
 def open_session(
-    attempt: Attempt, *, user_id: int, verified_hash: str, token_hash: str
+    attempt: Attempt, *, user_id: int, verified_hash: str, token_hash: str, user_agent: str | None
 ) -> Select[*tuple[Any, ...]]:
     """Open a session; no row if the user's password hash is not `verified_hash` any more."""
-    user = select(User.id, sha256(User.password)).where(
+    agent: Any = user_agent
+    user = select(User.id, sha256(User.password), agent).where(
         User.id == user_id, User.password == verified_hash, User.deleted_at.is_(None)
     )
     session = (
         insert(Session)
-        .from_select(["user_id", "password_digest"], user)
+        .from_select(["user_id", "password_digest", "user_agent"], user)
         .returning(Session.id, Session.user_id)
         .cte("session")
     )

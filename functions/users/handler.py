@@ -17,7 +17,15 @@ from common.schemas import UserOut
 from common.settings import daily_quota
 from users import queries
 from users.rows import AccountChangeRow, Address
-from users.schemas import Account, AccountChange, PasswordChange, PasswordProof, UserCreate
+from users.schemas import (
+    Account,
+    AccountChange,
+    PasswordChange,
+    PasswordProof,
+    PathUuid,
+    Session,
+    UserCreate,
+)
 
 EMAIL_TAKEN = "A user with this e-mail exists already"
 PROFILE_CHANGES_PER_DAY: Final = daily_quota("PROFILE_CHANGES_PER_DAY")
@@ -112,6 +120,26 @@ def delete_account(proof: PasswordProof) -> Response[None]:
     verified = authenticate_principal(principal, proof.current_password, client_address(app))
     if not queries.mark_deleted(principal, verified.attempt, verified_hash=verified.password_hash):
         raise _password_changed_error(principal)
+    return Response(HTTPStatus.NO_CONTENT)
+
+
+@app.get("/users/me/sessions", responses=api.responses(list[Session], 200, 401))
+def list_sessions() -> list[Session]:
+    """List your sessions, the most recently renewed one first."""
+    rows = rows_or_unauthorized(queries.sessions(current_principal(app)))
+    return [Session(**row._asdict()) for row in rows]
+
+
+@app.delete(
+    "/users/me/sessions/<session_id>",
+    status_code=HTTPStatus.NO_CONTENT,
+    responses=api.responses(None, 204, 401, 404, 422),
+)
+def end_session(session_id: PathUuid) -> Response[None]:
+    """End one of your sessions; its tokens are refused from the next request on."""
+    [row] = rows_or_unauthorized(queries.end_session(current_principal(app), target=session_id))
+    if row.session_id is None:
+        raise NotFoundError("There is no such session")
     return Response(HTTPStatus.NO_CONTENT)
 
 

@@ -1,6 +1,7 @@
 """The SQL of users."""
 
 from typing import Any
+from uuid import UUID
 
 from sqlalchemy import (
     CTE,
@@ -25,11 +26,19 @@ from sqlalchemy.sql.dml import ReturningInsert
 
 from common.models import DeletedUser, MailToken, Session, User
 from common.principal import Principal
-from common.queries import NOW, clear_login_failures, sha256, valid_principal
+from common.queries import (
+    MAX_SESSIONS,
+    MONTH_AGO,
+    NOW,
+    clear_login_failures,
+    has_verified_password,
+    sha256,
+    valid_principal,
+)
 from common.quotas import Quota, use_quota
 from common.rows import Attempt
 from common.statement import statement
-from users.rows import AccountChangeRow, AccountRow, Address, UserRow
+from users.rows import AccountChangeRow, AccountRow, Address, EndedSessionRow, SessionRow, UserRow
 
 USER_COLUMNS = (User.id, User.email, User.created_at)
 ACCOUNT_COLUMNS = (*USER_COLUMNS, User.phone_number)
@@ -197,3 +206,44 @@ def mark_deleted(
         .add_cte(ended.values(ended_at=NOW).cte("ended_sessions"))
         .add_cte(clear_login_failures(attempt).cte("cleared_failures"))
     )
+
+
+@statement(SessionRow)
+def sessions(principal: Principal) -> Select[*tuple[Any, ...]]:
+    """Read the sessions of the principal's user that can be used, the most recently renewed one first.
+
+    No row if the token is no longer valid.
+    """
+    caller = valid_principal(principal)
+    return (
+        select(
+            Session.id,
+            Session.created_at,
+            Session.renewed_at,
+            Session.user_agent,
+            (Session.id == sql_cast(principal.session_id, Uuid())).label("current"),
+        )
+        .join(User, User.id == Session.user_id)
+        .join(caller, caller.c.id == User.id)
+        .where(Session.ended_at.is_(None), Session.renewed_at > MONTH_AGO, has_verified_password())
+        .order_by(Session.renewed_at.desc(), Session.id)
+        # Simultaneous logins may have opened a few more.
+        .limit(MAX_SESSIONS)
+    )
+
+
+@statement(EndedSessionRow)
+def end_session(principal: Principal, *, target: UUID) -> Select[*tuple[Any, ...]]:
+    """End a session of the principal's user; no row if the token is no longer valid.
+
+    Of two simultaneous requests, the second one waits for the session's row and then finds it ended.
+    """
+    caller = valid_principal(principal)
+    ended = (
+        update(Session)
+        .where(Session.id == target, Session.user_id == caller.c.id, Session.ended_at.is_(None))
+        .values(ended_at=NOW)
+        .returning(Session.id)
+        .cte("ended")
+    )
+    return select(caller.c.id.label("user_id"), ended.c.id.label("session_id")).outerjoin(ended, true())

@@ -2,6 +2,7 @@
 
 from datetime import datetime
 from typing import NamedTuple
+from uuid import UUID
 
 
 class Address(NamedTuple):
@@ -50,3 +51,26 @@ class AccountChangeRow(NamedTuple):
     created_at: datetime | None
     phone_number: str | None
     retry_after_seconds: int | None
+
+
+class SessionRow(NamedTuple):
+    """The columns of Session."""
+
+    id: UUID
+    created_at: datetime | None
+    renewed_at: datetime
+    user_agent: str | None
+    current: bool
+
+
+class EndedSessionRow(NamedTuple):
+    """An ended session.
+
+    Attributes:
+        user_id: The id of its user.
+        session_id: The id of the session, or None if the user has no such session that has not ended.
+
+    """
+
+    user_id: int
+    session_id: UUID | None

@@ -1,8 +1,12 @@
 """Request and response bodies of the users function."""
 
+from datetime import datetime
 from typing import Annotated, Self
+from urllib.parse import unquote
+from uuid import UUID
 
-from pydantic import AfterValidator, BaseModel, Field, model_validator
+from aws_lambda_powertools.event_handler.openapi.params import Path
+from pydantic import AfterValidator, BaseModel, BeforeValidator, Field, model_validator
 from pydantic_core import PydanticCustomError
 
 from common.emails import normalize
@@ -17,11 +21,22 @@ def _valid_email(value: str) -> str:
         raise PydanticCustomError("value_error", "value is not a valid email address") from None
 
 
+def _uuid(value: str) -> UUID:
+    try:
+        # The path is split into segments before they are decoded (`common.events`).
+        return UUID(unquote(value))
+    except ValueError:
+        # The message of pydantic would repeat a character of the value.
+        raise PydanticCustomError("uuid_parsing", "Input should be a valid UUID") from None
+
+
 Email = Annotated[
     str,
     Field(max_length=MAX_EMAIL_LENGTH, json_schema_extra={"format": "email"}),
     AfterValidator(_valid_email),
 ]
+
+PathUuid = Annotated[Annotated[UUID, BeforeValidator(_uuid)], Path()]
 
 
 class UserCreate(BaseModel):
@@ -35,6 +50,20 @@ class Account(UserOut):
     """An account, as its user sees it."""
 
     phone_number: str | None
+
+
+class Session(BaseModel):
+    """A session that can be used.
+
+    `created_at` is null if the session is from before release 2.0. `user_agent` is the start of the header of
+    the login in ASCII. `current` marks the session of this request.
+    """
+
+    id: UUID
+    created_at: datetime | None
+    renewed_at: datetime
+    user_agent: str | None
+    current: bool
 
 
 class AccountChange(BaseModel):

@@ -1,13 +1,17 @@
-"""Refresh tokens, POST /auth/logout and POST /auth/logout-all."""
+"""Refresh tokens, POST /auth/logout and POST /auth/logout-all, and /users/me/sessions."""
 
+import uuid
 from typing import Any
 
 import httpx
 import pytest
 
 from tests.contract.client import (
+    PASSWORD,
     Account,
+    assert_detail,
     assert_invalid,
+    assert_timestamp,
     assert_unauthorized,
     concurrent_statuses,
     log_in,
@@ -157,3 +161,88 @@ def test_a_session_that_ends_during_a_renewal_has_ended(client: httpx.Client, ac
             assert response.status_code in {200, 204, 401}
             if response.status_code == 200:
                 assert_unauthorized(refresh(client, response.json()["refresh_token"]))
+
+
+def bearer(tokens: Tokens) -> dict[str, str]:
+    return {"Authorization": f"Bearer {tokens['access_token']}"}
+
+
+def sessions_of(client: httpx.Client, tokens: Tokens, slash: str = "") -> list[dict[str, Any]]:
+    response = client.get(f"/users/me/sessions{slash}", headers=bearer(tokens))
+    assert response.status_code == 200, response.text
+    sessions: list[dict[str, Any]] = response.json()
+    return sessions
+
+
+def end_by_id(client: httpx.Client, tokens: Tokens, session: object, slash: str = "") -> httpx.Response:
+    return client.delete(f"/users/me/sessions/{session}{slash}", headers=bearer(tokens))
+
+
+def test_a_session_can_be_found_in_the_list_and_ended(
+    client: httpx.Client, account: Account, slash: str
+) -> None:
+    lost, own = new_session(client, account), new_session(client, account)
+    listed = sessions_of(client, own, slash)
+    assert [session["current"] for session in listed] == [True, False, False]
+    for session in listed:
+        assert session.keys() == {"id", "created_at", "renewed_at", "user_agent", "current"}
+        assert str(uuid.UUID(session["id"])) == session["id"]
+        assert_timestamp(session["created_at"])
+        assert_timestamp(session["renewed_at"])
+        assert session["user_agent"] == client.headers["User-Agent"]
+    [to_end] = [session["id"] for session in sessions_of(client, lost) if session["current"]]
+    response = end_by_id(client, own, to_end, slash)
+    assert (response.status_code, response.content) == (204, b"")
+    assert not has_access(client, lost)
+    assert_unauthorized(refresh(client, lost["refresh_token"]))
+    assert has_access(client, own)
+    assert to_end not in [session["id"] for session in sessions_of(client, own)]
+    assert_detail(end_by_id(client, own, to_end, slash), 404)
+
+
+def test_ones_own_session_can_be_ended(client: httpx.Client, account: Account) -> None:
+    tokens = new_session(client, account)
+    [own] = [session["id"] for session in sessions_of(client, tokens) if session["current"]]
+    assert end_by_id(client, tokens, own).status_code == 204
+    assert_unauthorized(client.get("/users/me/sessions", headers=bearer(tokens)))
+    assert_unauthorized(end_by_id(client, tokens, own))
+
+
+def test_a_session_of_somebody_else_cannot_be_seen_or_ended(client: httpx.Client, account: Account) -> None:
+    tokens, somebody = new_session(client, account), new_session(client, new_account(client))
+    theirs, mine = ({session["id"] for session in sessions_of(client, each)} for each in (somebody, tokens))
+    assert not theirs & mine
+    for session in theirs:
+        assert_detail(end_by_id(client, tokens, session), 404)
+    assert has_access(client, somebody)
+
+
+@pytest.mark.parametrize("session", ["1", "me", "%20", "%00", "%F0%9F%90%98", "f" * 33, "a%2Fb"])
+def test_an_id_that_is_no_uuid(client: httpx.Client, account: Account, session: str, slash: str) -> None:
+    assert_invalid(end_by_id(client, new_session(client, account), session, slash), "path", "session_id")
+
+
+def test_the_sessions_require_a_token(client: httpx.Client, deleted: Account, slash: str) -> None:
+    for method, path in (("GET", "/users/me/sessions"), ("DELETE", f"/users/me/sessions/{uuid.uuid4()}")):
+        assert_unauthorized(client.request(method, f"{path}{slash}"))
+        assert_unauthorized(client.request(method, f"{path}{slash}", headers=deleted.headers))
+
+
+@pytest.mark.parametrize("user_agent", ["", "a" * 300, "caf\u00e9 \u202e", "tab\tbed"])
+def test_any_user_agent_may_log_in(client: httpx.Client, account: Account, user_agent: str) -> None:
+    response = client.post(
+        "/login",
+        data={"username": account.email, "password": PASSWORD},
+        headers={b"User-Agent": user_agent.encode()},
+    )
+    assert response.status_code == 200, response.text
+    shown = sessions_of(client, response.json())[0]["user_agent"]
+    assert shown is None or (shown.isprintable() and shown.isascii() and 0 < len(shown) <= 200)
+
+
+def test_of_simultaneous_ends_of_a_session_exactly_one_succeeds(
+    client: httpx.Client, account: Account
+) -> None:
+    tokens = new_session(client, account)
+    [_, other] = sessions_of(client, tokens)
+    assert concurrent_statuses(6, lambda _: end_by_id(client, tokens, other["id"])) == [204] + [404] * 5

@@ -52,7 +52,9 @@ ATTEMPT = Attempt("", "", datetime.max.replace(tzinfo=UTC))
 
 
 def log_in(user: int, token: str) -> UUID:
-    [opened] = auth.queries.open_session(ATTEMPT, user_id=user, verified_hash=PASSWORD_HASH, token_hash=token)
+    [opened] = auth.queries.open_session(
+        ATTEMPT, user_id=user, verified_hash=PASSWORD_HASH, token_hash=token, user_agent=None
+    )
     return opened.id
 
 
@@ -74,7 +76,7 @@ def uses(database: Database) -> int:
 def test_a_login_that_ends_after_a_password_change_opens_no_lasting_session(
     ada: int, here: UUID, database: Database
 ) -> None:
-    login = {"user_id": ada, "verified_hash": PASSWORD_HASH, "token_hash": "late"}
+    login = {"user_id": ada, "verified_hash": PASSWORD_HASH, "token_hash": "late", "user_agent": None}
     with open_transaction(auth.queries.open_session, ATTEMPT, **login):
         change_password(ada, here)
     assert not can_renew("late")

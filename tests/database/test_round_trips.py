@@ -16,6 +16,7 @@ from tests.support.postgres_proxy import PostgresProxy
 FORM = f"username=ada%40example.com&password={PASSWORD.replace(' ', '+')}"
 NEW_USER = {"email": "eve@example.com", "password": PASSWORD}
 CURSOR = "bmV3IDIwMjYtMTEtMjJUMTI6MDA6MDArMDA6MDAgMQ"
+SESSION = "2f6c1f0e-7d0b-4c55-8f0e-6b7a2e5d9c10"
 PROOF = {"current_password": PASSWORD}
 
 # Requests with two round trips: they check a password between a read and a write.
@@ -63,6 +64,9 @@ REQUESTS: list[tuple[str, dict[str, Any], int]] = [
     ("update_account", {"user": "ada", "body": {}}, 200),
     ("refresh", {"body": {"refresh_token": "x"}}, 401),
     ("refresh", {"body": {"refresh_token": "good"}}, 200),
+    ("list_sessions", {"user": "ada"}, 200),
+    ("end_session", {"user": "ada"}, 404),
+    ("end_session", {"user": "ada", "item": SESSION}, 204),
     ("log_out", {"user": "ada"}, 204),
     ("log_out_everywhere", {"user": "ada"}, 204),
 ]
@@ -83,14 +87,15 @@ MAX_STATEMENT_BYTES = 16 * 1024
 def names(database: Database) -> dict[str, int]:
     """Return the ids of the names in the requests: two users, and a post of Ada with a vote of Bob.
 
-    Ada has a session with the refresh token `good`.
+    Ada has the session `SESSION` with the refresh token `good`.
     """
     ada, bob = database.add_user("ada@example.com"), database.add_user("bob@example.com")
     post = database.add_post(ada, "50% off")
     database.add_vote(bob, post)
     database.run(
-        "WITH opened AS (INSERT INTO sessions (user_id) VALUES (:ada) RETURNING id)"
+        "WITH opened AS (INSERT INTO sessions (id, user_id) VALUES (CAST(:id AS uuid), :ada) RETURNING id)"
         " INSERT INTO refresh_tokens (hash, session_id) SELECT :hash, id FROM opened",
+        id=SESSION,
         ada=ada,
         hash=digest("good"),
     )

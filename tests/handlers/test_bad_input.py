@@ -240,6 +240,25 @@ def test_no_id_in_a_path_causes_an_internal_error(event: str, ada: int, item: st
 
 
 @INVENTED
+@given(item=TEXTS | st.uuids().map(str))
+def test_no_id_of_a_session_causes_an_internal_error(ada: int, item: str) -> None:
+    assert call("end_session", user=ada, item=item).status in {404, 422}
+
+
+@INVENTED
+@given(user_agent=st.none() | st.text(max_size=300))
+def test_no_user_agent_causes_an_internal_error_or_is_stored_as_it_was_sent(
+    ada: int, database: Database, user_agent: str | None
+) -> None:
+    database.run("DELETE FROM login_attempts")
+    event = new_event("login", body=urlencode({"username": "ada@example.com", "password": PASSWORD}))
+    event["requestContext"]["identity"]["userAgent"] = user_agent
+    assert invoke(event).status == 200
+    stored = call("list_sessions", user=ada).json()[0]["user_agent"]
+    assert stored is None or (stored.isprintable() and stored.isascii() and 0 < len(stored) <= 200)
+
+
+@INVENTED
 @given(key=TEXTS | st.text(max_size=300))
 def test_no_idempotency_key_causes_an_internal_error(ada: int, key: str) -> None:
     assert call("create_post", user=ada, headers={"Idempotency-Key": key}).status in {201, 422}

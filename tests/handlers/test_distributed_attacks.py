@@ -35,7 +35,11 @@ def log_in(user: int, client: str, account: str = EMAIL) -> bool:
     attempt = Attempt(reserved.account, client, reserved.reserved_until)
     return bool(
         auth.queries.open_session(
-            attempt, user_id=user, verified_hash=PASSWORD_HASH, token_hash=secrets.token_hex()
+            attempt,
+            user_id=user,
+            verified_hash=PASSWORD_HASH,
+            token_hash=secrets.token_hex(),
+            user_agent=None,
         )
     )
 

@@ -291,7 +291,11 @@ def attempt(user: int, *, is_correct: bool) -> str:
     reservation = Attempt(reserved.account, OWNER, reserved.reserved_until)
     if is_correct:
         assert auth.queries.open_session(
-            reservation, user_id=user, verified_hash=PASSWORD_HASH, token_hash=secrets.token_hex()
+            reservation,
+            user_id=user,
+            verified_hash=PASSWORD_HASH,
+            token_hash=secrets.token_hex(),
+            user_agent=None,
         )
         return "opened"
     queries.record_failure(reservation)

@@ -106,3 +106,21 @@ def test_a_url_means_the_same_for_migrations_as_for_functions(empty_url: str) ->
     migrate(parse_database_url(f"{empty_url}?sslmode=disable", local=True))
     with pytest.raises(SettingsError, match="refuses TLS"):
         migrate(parse_database_url(f"{empty_url}?sslmode=verify-full", local=True), seconds=0)
+
+
+def test_nobody_knows_when_a_session_from_before_was_opened(empty_url: str) -> None:
+    upgrade(empty_url, "20261126g")
+    add_session = text("INSERT INTO sessions (user_id) VALUES (1)")
+    with engine(empty_url).begin() as connection:
+        connection.execute(
+            text(
+                "INSERT INTO users (id, email, lower_case_email, password)"
+                " VALUES (1, 'ada@example.com', 'ada@example.com', 'x')"
+            )
+        )
+        connection.execute(add_session)
+    upgrade(empty_url, "head")
+    with engine(empty_url).begin() as connection:
+        connection.execute(add_session)
+        opened = "SELECT created_at = renewed_at FROM sessions ORDER BY renewed_at"
+        assert connection.execute(text(opened)).scalars().all() == [None, True]

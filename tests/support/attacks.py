@@ -29,6 +29,7 @@ class World(NamedTuple):
     Attributes:
         attacker: The id of the account that attacks.
         own_posts: The ids of posts of the attacker, each of which has votes.
+        own_sessions: The ids of sessions of the attacker.
         accounts: The ids of other accounts of the attacker, which have votes too.
         refresh_token: A refresh token of the attacker.
         clients: The ids of the clients, who have the e-mails `client<number>@example.com`.
@@ -39,6 +40,7 @@ class World(NamedTuple):
 
     attacker: int
     own_posts: list[int]
+    own_sessions: list[str]
     accounts: list[int]
     refresh_token: str
     clients: list[int]
@@ -84,6 +86,14 @@ ATTACKS = [
     Attack("log_out", lambda world, number: {"user": world.accounts[number % len(world.accounts)]}),
     Attack(
         "log_out_everywhere", lambda world, number: {"user": world.accounts[number % len(world.accounts)]}
+    ),
+    Attack("list_sessions", lambda world, _: {"user": world.attacker}),
+    Attack(
+        "end_session",
+        lambda world, number: {
+            "user": world.attacker,
+            "item": world.own_sessions[number % len(world.own_sessions)],
+        },
     ),
     Attack("sign_up", lambda _, number: {"body": {"email": f"{number}@example.org", "password": PASSWORD}}),
     Attack("read_user", lambda world, number: {"item": world.clients[number % len(world.clients)]}),

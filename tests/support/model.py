@@ -242,6 +242,25 @@ class Api(RuleBasedStateMachine):
         del user.sessions[session]
 
     @rule(who=choices)
+    def list_sessions(self, who: int) -> None:
+        user = self.someone(who)
+        response = self.call("list_sessions", user)
+        if self.check(response, user, 200):
+            listed = response.json()
+            assert {session["id"] for session in listed} == user.sessions.keys()
+            assert [session["id"] for session in listed if session["current"]] == [user.session]
+
+    @rule(who=choices, whose=choices, which=choices)
+    def end_session(self, who: int, whose: int, which: int) -> None:
+        user, owner = self.someone(who), self.someone(whose)
+        if not owner.sessions:
+            return
+        session = sorted(owner.sessions)[which % len(owner.sessions)]
+        response = self.call("end_session", user, item=session)
+        if self.check(response, user, 204 if user is owner else 404):
+            del owner.sessions[session]
+
+    @rule(who=choices)
     def log_out_everywhere(self, who: int) -> None:
         user = self.someone(who)
         self.check(self.call("log_out_everywhere", user), user, 204)

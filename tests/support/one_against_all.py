@@ -47,6 +47,7 @@ ROLLBACK: Command = Statement(NumberRow, "ROLLBACK", (), writes=False)
 # Long enough for a list of the attacker's posts to reach its limit in bytes.
 CONTENT = "x" * 50_000
 REFRESH_TOKEN = "of the attacker"
+USER_AGENT = "a" * 200
 # Here, so that it is done before the processes fork.
 HANDLERS = handlers()
 
@@ -98,7 +99,16 @@ def create_world(data: Database) -> World:
         hash=digest(REFRESH_TOKEN),
         session=principal_of(attacker).session_id,
     )
-    return World(attacker, own_posts, accounts, REFRESH_TOKEN, clients, busy_post, client_posts)
+    own_sessions = [
+        session
+        for [session] in data.run(
+            "INSERT INTO sessions (user_id, user_agent) SELECT :attacker, :user_agent"
+            " FROM generate_series(1, 99) RETURNING CAST(id AS text)",
+            attacker=attacker,
+            user_agent=USER_AGENT,
+        )
+    ]
+    return World(attacker, own_posts, own_sessions, accounts, REFRESH_TOKEN, clients, busy_post, client_posts)
 
 
 class SlowConnection(ManagedConnection):

@@ -170,6 +170,10 @@ class Session(Base):
     # column existed. A change of the password cannot end a session that a concurrent login is about to open:
     # every use of that session compares this digest and is refused.
     password_digest: Mapped[bytes | None]
+    # NULL in sessions from before this column existed.
+    created_at: Mapped[datetime | None] = mapped_column(TIMESTAMP(timezone=True), server_default=func.now())
+    # The start of the User-Agent header of the login in ASCII, if there was one.
+    user_agent: Mapped[str | None] = mapped_column(String)
 
     __table_args__ = (
         Index("ix_sessions_active", "user_id", "renewed_at", postgresql_where=text("ended_at IS NULL")),

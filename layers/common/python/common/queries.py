@@ -65,6 +65,8 @@ MAX_FAILURES_WITHOUT_ATTACK: ColumnElement[int] = literal_column("100")
 FIFTEEN_MINUTES: ColumnElement[Any] = literal_column("interval '15 minutes'")
 HOUR: ColumnElement[Any] = literal_column("interval '1 hour'")
 DAY: ColumnElement[Any] = literal_column("interval '1 day'")
+# A login beyond this number ends the session of the user that was renewed longest ago.
+MAX_SESSIONS: ColumnElement[int] = literal_column("100")
 # An attempt adds at most three rows.
 SWEEP_LIMIT: ColumnElement[int] = literal_column("5")
 
