@@ -21,6 +21,21 @@ PER_DAY = 1_000
 # Defaults of a database or a role that change how PostgreSQL writes text and times.
 OTHER_DEFAULTS = {"client_encoding": "LATIN1", "DateStyle": "SQL, DMY", "TimeZone": "Asia/Kolkata"}
 
+# TRUNCATE costs 100 times as much as deleting a few rows, because it creates a file for each table and index.
+# It is used when a table has grown, because deleted rows take space. A replica runs no triggers.
+EMPTY = """
+    DO $$ BEGIN
+        IF EXISTS (
+            SELECT FROM pg_class WHERE relnamespace = 'public'::regnamespace AND pg_relation_size(oid) > 65536
+        ) THEN
+            TRUNCATE {tables};
+        ELSE
+            SET LOCAL session_replication_role = replica;
+            {delete};
+        END IF;
+    END $$
+"""
+
 # A locale in which lower() changes ASCII letters only.
 LOCALE_C = "TEMPLATE template0 LOCALE 'C' ENCODING 'UTF8'"
 
@@ -49,10 +64,13 @@ class Database:
         self.url = url
         self._connection = connect(url)
         tables = self.run(
-            "SELECT string_agg(quote_ident(tablename), ', ') FROM pg_tables"
+            "SELECT quote_ident(tablename) FROM pg_tables"
             " WHERE schemaname = 'public' AND tablename <> 'alembic_version'"
         )
-        self._truncate = f"TRUNCATE {tables[0][0]}"
+        self._empty = EMPTY.format(
+            tables=", ".join(table for [table] in tables),
+            delete="; ".join(f"DELETE FROM {table}" for [table] in tables),
+        )
 
     def __enter__(self) -> Self:
         return self
@@ -92,7 +110,7 @@ class Database:
 
     def empty(self) -> None:
         """Delete every row of every table."""
-        self.run(self._truncate)
+        self.run(self._empty)
 
     def add_user(self, email: str = "ada@example.com") -> int:
         """Add a user who has `PASSWORD` and the session of `principal_of`, and return the id."""
