@@ -20,6 +20,15 @@ from tests.support.database import Database
 TEMPLATE = "template_migrated"
 CLUSTER = pytest.StashKey[Cluster]()
 LONG_TIMEOUT_SECONDS = 900
+# Tests that share a gateway, artefacts, the translated template, the modules that each function imports, or
+# compiled statements.
+GROUPS = (
+    "tests/contract/",
+    "tests/sam_build/",
+    "tests/template/",
+    "tests/test_architecture.py",
+    "tests/handlers/test_bounded_lists.py",
+)
 # The functions read these variables when they are imported. Each process adds its DATABASE_URL.
 ENVIRONMENT = {
     "STAGE": "local",
@@ -82,20 +91,21 @@ def pytest_configure_node(node: Node) -> None:
     node.workerinput["database_url"] = _create_database(node.config.stash[CLUSTER], node.gateway.id)
 
 
-class OneGateway(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
-    """Distributes tests one by one, but all contract tests to one worker, because they share a gateway.
+class Groups(LoadScopeScheduling):  # type: ignore[misc]  # xdist has no types
+    """Distributes tests one by one, but all tests of a group to one worker, so that it prepares them once.
 
-    The marker `xdist_group` would do the same, but xdist 3.8 ignores it under pytest 9.2.
+    Groups are distributed first, the largest first. The marker `xdist_group` would do the same, but xdist 3.8
+    ignores it under pytest 9.2.
     """
 
     def _split_scope(self, nodeid: str) -> str:
-        return "contract" if nodeid.startswith("tests/contract/") else nodeid
+        return next((group for group in GROUPS if nodeid.startswith(group)), nodeid)
 
 
 @pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> OneGateway:
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> Groups:
     """Choose how tests are distributed over the workers."""
-    return OneGateway(config, log)
+    return Groups(config, log)
 
 
 def _start_postgres(config: pytest.Config) -> str:
