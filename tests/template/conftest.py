@@ -4,6 +4,9 @@ import pytest
 
 from tests.template.stack import Stack
 
+# The parameters of a stack that sends mail.
+MAIL = {"MailFrom": "app@mail.example.com", "AppUrl": "https://app.example.com/account"}
+
 
 @pytest.fixture(scope="session")
 def dev() -> Stack:
@@ -20,7 +23,7 @@ def prod() -> Stack:
 @pytest.fixture(scope="session")
 def mailing() -> Stack:
     """Return the stack of prod, which sends mail."""
-    return Stack("prod", MailFrom="app@mail.example.com", AppUrl="https://app.example.com/account")
+    return Stack("prod", **MAIL)
 
 
 @pytest.fixture(scope="session", params=["dev", "staging", "prod"])

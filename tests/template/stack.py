@@ -39,14 +39,19 @@ _NO_VALUE = object()
 class Stack:
     """The resources of a stage, by logical id, with intrinsic functions resolved.
 
-    A reference to a resource is its logical id, and an attribute is `Resource.Attribute`. The stack is named
-    `social`. `parameters` are the values from samconfig.toml, with `changes`.
+    A reference to a resource is its logical id, to a layer an ARN, and an attribute is `Resource.Attribute`.
+    The stack is named `social`. `parameters` are the values from samconfig.toml, with `changes`.
     """
 
     def __init__(self, stage: str, **changes: str) -> None:
         self.parameters = parameter_values(TEMPLATE, {**overrides(stage), **changes})
         self._values = {**_PSEUDO_PARAMETERS, **_ATTRIBUTES, **self.parameters}
         self._conditions = Resolver(self.parameters, {}, TEMPLATE["Conditions"])
+        self._values |= {
+            name: layer_version(name)
+            for name, resource in _translated(stage)["Resources"].items()
+            if resource["Type"] == "AWS::Lambda::LayerVersion"
+        }
         self._functions: dict[str, IntrinsicFunction] = {
             "Ref": self._ref,
             "Fn::FindInMap": self._find_in_map,
@@ -115,6 +120,11 @@ def overrides(stage: str) -> dict[str, str]:
     """Return the parameters of a stage in samconfig.toml."""
     config = tomllib.loads((ROOT / "samconfig.toml").read_text())
     return dict(pair.split("=", 1) for pair in config[stage]["deploy"]["parameters"]["parameter_overrides"])
+
+
+def layer_version(name: str) -> str:
+    """Return the ARN of a layer version, with its logical id in the place of the number."""
+    return f"arn:aws:lambda:{_REGION}:123456789012:layer:layer:{name}"
 
 
 def policy(*statements: Resource) -> Resource:

@@ -3,13 +3,15 @@
 import pytest
 
 from common.settings import MAX_DAILY_QUOTA
+from tests.template.conftest import MAIL
 from tests.template.stack import LIVE, TEMPLATE, Stack
 
 # Lambda's limit: https://docs.aws.amazon.com/lambda/latest/api/API_CreateFunction.html
 MAX_DESCRIPTION = 256
-# The maximum lengths of the ARN of a layer version, the id of a cluster, an origin and a path.
+# The maximum lengths of the number of a layer version, the id of a cluster, an origin and a path.
 LONGEST = {
-    "Layer": 140,
+    "Layer": 6,
+    "Architecture": len("x86_64"),
     "Snapshots": len("snap"),
     "Database.DBClusterResourceId": 34,
     "CorsOrigin": 50,
@@ -80,6 +82,8 @@ def another_value(parameter: str, current: str) -> str:
     declared = TEMPLATE["Parameters"][parameter]
     if "AllowedValues" in declared:
         return next(str(value) for value in declared["AllowedValues"] if str(value) != current)
+    if parameter in MAIL:
+        return MAIL[parameter]
     return str(float(current) + 1) if declared["Type"] == "Number" else f"{current}x"
 
 
@@ -89,7 +93,7 @@ def test_a_version_is_named_by_its_layer_and_has_the_description_of_its_function
 ) -> None:
     function = stack.properties(name)
     [layer] = function["Layers"]
-    assert layer in function["Description"]
+    assert f"{stack.parameters['Architecture']} {layer.split(':')[7]} " in function["Description"]
     assert version_of(stack, name)["Description"] == function["Description"]
 
 
@@ -107,7 +111,8 @@ def test_a_description_is_short_enough_for_lambda(prod: Stack) -> None:
         name = variable.partition("}")[0]
         length += LONGEST.get(name, len(prod.parameters.get(name, ""))) - len("${}") - len(name)
     # The longest values that a function appends.
-    assert length + len(f" reference {MAX_DAILY_QUOTA}") <= MAX_DESCRIPTION
+    mail = sum(1 + TEMPLATE["Parameters"][name]["MaxLength"] for name in ("MailFrom", "AppUrl"))
+    assert length + len(f" reference 86400 {MAX_DAILY_QUOTA}") + mail <= MAX_DESCRIPTION
 
 
 @pytest.mark.parametrize(

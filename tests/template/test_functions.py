@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from common import aws, database, deadline, keys
-from tests.template.stack import LIVE, TEMPLATE, Stack
+from tests.template.stack import LIVE, TEMPLATE, Stack, layer_version
 from tests.template.test_privileges import ALLOWED, CONNECT
 
 # https://docs.aws.amazon.com/apigateway/latest/developerguide/api-gateway-execution-service-limits-table.html
@@ -19,7 +19,7 @@ SHARED_VARIABLES = {
     "POWERTOOLS_LOG_LEVEL": "INFO",
 }
 CA_BUNDLE = "sslrootcert=/opt/authorities/eu-central-1.pem"
-NO_MAIL = {"MAIL_FROM": "", "APP_URL": ""}
+NO_MAIL = {"MAIL_FROM": "", "MAIL_CONFIGURATION_SET": "", "APP_URL": ""}
 # The variables of one function only.
 VARIABLES = {
     "AuthFunction": {
@@ -164,7 +164,8 @@ def test_the_layer_has_the_architecture_of_the_functions(architecture: str) -> N
     for function_name, function in stack.of_type("AWS::Lambda::Function").items():
         assert function["Architectures"] == [architecture]
         # The migration function contains its dependencies.
-        assert function.get("Layers", []) == ([] if function_name == "MigrationFunction" else [name])
+        layers = [] if function_name == "MigrationFunction" else [layer_version(name)]
+        assert function.get("Layers", []) == layers
 
 
 def test_each_function_reports_a_failure_before_its_caller_gives_up(stack: Stack) -> None:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+from tests.template.conftest import MAIL
 from tests.template.stack import Stack, policy
 
 # From, to, protocol, first and last port.
@@ -18,6 +19,7 @@ TO_SECRETS = {
     ("SecretReaderGroup", "SecretsGroup", *HTTPS),
     ("MigrationGroup", "SecretsGroup", *HTTPS),
 }
+TO_SES = ("MailSenderGroup", "MailGroup", *HTTPS)
 OF_MIGRATION = ("MigrationGroup", "DatabaseGroup", *POSTGRESQL)
 THROUGH_PROXY = {
     ("HandlerGroup", "ProxyGroup", *POSTGRESQL),
@@ -62,6 +64,30 @@ def test_groups_allow_exactly_these_connections(proxy: str, to_database: set[Flo
         ("SecretsGroup", *NOWHERE),
         ("DatabaseGroup", *NOWHERE),
     }
+
+
+def test_a_stack_that_sends_mail_also_reaches_ses(prod: Stack, mailing: Stack) -> None:
+    assert ingress(mailing) == ingress(prod) | {TO_SES}
+    assert egress(mailing) == egress(prod) | {TO_SES, ("MailGroup", *NOWHERE)}
+    functions = mailing.of_type("AWS::Lambda::Function")
+    groups = {
+        name: function["VpcConfig"]["SecurityGroupIds"]
+        for name, function in functions.items()
+        if "MailSenderGroup" in function.get("VpcConfig", {}).get("SecurityGroupIds", [])
+    }
+    assert groups == {
+        "AuthFunction": ["HandlerGroup", "SecretReaderGroup", "MailSenderGroup"],
+        "UsersFunction": ["HandlerGroup", "MailSenderGroup"],
+    }
+    assert mailing.properties("MailEndpoint") == {
+        "VpcId": "Vpc",
+        "VpcEndpointType": "Interface",
+        "ServiceName": "com.amazonaws.eu-central-1.email",
+        "SubnetIds": ["SubnetA", "SubnetB"],
+        "SecurityGroupIds": ["MailGroup"],
+        "PrivateDnsEnabled": True,
+    }
+    assert Stack("dev", **MAIL).properties("MailEndpoint")["SubnetIds"] == ["SubnetA"]
 
 
 def test_a_group_declares_ingress_only_as_a_resource(stack: Stack) -> None:

@@ -34,6 +34,15 @@ NETWORK: list[Resource] = [
 ]
 READ_KEYS = {"Effect": "Allow", "Action": "secretsmanager:GetSecretValue", "Resource": "KeyRing"}
 CONNECT = {"Effect": "Allow", "Action": "rds-db:connect"}
+SEND_MAIL = {
+    "Effect": "Allow",
+    "Action": "ses:SendEmail",
+    "Resource": [
+        f"arn:aws:ses:{ACCOUNT}:identity/*",
+        f"arn:aws:ses:{ACCOUNT}:configuration-set/MailConfiguration",
+    ],
+    "Condition": {"StringEquals": {"ses:FromAddress": "app@mail.example.com"}},
+}
 # The statements of each role, in addition to those for its log and its traces.
 ALLOWED: dict[str, list[Resource]] = {
     "AuthorizerFunction": [READ_KEYS],
@@ -109,6 +118,15 @@ def test_a_role_allows_exactly_what_its_function_calls(stage: str, resource_id: 
             {**statement, "Resource": database_user(resource_id)} if statement == CONNECT else statement
             for statement in allowed
         ]
+
+
+def test_a_function_that_sends_mail_may_send_it_from_one_address(prod: Stack, mailing: Stack) -> None:
+    for name in ("AuthRole", "UsersRole"):
+        *others, mail = mailing.properties(name)["Policies"]
+        assert others == prod.properties(name)["Policies"]
+        assert mail == {"PolicyName": "mail", "PolicyDocument": policy(SEND_MAIL)}
+    for name, role in prod.of_type("AWS::IAM::Role").items():
+        assert name in {"AuthRole", "UsersRole"} or mailing.properties(name) == role
 
 
 def test_policies_have_the_version_that_supports_variables_and_unique_names(prod: Stack) -> None:

@@ -191,6 +191,34 @@ def test_prod_cannot_be_deployed_without(changes: dict[str, str], message: str) 
     assert broken_rule.endswith(message)
 
 
+def test_mail_needs_a_page_for_its_links() -> None:
+    message = "The links in mails have to lead somewhere. Set AppUrl to a page of the web application."
+    assert broken("dev", MailFrom="app@example.com") == [message]
+    assert broken("dev", MailFrom="app@example.com", AppUrl="https://app.example.com") == []
+    assert broken("dev", AppUrl="https://app.example.com") == []
+
+
+@pytest.mark.parametrize(
+    ("parameter", "value", "is_accepted"),
+    [
+        ("MailFrom", "", True),
+        ("MailFrom", "no-reply+1@mail.example.com", True),
+        ("MailFrom", "Social <app@example.com>", False),
+        ("MailFrom", "a@example.com,b@example.com", False),
+        ("MailFrom", "app@Example.com", False),
+        ("MailFrom", "example.com", False),
+        ("AppUrl", "", True),
+        ("AppUrl", "https://app.example.com/account?x=1", True),
+        ("AppUrl", "app.example.com", False),
+        ("AppUrl", "https://app.example.com/#account", False),
+        ("AppUrl", "javascript:alert(1)", False),
+    ],
+)
+def test_mail_has_one_sender_and_a_page(parameter: str, value: str, *, is_accepted: bool) -> None:
+    pattern = TEMPLATE["Parameters"][parameter]["AllowedPattern"]
+    assert bool(re.fullmatch(pattern, value)) == is_accepted
+
+
 def test_a_rule_of_prod_does_not_apply_to_other_stages() -> None:
     assert broken("dev", **FILLED_IN, DatabaseProtection="false") == []
     assert broken("dev", DatabaseProxy="true") == [
