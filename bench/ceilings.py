@@ -65,6 +65,8 @@ EVENTS: Final = {
     "DELETE /users/me/sessions/{session_id}": "end_session",
     "POST /auth/logout": "log_out",
     "POST /auth/logout-all": "log_out_everywhere",
+    "POST /auth/password-reset": "request_password_reset",
+    "POST /auth/password-reset/confirm": "confirm_password_reset",
     "POST /users": "sign_up",
     "POST /login": "login",
     "PUT /users/me/password": "update_password",
@@ -73,6 +75,8 @@ EVENTS: Final = {
     "GET /docs": "docs",
     "GET /openapi.json": "openapi",
 }
+# Lets the functions send mail.
+MAIL: Final = {"MAIL_FROM": "app@example.com", "APP_URL": "https://app.example.com"}
 NEW_PASSWORD: Final = "another one, and longer"  # noqa: S105  # of made-up users
 CHARACTERS: Final = {"ascii": 1, "cjk": 0x4E00, "emoji": 0x1F300}
 COMMON_WORDS: Final = """
@@ -208,7 +212,8 @@ def _length_of_text(body: object) -> int:
 
 def measure(url: str) -> list[Ceiling]:
     """Return the ceiling of each route, with the database at a URL."""
-    os.environ |= variables(url) | {"POWERTOOLS_LOG_LEVEL": "CRITICAL"}
+    os.environ |= variables(url) | {"POWERTOOLS_LOG_LEVEL": "CRITICAL"} | MAIL
+    _send_no_mail()
     bench = Bench(url)
     with closing(bench.database._connection):  # noqa: SLF001  # has no other way to close it outside `with`
         found = []
@@ -216,6 +221,15 @@ def measure(url: str) -> list[Ceiling]:
             found.append(bench.ceiling(case))
             sys.stderr.write(f"{found[-1]}\n")
         return found
+
+
+def _send_no_mail() -> None:
+    """Measure requests without the mails that they send, and without the time that hides those."""
+    import auth.handler  # noqa: PLC0415  # reads the environment
+    from common import mail  # noqa: PLC0415
+
+    mail.send = lambda mail: None  # noqa: ARG005  # the name is part of its type
+    auth.handler.MIN_RESET_SECONDS = 0  # type: ignore[misc]
 
 
 def prepare(cluster: Cluster, size: Size) -> str:
@@ -327,12 +341,40 @@ def _account_cases(database: Database) -> Iterator[Case]:
         )
         return {"body": {"refresh_token": token}}
 
+    def request_reset(choice: Choice, number: int) -> dict[str, Any]:
+        database.run("TRUNCATE login_attempts")  # or the limit of the client would be reached
+        return {"body": {"email": f"{choice['name']}{number}@example.com"}}
+
+    def reset(choice: Choice, number: int) -> dict[str, Any]:
+        from common.opaque_tokens import digest  # noqa: PLC0415  # reads the environment
+
+        database.run("TRUNCATE login_attempts")
+        database.run(
+            "INSERT INTO mail_tokens SELECT id, 'reset', slot, :hash || slot, email, lower_case_email,"
+            " sha256(convert_to(password, 'UTF8')), now() + interval '1 hour'"
+            " FROM users, generate_series(2, 3) AS slot WHERE id = :id",
+            id=account(),
+            hash=f"other{number}-",
+        )
+        token = f"token{number}"
+        database.run(
+            "UPDATE mail_tokens SET hash = :hash WHERE hash = :other",
+            hash=digest(token),
+            other=f"other{number}-3",
+        )
+        presented = token if choice["usable"] else "x"
+        return {"body": {"token": presented, "new_password": NEW_PASSWORD}}
+
     proof = {"current_password": PASSWORD}
     yield Case("POST /auth/refresh", nothing, tokens)
     yield Case("GET /users/me/sessions", nothing, lambda _c, _n: {"user": account()})
     yield Case("DELETE /users/me/sessions/{session_id}", nothing, lambda _c, _n: session())
     yield Case("POST /auth/logout", nothing, lambda _c, _n: {"user": account()})
     yield Case("POST /auth/logout-all", nothing, lambda _c, _n: {"user": account()})
+    resets = {"name": ("user", "nobody")}
+    yield Case("POST /auth/password-reset", resets, request_reset)
+    usable = {"usable": (True, False)}
+    yield Case("POST /auth/password-reset/confirm", usable, reset, hashes=True)
     domains = {"domain": ("example.com", ".".join(["d" * 60] * 3) + ".example")}
     yield Case("POST /users", domains, _sign_up, hashes=True)
     logins = {"name": ("user", "nobody"), "password": ("wrong", "x" * 72)}

@@ -67,6 +67,8 @@ EXAMPLES = {
     "Credentials": {"username": "ann@example.com", "password": "open sesame"},
     "PasswordChange": {"current_password": "open sesame", "new_password": "open barley"},
     "PasswordProof": {"current_password": "open sesame"},
+    "PasswordReset": {"email": "ann@example.com"},
+    "PasswordResetConfirmation": {"token": "the token in the link", "new_password": "open sesame again"},
     "PostCreate": {"title": "Hello", "content": "My first post", "published": True},
     "PostUpdate": {"title": "Hello again", "content": "My first post, edited", "published": True},
     "Refresh": {"refresh_token": "the refresh_token of the last response"},

@@ -1,18 +1,22 @@
 """Login, and the sessions that it opens."""
 
+import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Annotated, Final, Literal
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.exceptions import ForbiddenError, UnauthorizedError
+from aws_lambda_powertools.event_handler.exceptions import ForbiddenError, NotFoundError, UnauthorizedError
 from aws_lambda_powertools.event_handler.openapi.params import Form
 
-from auth import queries, refresh_tokens
-from auth.schemas import Refresh, Token
+from auth import queries, recovery, refresh_tokens
+from auth.schemas import PasswordReset, PasswordResetConfirmation, Refresh, Token
 from auth.settings import TOKEN_LIFETIME_SECONDS
-from common import api, database, opaque_tokens
+from common import api, database, mail, mail_texts, opaque_tokens
 from common.authentication import INVALID_CREDENTIALS, authenticate_by_email
-from common.emails import normalize_if_valid
+from common.emails import lower_case, normalize_if_valid
+from common.errors import RateLimitError
 from common.identity import (
     UNAUTHORIZED,
     client_address,
@@ -21,12 +25,18 @@ from common.identity import (
     rows_or_unauthorized,
 )
 from common.keys import Key, KeyRing
+from common.passwords import hash_password
 from common.principal import Principal
-from common.schemas import TypedEmail, TypedPassword
+from common.schemas import Message, TypedEmail, TypedPassword
 from common.settings import daily_quota
 from common.tokens import sign
 
 REFRESHES_PER_DAY: Final = daily_quota("REFRESHES_PER_DAY")
+# A request for a new password takes at least this long, which is longer than sending a mail may take. So the
+# time does not reveal whether there is an account.
+MIN_RESET_SECONDS: Final = 1.8
+RESET_SENT = "If there is an account with this e-mail, we have sent a link to set a new password"
+UNUSABLE_TOKEN = "This link was used already, has expired, or was replaced by a newer one"  # noqa: S105
 
 # A user agent is shown to the user, who recognizes the device by its beginning.
 MAX_USER_AGENT_LENGTH: Final = 200
@@ -107,6 +117,64 @@ def log_out() -> Response[None]:
 def log_out_everywhere() -> Response[None]:
     """End all sessions of the user."""
     rows_or_unauthorized(queries.end_sessions(current_principal(app)))
+    return Response(HTTPStatus.NO_CONTENT)
+
+
+def _require_mail() -> None:
+    if not mail.is_enabled():
+        raise NotFoundError("This deployment sends no mail")
+
+
+@contextmanager
+def _at_least(seconds: float) -> Iterator[None]:
+    begin = time.monotonic()
+    try:
+        yield
+    finally:
+        time.sleep(max(0.0, begin + seconds - time.monotonic()))
+
+
+@app.post(
+    "/auth/password-reset",
+    status_code=HTTPStatus.ACCEPTED,
+    security=[],
+    responses=api.responses(Message, 202, 404, 422, 429),
+)
+def request_password_reset(body: PasswordReset) -> Message:
+    """Mail a link to set a new password, if there is an account with this e-mail: at most 3 in an hour."""
+    _require_mail()
+    account = lower_case(normalize_if_valid(body.email))
+    token = opaque_tokens.generate()
+    token_hash = opaque_tokens.digest(token)
+    with _at_least(MIN_RESET_SECONDS):
+        row = recovery.request_reset(account=account, client=client_address(app), token_hash=token_hash)[0]
+        if row.email is not None and not mail.try_to_send(mail_texts.password_reset(row.email, token)):
+            recovery.discard_token(token_hash=token_hash)
+    if row.retry_after_seconds is not None:
+        raise RateLimitError(row.retry_after_seconds)
+    return Message(message=RESET_SENT)
+
+
+@app.post(
+    "/auth/password-reset/confirm",
+    status_code=HTTPStatus.NO_CONTENT,
+    security=[],
+    responses=api.responses(None, 204, 403, 422, 429),
+)
+def confirm_password_reset(body: PasswordResetConfirmation) -> Response[None]:
+    """Set a new password with the token of a mail. All sessions end, and the e-mail is verified."""
+    token_hash, client = opaque_tokens.digest(body.token), client_address(app)
+    # First, so that an unusable token does not cost a hash.
+    row = recovery.check_reset(token_hash=token_hash, client=client)[0]
+    if row.retry_after_seconds is not None:
+        raise RateLimitError(row.retry_after_seconds)
+    if row.email is None:
+        raise ForbiddenError(UNUSABLE_TOKEN)
+    new_hash = hash_password(body.new_password)
+    users = recovery.reset_password(token_hash=token_hash, client=client, password=new_hash)
+    if not users:  # a simultaneous request was faster
+        raise ForbiddenError(UNUSABLE_TOKEN)
+    mail.try_to_send(mail_texts.password_changed(users[0].email))
     return Response(HTTPStatus.NO_CONTENT)
 
 

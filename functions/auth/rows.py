@@ -32,3 +32,29 @@ class UserRow(NamedTuple):
     """A user who exists."""
 
     id: int
+
+
+class ResetRow(NamedTuple):
+    """A request to reset a password.
+
+    Attributes:
+        email: The address of the account; None if there is nothing to do or the limit refuses the request.
+        retry_after_seconds: The time until the client may send the next request; None if it is not refused.
+
+    """
+
+    email: str | None
+    retry_after_seconds: int | None
+
+
+class RecoveredRow(NamedTuple):
+    """A user who has a new password."""
+
+    id: int
+    email: str
+
+
+class TokenRow(NamedTuple):
+    """A token in the link of a mail."""
+
+    user_id: int

@@ -5,7 +5,8 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, Field
 
 from common.opaque_tokens import MAX_LENGTH
-from common.schemas import STORABLE
+from common.password_policy import NewPassword
+from common.schemas import STORABLE, TypedEmail
 
 OpaqueToken = Annotated[str, Field(max_length=MAX_LENGTH), STORABLE]
 
@@ -23,3 +24,16 @@ class Refresh(BaseModel):
     """A refresh token to exchange for new tokens."""
 
     refresh_token: OpaqueToken
+
+
+class PasswordReset(BaseModel):
+    """The e-mail of an account whose password is forgotten."""
+
+    email: TypedEmail
+
+
+class PasswordResetConfirmation(BaseModel):
+    """The token of a mail, and a new password."""
+
+    token: OpaqueToken
+    new_password: NewPassword

@@ -26,6 +26,7 @@ from common.models import (
     DeletedUser,
     IdempotencyKey,
     LoginAttempts,
+    MailToken,
     Post,
     PostRank,
     RefreshToken,
@@ -34,7 +35,7 @@ from common.models import (
     Vote,
     VoteDelta,
 )
-from common.queries import DAY_AGO, MONTH_AGO
+from common.queries import DAY_AGO, MONTH_AGO, NOW
 from common.statement import statement
 from maintenance.rows import BatchRow
 
@@ -154,3 +155,9 @@ def remove_login_attempts() -> Select[int]:
     return _delete_statement(
         LoginAttempts, _row_ids(LoginAttempts, BATCH).where(LoginAttempts.touched_at < DAY_AGO)
     )
+
+
+@statement(BatchRow)
+def remove_mail_tokens() -> Select[int]:
+    """Remove tokens of mails that have expired."""
+    return _delete_statement(MailToken, _row_ids(MailToken, BATCH).where(MailToken.expires_at <= NOW))

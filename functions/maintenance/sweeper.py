@@ -21,6 +21,7 @@ STATEMENTS = {
     "sessions": queries.remove_sessions,
     "idempotency keys": queries.remove_idempotency_keys,
     "login attempts": queries.remove_login_attempts,
+    "tokens of mails": queries.remove_mail_tokens,
     "deleted users": queries.remove_deleted_users,
 }
 

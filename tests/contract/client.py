@@ -6,8 +6,11 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from datetime import datetime
 from typing import Any, NamedTuple
+from urllib.parse import urlsplit
 
 import httpx
+
+from local.mail import Mailbox
 
 PASSWORD = "correct-horse-S3cret"
 
@@ -52,6 +55,14 @@ def log_in(client: httpx.Client, email: str, password: str = PASSWORD) -> httpx.
 def refresh(client: httpx.Client, token: object) -> httpx.Response:
     """Exchange a refresh token for new tokens."""
     return client.post("/auth/refresh", json={"refresh_token": token})
+
+
+def mailed_token(mailbox: Mailbox, recipient: str, purpose: str) -> str:
+    """Return the token in the newest mail to an address; the link is for this purpose."""
+    mails: list[str] = [mail.get_content() for mail in mailbox.mails().values() if mail["To"] == recipient]
+    fragments = [urlsplit(word).fragment for mail in mails for word in mail.split() if "://" in word]
+    [newest, *_] = [fragment for fragment in fragments if fragment.startswith(f"{purpose}=")]
+    return newest.removeprefix(f"{purpose}=")
 
 
 def new_post(client: httpx.Client, owner: Account, **fields: object) -> dict[str, Any]:

@@ -5,6 +5,7 @@ from typing import Any
 
 import pytest
 
+import auth.handler
 from common import passwords
 from common.database import ManagedConnection
 from common.opaque_tokens import digest
@@ -19,7 +20,9 @@ CURSOR = "bmV3IDIwMjYtMTEtMjJUMTI6MDA6MDArMDA6MDAgMQ"
 SESSION = "2f6c1f0e-7d0b-4c55-8f0e-6b7a2e5d9c10"
 PROOF = {"current_password": PASSWORD}
 
-# Requests with two round trips: they check a password between a read and a write.
+pytestmark = pytest.mark.usefixtures("mailbox", "_no_minimum")
+
+# Requests with two round trips: they check or hash a password between a read and a write.
 WITH_PASSWORD: list[tuple[str, dict[str, Any], int]] = [
     ("login", {"body": "username=nobody&password=x"}, 403),
     ("update_account", {"user": "ada", "body": {"email": "a@example.com", "current_password": "x"}}, 403),
@@ -30,6 +33,7 @@ WITH_PASSWORD: list[tuple[str, dict[str, Any], int]] = [
     ("update_account", {"user": "ada", "body": PROOF | {"email": "bob@example.com"}}, 409),
     ("update_password", {"user": "ada", "body": PROOF | {"new_password": PASSWORD}}, 204),
     ("delete_account", {"user": "ada", "body": PROOF}, 204),
+    ("confirm_password_reset", {"body": {"token": "reset", "new_password": PASSWORD}}, 204),
 ]
 
 # All other requests that use the database, with the status of the response.
@@ -67,6 +71,9 @@ REQUESTS: list[tuple[str, dict[str, Any], int]] = [
     ("list_sessions", {"user": "ada"}, 200),
     ("end_session", {"user": "ada"}, 404),
     ("end_session", {"user": "ada", "item": SESSION}, 204),
+    ("request_password_reset", {"body": {"email": "ada@example.com"}}, 202),
+    ("request_password_reset", {"body": {"email": "nobody@example.com"}}, 202),
+    ("confirm_password_reset", {"body": {"token": "x", "new_password": PASSWORD}}, 403),
     ("log_out", {"user": "ada"}, 204),
     ("log_out_everywhere", {"user": "ada"}, 204),
 ]
@@ -84,10 +91,17 @@ MAX_STATEMENT_BYTES = 16 * 1024
 
 
 @pytest.fixture
+def _no_minimum(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Let a request for a new password take as long as it takes."""
+    monkeypatch.setattr(auth.handler, "MIN_RESET_SECONDS", 0)
+
+
+@pytest.fixture
 def names(database: Database) -> dict[str, int]:
     """Return the ids of the names in the requests: two users, and a post of Ada with a vote of Bob.
 
     Ada has the session `SESSION` with the refresh token `good`.
+    Ada has a session with the refresh token `good`, and Bob a token `reset` for a new password.
     """
     ada, bob = database.add_user("ada@example.com"), database.add_user("bob@example.com")
     post = database.add_post(ada, "50% off")
@@ -98,6 +112,12 @@ def names(database: Database) -> dict[str, int]:
         id=SESSION,
         ada=ada,
         hash=digest("good"),
+    )
+    database.run(
+        "INSERT INTO mail_tokens SELECT id, 'reset', 3, :hash, email, lower_case_email,"
+        " sha256(convert_to(password, 'UTF8')), now() + interval '1 hour' FROM users WHERE id = :bob",
+        bob=bob,
+        hash=digest("reset"),
     )
     return {"ada": ada, "bob": bob, "post": post}
 

@@ -209,3 +209,13 @@ def test_votes_that_could_not_lock_a_counter_are_added_to_it(ada: int, database:
     assert handler({}, Context())["vote deltas"] == 1
     assert dict(database.run("SELECT post_id, vote_count FROM post_ranks")) == {first: 3, second: 2}
     assert wrong_counters(database.run) == []
+
+
+def test_tokens_of_mails_are_removed_when_they_have_expired(ada: int, database: Database) -> None:
+    database.run(
+        "INSERT INTO mail_tokens SELECT :ada, 'reset', n, n::text, 'e', 'e', '', now() + seconds"
+        " FROM (VALUES (1, interval '-1 s'), (2, interval '1 hour')) AS tokens (n, seconds)",
+        ada=ada,
+    )
+    assert handler({}, Context())["tokens of mails"] == 1
+    assert database.run("SELECT slot FROM mail_tokens") == [[2]]

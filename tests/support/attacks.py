@@ -16,6 +16,8 @@ QUOTA = 20
 FAILURES = 20 + 6
 # Characters of three bytes, each pair of which has trigrams of its own in the search index.
 TITLE = "".join(chr(0x4E00 + 7 * number) for number in range(MAX_TITLE_LENGTH - 1))
+# Requests of one client address to recover an account, within an hour (`auth.recovery`).
+RECOVERIES = 30
 CONTENT = "界" * MAX_CONTENT_LENGTH
 # Words that many titles contain, but none contains together.
 SEARCH = "one two three four five six seven eight"
@@ -96,6 +98,16 @@ ATTACKS = [
         },
     ),
     Attack("sign_up", lambda _, number: {"body": {"email": f"{number}@example.org", "password": PASSWORD}}),
+    Attack(
+        "request_password_reset",
+        lambda _, number: {"body": {"email": f"client{number % 10}@example.com"}},
+        RECOVERIES,
+    ),
+    Attack(
+        "confirm_password_reset",
+        lambda _, number: {"body": {"token": str(number), "new_password": PASSWORD}},
+        RECOVERIES,
+    ),
     Attack("read_user", lambda world, number: {"item": world.clients[number % len(world.clients)]}),
     Attack("read_account", lambda world, _: {"user": world.attacker}),
     Attack(

@@ -9,13 +9,16 @@ import pytest
 from common.api import SECURITY_HEADERS
 from tests.template.stack import ROOT, Resource, Stack
 
-# Each of these routes hashes a password, which takes a quarter of a second of one processor.
+# Each of these routes hashes a password, which takes a quarter of a second of one processor, or takes as long
+# as a mail may take.
 PASSWORD_ROUTES = [
     ("/login", "POST"),
     ("/users", "POST"),
     ("/users/me", "PATCH"),
     ("/users/me", "DELETE"),
     ("/users/me/password", "PUT"),
+    ("/auth/password-reset", "POST"),
+    ("/auth/password-reset/confirm", "POST"),
 ]
 # TLS 1.2 or 1.3, and only for requests whose Host is the name in the TLS handshake.
 TLS = {"SecurityPolicy": "SecurityPolicy_TLS13_1_2_2021_06", "EndpointAccessMode": "STRICT"}

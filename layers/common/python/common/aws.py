@@ -17,8 +17,8 @@ from common.signing import Credentials, Scope
 
 # The limit of each wait. A request takes about ten milliseconds, and the whole invocation a few seconds.
 TIMEOUT_SECONDS: Final = 2.0
-# A mail waits for the connection and for the response: together at most two seconds.
-MAIL_TIMEOUT_SECONDS: Final = 1.0
+# A mail waits for the connection and for the response: together at most one and a half seconds.
+MAIL_TIMEOUT_SECONDS: Final = 0.75
 # Credentials are replaced this long before they expire, so that no request is sent with expired ones.
 EXPIRY_MARGIN_SECONDS: Final = 5 * 60
 

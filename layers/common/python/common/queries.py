@@ -200,7 +200,7 @@ def _failures_without_pause(keys: CTE) -> ColumnElement[int]:
     )
 
 
-def seconds_to(moment: ColumnElement[Any]) -> ColumnElement[int]:
+def seconds_to(moment: SQLCoreOperations[Any]) -> ColumnElement[int]:
     """Return the SQL for the whole seconds until a moment, rounded up."""
     return cast(func.ceil(func.date_part(literal_column("'epoch'"), moment - NOW)), Integer)
 
@@ -315,3 +315,22 @@ def clear_login_failures(attempt: Attempt) -> Update:
             succeeded_at=case((is_pair, NOW), else_=LoginAttempts.succeeded_at),
         )
     )
+
+
+def forget_login_failures(user: CTE, client: Text) -> Update:
+    """Return the statement that clears the failures on an account, of a client address and of all together.
+
+    `user` is a row with `lower_case_email`.
+    """
+    keys = _counter_keys(user.c.lower_case_email, client).select_from(user).cte("keys")
+    own = select(keys.c.pair_key).union_all(select(keys.c.account_key))
+    is_account = LoginAttempts.key == select(keys.c.account_key).scalar_subquery()
+    # In the order in which `record_failure` locks them.
+    locked = (
+        select(LoginAttempts.key)
+        .where(LoginAttempts.key.in_(own))
+        .order_by(is_account)
+        .with_for_update()
+        .cte("locked")
+    )
+    return update(LoginAttempts).where(LoginAttempts.key.in_(select(locked.c.key))).values(failures=ZERO)
