@@ -38,7 +38,9 @@ def base_url(
         MAILBOXES[gateway.url] = gateway.mailbox
         yield gateway.url
     # A line about a mail has its link, whose token may look like a secret.
-    assert_silent("".join(line for line in log.open() if not line.startswith("mail to ")))
+    assert_silent(
+        "".join(line for line in log.read_text().splitlines(keepends=True) if not line.startswith("mail to "))
+    )
 
 
 # The mails of each gateway that this session started, by its URL.
