@@ -4,22 +4,19 @@
 and older posts are in two more.
 """
 
-import json
-import re
-from collections.abc import Iterator
 from typing import Any
 from urllib.parse import parse_qsl, urlsplit
 
 import pytest
-from pg8000.native import literal
 
 from common.database import Statement
 from common.principal import Principal
 from posts import lists
-from posts.paging import FIRST_PAGE, Sort
+from posts.paging import Sort
 from posts.rows import ListParameters, ListRow
 from tests.support.database import Database, principal_of
 from tests.support.lambdas import call
+from tests.support.plans import first_page, plan_of
 
 SEARCHES: dict[Sort, Statement[[Principal, ListParameters], ListRow]] = {
     "new": lists.search_new,
@@ -59,26 +56,14 @@ def old_matches(ada: int, database: Database) -> list[int]:
 
 def explain(database: Database, viewer: int, sort: Sort, limit: int, term: str) -> list[dict[str, Any]]:
     """Run a search, and return the nodes of its plan."""
-    after, after_id = FIRST_PAGE[sort]
-    page = ListParameters(author=0, term=term, limit=limit, skip=0, after=after, after_id=after_id)
-    statement = SEARCHES[sort]
-    values = principal_of(viewer)._asdict() | page._asdict()
-
-    def value(parameter: re.Match[str]) -> str:
-        return f"({literal(values[statement.parameters[int(parameter[1]) - 1]])})"
-
     # However slow the machine is, the search has time for every segment.
-    sql = re.sub(r"\$(\d+)", value, statement.sql.replace("20 milliseconds", "1 hour"))
-    assert "1 hour" in sql
-    [[report]] = database.run(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {sql}")
-    plan = (json.loads(report) if isinstance(report, str) else report)[0]["Plan"]
-    return list(_nodes(plan))
-
-
-def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
-    yield plan
-    for child in plan.get("Plans", []):
-        yield from _nodes(child)
+    statement = SEARCHES[sort]
+    sql = statement.sql.replace("20 milliseconds", "1 hour")
+    assert sql != statement.sql
+    patient: Statement[[Principal, ListParameters], ListRow] = Statement(
+        ListRow, sql, statement.parameters, writes=False
+    )
+    return plan_of(database, patient, principal_of(viewer), first_page(sort, limit=limit, term=term))
 
 
 def searched_segments(nodes: list[dict[str, Any]]) -> int:

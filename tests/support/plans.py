@@ -1,0 +1,52 @@
+"""Plans of statements: what the server reads for them."""
+
+import json
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+from pg8000.native import literal
+
+from common.database import Statement
+from posts.paging import FIRST_PAGE, Cursor, Sort
+from posts.rows import ListParameters
+from tests.support.database import Database
+
+
+def page(after: Cursor, *, limit: int = 10, author: int = 0, term: str = "") -> ListParameters:
+    """Return the parameters of a list that begins after a position."""
+    return ListParameters(author, term, limit, 0, *after)
+
+
+def first_page(sort: Sort, *, limit: int = 10, author: int = 0, term: str = "") -> ListParameters:
+    """Return the parameters of the first page of a list."""
+    return page(FIRST_PAGE[sort], limit=limit, author=author, term=term)
+
+
+def plan_of(
+    database: Database, statement: Statement[Any, Any], *parameters: NamedTuple
+) -> list[dict[str, Any]]:
+    """Run a statement, and return the nodes of its plan."""
+    values = {name: value for each in parameters for name, value in each._asdict().items()}
+
+    def value(parameter: re.Match[str]) -> str:
+        return f"({literal(values[statement.parameters[int(parameter[1]) - 1]])})"
+
+    sql = re.sub(r"\$(\d+)", value, statement.sql)
+    [[report]] = database.run(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {sql}")
+    return list(_nodes((json.loads(report) if isinstance(report, str) else report)[0]["Plan"]))
+
+
+def _nodes(plan: dict[str, Any]) -> Iterator[dict[str, Any]]:
+    yield plan
+    for child in plan.get("Plans", []):
+        yield from _nodes(child)
+
+
+def rows_read(nodes: list[dict[str, Any]], table: str) -> int:
+    """Return the number of rows that were read from a table, whether they met a filter or not."""
+    return sum(
+        (node["Actual Rows"] + node.get("Rows Removed by Filter", 0)) * node["Actual Loops"]
+        for node in nodes
+        if node.get("Relation Name") == table
+    )
