@@ -162,14 +162,15 @@ def change(
 ) -> PostSelect:
     """Replace a post of the editor and return it. Return another user's published post unchanged.
 
-    A post that has these values already is not written. If the new title is too long, the post is returned
+    A post that has these values already is not written, and the request does not count towards the quota, so
+    that nothing at all is written. If the new title is too long, the post is returned
     unchanged, unless it has that title already.
     """
     editor = valid_principal(principal)
-    quota = _quota(editor, per_day)
     is_own = and_(Post.owner_id == editor.c.id, Post.deleted_at.is_(None))
     own = select(*POST_COLUMNS).where(Post.id == post_id, is_own).cte("own")
     is_same = and_(own.c.title == title, own.c.content == content, own.c.published == published)
+    quota = _quota(editor, per_day, ~exists(select(own.c.id).where(is_same)))
     is_too_long = and_(own.c.title != title, func.length(title) > NEW_TITLE_LENGTH)
     # Compare with `own`, which stays as it is while the update waits for a concurrent one.
     stays = or_(is_same, is_too_long)

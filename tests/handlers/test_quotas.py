@@ -24,7 +24,7 @@ POST = {"title": "Title", "content": "Content"}
 PROOF = {"current_password": PASSWORD}
 
 Send = Callable[[int, int], Response]
-keys = map(str, count())
+numbers = map(str, count())
 
 
 class Action(NamedTuple):
@@ -38,9 +38,12 @@ ACTIONS = [
     Action("posts", lambda user, _: call("create_post", user=user, body=POST)),
     Action(
         "posts",
-        lambda user, _: call("create_post", user=user, body=POST, headers={"Idempotency-Key": next(keys)}),
+        lambda user, _: call("create_post", user=user, body=POST, headers={"Idempotency-Key": next(numbers)}),
     ),
-    Action("posts", lambda user, post: call("change_post", user=user, item=post, body=POST)),
+    Action(
+        "posts",
+        lambda user, post: call("change_post", user=user, item=post, body=POST | {"title": next(numbers)}),
+    ),
     Action("posts", lambda user, _: call("change_post", user=user, item=0, body=POST)),
     Action("votes", lambda user, post: call("vote", user=user, body={"post_id": post, "dir": 1})),
     Action("votes", lambda user, post: call("vote", user=user, body={"post_id": post, "dir": 0})),
@@ -125,6 +128,15 @@ def test_a_request_beyond_the_quota_is_refused_and_changes_nothing_until_a_day_h
     pass_time(database, int(seconds))
     assert send(ada, post).status != 429
     assert used(database) == [[ada, counted, 1]]
+
+
+def test_a_replacement_that_changes_nothing_does_not_count(ada: int, post: int, database: Database) -> None:
+    for _ in range(QUOTA):
+        assert call("change_post", user=ada, item=post, body=POST).status == 200
+    assert used(database) == []
+    use_up(ACTIONS[0].send, ada, post)
+    assert call("change_post", user=ada, item=post, body=POST).status == 200
+    assert call("change_post", user=ada, item=post, body=POST | {"published": False}).status == 429
 
 
 def test_the_time_to_wait_ends_a_day_after_the_first_request(ada: int, post: int, database: Database) -> None:
