@@ -28,7 +28,7 @@ def page(api: str, browser: Browser) -> Iterator[Page]:
 
 def enter(page: Page, button: str, email: str, password: str = "correct horse battery") -> None:
     page.get_by_placeholder("E-mail address").fill(email)
-    page.get_by_placeholder("Password").fill(password)
+    page.get_by_placeholder("Password", exact=True).fill(password)
     page.get_by_role("button", name=button).click()
 
 
@@ -61,3 +61,41 @@ def test_a_wrong_password_and_a_taken_address_are_explained(page: Page) -> None:
     expect(page.get_by_role("alert")).to_have_text(re.compile("Invalid"))
     enter(page, "Log in", "bob@example.com")
     expect(page.get_by_role("button", name="Publish")).to_be_visible()
+
+
+def test_a_forgotten_password_is_replaced_through_the_link_in_a_mail(api: str, page: Page) -> None:
+    # A session that is open elsewhere.
+    enter(page, "Sign up", "eve@example.com", "forgotten battery")
+    expect(page.get_by_role("button", name="Publish")).to_be_visible()
+    elsewhere, page = page, page.context.new_page()
+    page.goto(f"{PAGE.as_uri()}?{urlencode({'api': api})}")
+    page.get_by_placeholder("E-mail address").fill("eve@example.com")
+    page.get_by_role("button", name="Forgot password").click()
+    expect(page.get_by_role("status")).not_to_be_empty()
+
+    open_mail(page, api, "Set a new password")
+    # The token is neither in the address bar nor in the history.
+    expect(page).to_have_url(re.compile(r"/_app\?api=[^#]*$"))
+    page.get_by_placeholder("New password").fill("remembered battery")
+    page.get_by_role("button", name="Set new password").click()
+    expect(page.get_by_role("status")).to_have_text(re.compile("new password is set"))
+
+    enter(page, "Log in", "eve@example.com", "forgotten battery")
+    expect(page.get_by_role("alert")).to_have_text(re.compile("Invalid"))
+    enter(page, "Log in", "eve@example.com", "remembered battery")
+    expect(page.get_by_role("button", name="Publish")).to_be_visible()
+    elsewhere.get_by_placeholder("Search in titles").press("Enter")
+    expect(elsewhere.get_by_role("alert")).to_have_text(re.compile("credentials"))
+
+    open_mail(page, api, "Set a new password")
+    page.get_by_placeholder("New password").fill("another battery")
+    page.get_by_role("button", name="Set new password").click()
+    expect(page.get_by_role("alert")).not_to_be_empty()
+    expect(page.get_by_role("status")).to_be_empty()
+
+
+def open_mail(page: Page, api: str, subject: str) -> None:
+    """Open the newest mail with this subject, and follow its link."""
+    page.goto(f"{api}/_mail")
+    page.get_by_role("link", name=subject).first.click()
+    page.get_by_role("link", name="/_app").first.click()
