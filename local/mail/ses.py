@@ -83,5 +83,6 @@ def _message(request: dict[str, Any]) -> EmailMessage:
     mail["To"] = ", ".join(request["Destination"]["ToAddresses"])
     mail["Subject"] = simple["Subject"]["Data"]
     mail["Date"] = format_datetime(localtime())
-    mail.set_content(simple["Body"]["Text"]["Data"])
+    # Other encodings break long lines, so that a link in the file could not be copied.
+    mail.set_content(simple["Body"]["Text"]["Data"], cte="8bit")
     return mail
