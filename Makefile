@@ -90,8 +90,8 @@ deploy: $(TOOLS)/sam/done ## Build and deploy to your AWS account (STAGE=dev, st
 	@[ -z "$(NAME)" ] || [ "$(STAGE)" = dev ] || { echo "error: a stack with a NAME has STAGE=dev" >&2; exit 1; }
 	@case "$(NAME)" in dev|staging|prod|*[!a-z0-9-]*|-*) \
 		echo "error: NAME is no stage, and has only a-z, 0-9 and -" >&2; exit 1; esac
-	@PYTHONPATH=. $(TOOLS)/sam/bin/python scripts/check_parameters.py $(CONFIG) $(ARGS)
-	$(SAM) build --config-env $(CONFIG)
+	excluded=$$(PYTHONPATH=. $(TOOLS)/sam/bin/python scripts/check_parameters.py $(CONFIG) $(ARGS)) && \
+		$(SAM) build --config-env $(CONFIG) $$excluded
 	$(SAM) deploy --config-env $(CONFIG) --stack-name $(STACK) $(ARGS)
 
 .PHONY: delete

@@ -3,7 +3,9 @@
 Usage: check_parameters.py STAGE [argument of `sam deploy` ...]
 
 The parameters are those of the stage in samconfig.toml or, because `sam deploy` prefers them, those after
---parameter-overrides. The exit code is 1 if a rule rejects them; standard error says what to set.
+--parameter-overrides. The exit code is 1 if a rule rejects them; standard error says what to set. Otherwise,
+standard output has the arguments with which `sam build` builds nothing that this deployment does not create:
+`sam build` itself ignores conditions.
 """
 
 import sys
@@ -28,12 +30,15 @@ def main() -> int:
         ["--parameter-overrides", *config[stage]["deploy"]["parameters"]["parameter_overrides"]]
     )
     template = read_template(ROOT / "template.yaml")
-    messages = broken_rules(template, parameter_values(template, overrides))
+    parameters = parameter_values(template, overrides)
+    messages = broken_rules(template, parameters)
     for message in messages:
         sys.stderr.write(f"error: {message}\n")
     if messages:
         sys.stderr.write(f"Add the values to `parameter_overrides` of [{stage}] in samconfig.toml.\n")
-    return 1 if messages else 0
+        return 1
+    sys.stdout.write(" ".join(f"--exclude={name}" for name in not_created(template, parameters)))
+    return 0
 
 
 def overrides_in(arguments: Sequence[str]) -> dict[str, str]:
@@ -58,6 +63,18 @@ def broken_rules(template: Template, parameters: Mapping[str, str]) -> list[str]
         if resolver.resolve(rule["RuleCondition"])
         for assertion in rule["Assertions"]
         if not resolver.resolve(assertion["Assert"])
+    ]
+
+
+def not_created(template: Template, parameters: Mapping[str, str]) -> list[str]:
+    """Return the names of what the template builds on a condition that the parameters do not meet."""
+    resolver = Resolver(parameters, {}, template["Conditions"])
+    return [
+        name
+        for name, resource in template["Resources"].items()
+        if "BuildMethod" in resource.get("Metadata", {})
+        and "Condition" in resource
+        and not resolver.holds(resource["Condition"])
     ]
 
 

@@ -235,7 +235,9 @@ def check(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -
 
     def check(*arguments: str) -> tuple[int, str]:
         monkeypatch.setattr(sys, "argv", ["check_parameters.py", *arguments])
-        return check_parameters.main(), capsys.readouterr().err
+        code = check_parameters.main()
+        written = capsys.readouterr()
+        return code, written.err or written.out
 
     return check
 
@@ -247,7 +249,7 @@ def test_make_deploy_says_what_is_missing_before_it_builds(check: Check) -> None
     assert "Set CorsOrigin to" in message
     assert "[prod] in samconfig.toml" in message
     assert check("nowhere") == (1, "error: samconfig.toml has no stage 'nowhere'\n")
-    assert check("dev") == (0, "")
+    assert check("dev")[0] == 0
     recipe = (ROOT / "Makefile").read_text().partition("\ndeploy:")[2]
     assert recipe.index("check_parameters.py") < recipe.index("$(SAM) build")
 
@@ -261,7 +263,13 @@ def test_parameters_on_the_command_line_replace_those_of_samconfig(check: Check)
     arguments = ["--no-confirm", "x=1", "--parameter-overrides", "Stage=prod", "Url=a=b", "--debug", "y=2"]
     assert overrides_in(arguments) == {"Stage": "prod", "Url": "a=b"}
     filled_in = [f"{name}={value}" for name, value in (PROD | FILLED_IN).items()]
-    assert check("prod", "--parameter-overrides", *filled_in) == (0, "")
+    assert check("prod", "--parameter-overrides", *filled_in)[0] == 0
+
+
+def test_make_deploy_builds_only_the_layer_of_the_architecture(check: Check) -> None:
+    assert check("dev") == (0, "--exclude=CommonLayerX86")
+    overrides = ("--parameter-overrides", "Stage=dev", "Architecture=x86_64")
+    assert check("dev", *overrides) == (0, "--exclude=CommonLayerArm")
 
 
 def test_the_zones_are_the_first_two_of_the_region_or_those_of_the_parameters() -> None:
