@@ -67,6 +67,8 @@ EVENTS: Final = {
     "POST /auth/logout-all": "log_out_everywhere",
     "POST /auth/password-reset": "request_password_reset",
     "POST /auth/password-reset/confirm": "confirm_password_reset",
+    "POST /auth/verification": "request_verification",
+    "POST /auth/verification/confirm": "confirm_verification",
     "POST /users": "sign_up",
     "POST /login": "login",
     "PUT /users/me/password": "update_password",
@@ -365,6 +367,20 @@ def _account_cases(database: Database) -> Iterator[Case]:
         presented = token if choice["usable"] else "x"
         return {"body": {"token": presented, "new_password": NEW_PASSWORD}}
 
+    def confirm(choice: Choice, number: int) -> dict[str, Any]:
+        from common.opaque_tokens import digest  # noqa: PLC0415  # reads the environment
+
+        token = f"verify{number}"
+        database.run(
+            "INSERT INTO mail_tokens SELECT id, :purpose, 1, :hash, :prefix || email, :prefix || email,"
+            " sha256(convert_to(password, 'UTF8')), now() + interval '1 hour' FROM users WHERE id = :id",
+            id=account(),
+            purpose="revert" if choice["purpose"] == "revert" else "verification",
+            prefix="" if choice["purpose"] == "verification" else "other.",
+            hash=digest(token),
+        )
+        return {"body": {"token": token}}
+
     proof = {"current_password": PASSWORD}
     yield Case("POST /auth/refresh", nothing, tokens)
     yield Case("GET /users/me/sessions", nothing, lambda _c, _n: {"user": account()})
@@ -375,6 +391,9 @@ def _account_cases(database: Database) -> Iterator[Case]:
     yield Case("POST /auth/password-reset", resets, request_reset)
     usable = {"usable": (True, False)}
     yield Case("POST /auth/password-reset/confirm", usable, reset, hashes=True)
+    yield Case("POST /auth/verification", nothing, lambda _c, _n: {"user": account()})
+    purposes = {"purpose": ("verification", "change", "revert")}
+    yield Case("POST /auth/verification/confirm", purposes, confirm)
     domains = {"domain": ("example.com", ".".join(["d" * 60] * 3) + ".example")}
     yield Case("POST /users", domains, _sign_up, hashes=True)
     logins = {"name": ("user", "nobody"), "password": ("wrong", "x" * 72)}

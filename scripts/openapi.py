@@ -72,6 +72,7 @@ EXAMPLES = {
     "PostCreate": {"title": "Hello", "content": "My first post", "published": True},
     "PostUpdate": {"title": "Hello again", "content": "My first post, edited", "published": True},
     "Refresh": {"refresh_token": "the refresh_token of the last response"},
+    "Verification": {"token": "the token in the link"},
     "UserCreate": {"email": "ann@example.com", "password": "open sesame"},
 }
 

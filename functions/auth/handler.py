@@ -7,11 +7,16 @@ from http import HTTPStatus
 from typing import Annotated, Final, Literal
 
 from aws_lambda_powertools.event_handler import Response
-from aws_lambda_powertools.event_handler.exceptions import ForbiddenError, NotFoundError, UnauthorizedError
+from aws_lambda_powertools.event_handler.exceptions import (
+    ForbiddenError,
+    NotFoundError,
+    ServiceError,
+    UnauthorizedError,
+)
 from aws_lambda_powertools.event_handler.openapi.params import Form
 
-from auth import queries, recovery, refresh_tokens
-from auth.schemas import PasswordReset, PasswordResetConfirmation, Refresh, Token
+from auth import addresses, queries, recovery, refresh_tokens
+from auth.schemas import PasswordReset, PasswordResetConfirmation, Refresh, Token, Verification
 from auth.settings import TOKEN_LIFETIME_SECONDS
 from common import api, database, mail, mail_texts, opaque_tokens
 from common.authentication import INVALID_CREDENTIALS, authenticate_by_email
@@ -32,6 +37,8 @@ from common.settings import daily_quota
 from common.tokens import sign
 
 REFRESHES_PER_DAY: Final = daily_quota("REFRESHES_PER_DAY")
+# Mails that an account may have sent to verify an address, in a day.
+VERIFICATIONS_PER_DAY: Final = 5
 # A request for a new password takes at least this long, which is longer than sending a mail may take. So the
 # time does not reveal whether there is an account.
 MIN_RESET_SECONDS: Final = 1.8
@@ -175,6 +182,53 @@ def confirm_password_reset(body: PasswordResetConfirmation) -> Response[None]:
     if not users:  # a simultaneous request was faster
         raise ForbiddenError(UNUSABLE_TOKEN)
     mail.try_to_send(mail_texts.password_changed(users[0].email))
+    return Response(HTTPStatus.NO_CONTENT)
+
+
+@app.post(
+    "/auth/verification",
+    status_code=HTTPStatus.ACCEPTED,
+    responses=api.responses(Message, 202, 401, 404, 409, 429),
+)
+def request_verification() -> Message:
+    """Mail a link to verify your new e-mail, if a change is pending, or else your present one."""
+    principal = current_principal(app)
+    _require_mail()
+    token = opaque_tokens.generate()
+    rows = addresses.request_verification(
+        principal, token_hash=opaque_tokens.digest(token), per_day=VERIFICATIONS_PER_DAY
+    )
+    row = row_within_quota(rows, "verification mails")
+    if row.email is None:
+        raise ServiceError(HTTPStatus.CONFLICT, "Your e-mail is verified already")
+    text = mail_texts.new_address if row.is_pending else mail_texts.verification
+    if not mail.try_to_send(text(row.email, token)):
+        raise ServiceError(HTTPStatus.SERVICE_UNAVAILABLE, "The mail could not be sent, try again later")
+    return Message(message="We have sent a link to verify your e-mail")
+
+
+@app.post(
+    "/auth/verification/confirm",
+    status_code=HTTPStatus.NO_CONTENT,
+    security=[],
+    responses=api.responses(None, 204, 403, 409, 422),
+)
+def confirm_verification(body: Verification) -> Response[None]:
+    """Verify an e-mail, change it to a new one, or revert a change, with the token of a mail."""
+    revert_token = opaque_tokens.generate()
+    rows = addresses.confirm_address(
+        token_hash=opaque_tokens.digest(body.token), revert_hash=opaque_tokens.digest(revert_token)
+    )
+    if not rows:
+        raise ForbiddenError(UNUSABLE_TOKEN)
+    row = rows[0]
+    if row.is_taken:
+        raise ServiceError(HTTPStatus.CONFLICT, "A user with this e-mail exists already")
+    if row.is_revert:
+        mail.try_to_send(mail_texts.address_restored(row.email))
+    elif row.email != row.previous_email:
+        token = revert_token if row.can_revert else None
+        mail.try_to_send(mail_texts.address_changed(row.previous_email, row.email, token))
     return Response(HTTPStatus.NO_CONTENT)
 
 

@@ -58,3 +58,37 @@ class TokenRow(NamedTuple):
     """A token in the link of a mail."""
 
     user_id: int
+
+
+class VerificationRow(NamedTuple):
+    """A request to verify an address.
+
+    Attributes:
+        email: The address to which a mail has to be sent; None if there is nothing to verify.
+        is_pending: Whether a change to this address is pending.
+        retry_after_seconds: The time until the quota is renewed; None if it does not refuse the request.
+
+    """
+
+    email: str | None
+    is_pending: bool
+    retry_after_seconds: int | None
+
+
+class ConfirmedRow(NamedTuple):
+    """The use of a token that verifies or reverts an address.
+
+    Attributes:
+        email: The address of the token.
+        previous_email: The address that the user had before.
+        is_revert: Whether the token reverts a change.
+        is_taken: Whether another user has the address; then nothing was changed.
+        can_revert: Whether a token was added that reverts this change.
+
+    """
+
+    email: str
+    previous_email: str
+    is_revert: bool
+    is_taken: bool
+    can_revert: bool

@@ -37,3 +37,9 @@ class PasswordResetConfirmation(BaseModel):
 
     token: OpaqueToken
     new_password: NewPassword
+
+
+class Verification(BaseModel):
+    """The token of a mail that verifies an address, or reverts a change of it."""
+
+    token: OpaqueToken

@@ -7,7 +7,7 @@ from typing import Final
 from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.exceptions import ForbiddenError, NotFoundError, ServiceError
 
-from common import api, database
+from common import api, database, mail, mail_texts, opaque_tokens
 from common.authentication import WRONG_PASSWORD, authenticate_principal
 from common.emails import lower_case
 from common.identity import client_address, current_principal, row_within_quota, rows_or_unauthorized
@@ -16,7 +16,7 @@ from common.principal import Principal
 from common.schemas import UserOut
 from common.settings import daily_quota
 from users import queries
-from users.rows import AccountChangeRow, Address
+from users.rows import AccountChangeRow, Address, EmailChange
 from users.schemas import (
     Account,
     AccountChange,
@@ -54,11 +54,18 @@ def _password_changed_error(principal: Principal) -> ForbiddenError:
 
 @app.post("/users", status_code=HTTPStatus.CREATED, responses=api.responses(UserOut, 201, 409, 422))
 def sign_up(user: UserCreate) -> UserOut:
-    """Create an account."""
+    """Create an account. If the deployment sends mail, a link to verify the e-mail is sent."""
     address = Address(user.email, lower_case(user.email))
-    rows = queries.create(address, password=hash_password(user.password))
+    token = opaque_tokens.generate()
+    rows = queries.create(
+        address,
+        password=hash_password(user.password),
+        token_hash=opaque_tokens.digest(token) if mail.is_enabled() else None,
+    )
     if not rows:
         raise ServiceError(HTTPStatus.CONFLICT, EMAIL_TAKEN)
+    if mail.is_enabled():
+        mail.try_to_send(mail_texts.verification(rows[0].email, token))
     return UserOut(**rows[0]._asdict())
 
 
@@ -70,7 +77,10 @@ def read_account() -> Account:
 
 @app.patch("/users/me", responses=api.responses(Account, 200, 401, 403, 409, 422, 429))
 def update_account(change: AccountChange) -> Account:
-    """Change your phone number, or with the current password your e-mail."""
+    """Change your phone number, or with the current password your e-mail.
+
+    If the deployment sends mail, the e-mail changes when the link in a mail to the new address is used.
+    """
     principal = current_principal(app)
     if change.email is None or change.current_password is None:
         if "phone_number" not in change.model_fields_set:
@@ -80,16 +90,30 @@ def update_account(change: AccountChange) -> Account:
         )
         return _changed_account(principal, rows)
     verified = authenticate_principal(principal, change.current_password, client_address(app))
-    rows = queries.change_email(
-        principal,
-        verified.attempt,
-        Address(change.email, lower_case(change.email)),
+    email_change = EmailChange(
+        email=change.email,
+        lower_case_email=lower_case(change.email),
         verified_hash=verified.password_hash,
         phone_number=change.phone_number,
         keep_phone_number="phone_number" not in change.model_fields_set,
+    )
+    if not mail.is_enabled():
+        rows = queries.change_email(
+            principal, verified.attempt, email_change, per_day=PROFILE_CHANGES_PER_DAY
+        )
+        return _changed_account(principal, rows)
+    token = opaque_tokens.generate()
+    rows = queries.request_email(
+        principal,
+        verified.attempt,
+        email_change,
+        token_hash=opaque_tokens.digest(token),
         per_day=PROFILE_CHANGES_PER_DAY,
     )
-    return _changed_account(principal, rows)
+    account = _changed_account(principal, rows)
+    if account.pending_email is not None:
+        mail.try_to_send(mail_texts.new_address(account.pending_email, token))
+    return account
 
 
 @app.put(
@@ -102,10 +126,13 @@ def update_password(change: PasswordChange) -> Response[None]:
     principal = current_principal(app)
     verified = authenticate_principal(principal, change.current_password, client_address(app))
     new_hash = hash_password(change.new_password)
-    if not queries.change_password(
+    users = queries.change_password(
         principal, verified.attempt, verified_hash=verified.password_hash, password=new_hash
-    ):
+    )
+    if not users:
         raise _password_changed_error(principal)
+    if mail.is_enabled():
+        mail.try_to_send(mail_texts.password_changed(users[0].email))
     return Response(HTTPStatus.NO_CONTENT)
 
 

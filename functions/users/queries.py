@@ -6,12 +6,12 @@ from uuid import UUID
 from sqlalchemy import (
     CTE,
     ColumnElement,
+    FromClause,
     Select,
     String,
     Uuid,
     case,
     delete,
-    exists,
     false,
     literal_column,
     null,
@@ -21,40 +21,65 @@ from sqlalchemy import (
 )
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import insert
-from sqlalchemy.orm import aliased
-from sqlalchemy.sql.dml import ReturningInsert
 
+from common.mail_tokens import VERIFICATION, add_token, is_reserved, is_taken, pending_email
 from common.models import DeletedUser, MailToken, Session, User
 from common.principal import Principal
 from common.queries import (
     MAX_SESSIONS,
     MONTH_AGO,
     NOW,
+    ZERO,
     clear_login_failures,
     has_verified_password,
+    is_verified,
     sha256,
     valid_principal,
 )
 from common.quotas import Quota, use_quota
 from common.rows import Attempt
 from common.statement import statement
-from users.rows import AccountChangeRow, AccountRow, Address, EndedSessionRow, SessionRow, UserRow
+from users.rows import (
+    AccountChangeRow,
+    AccountRow,
+    Address,
+    EmailChange,
+    EndedSessionRow,
+    SessionRow,
+    UserRow,
+)
 
 USER_COLUMNS = (User.id, User.email, User.created_at)
-ACCOUNT_COLUMNS = (*USER_COLUMNS, User.phone_number)
+ACCOUNT_COLUMNS = (
+    *USER_COLUMNS,
+    User.phone_number,
+    is_verified().label("verified"),
+    pending_email(User.id),
+)
 
 AccountSelect = Select[*tuple[Any, ...]]
 
 
 @statement(UserRow)
-def create(address: Address, *, password: str) -> ReturningInsert[*tuple[Any, ...]]:
-    """Insert a user; no row if the e-mail is taken, regardless of letter case."""
-    return (
-        insert(User)
-        .values(**address._asdict(), password=password)
-        .on_conflict_do_nothing()
-        .returning(*USER_COLUMNS)
+def create(address: Address, *, password: str, token_hash: str | None) -> Select[*tuple[Any, ...]]:
+    """Insert a user; no row if the e-mail is taken, regardless of letter case.
+
+    `token_hash` is the hash of the token that verifies the e-mail, or None if no mail is sent.
+    """
+    written: tuple[Any, ...] = (address.email, address.lower_case_email, password)
+    new = insert(User).from_select(
+        ["email", "lower_case_email", "password"],
+        select(*written).where(~is_reserved(address.lower_case_email, ZERO)),
     )
+    created = (
+        new.on_conflict_do_nothing()
+        .returning(*USER_COLUMNS, User.lower_case_email, User.password)
+        .cte("created")
+    )
+    hash_of: Any = token_hash
+    bound_to = select(created.c.id.label("user_id"), *created.c).subquery()
+    token = add_token(VERIFICATION, bound_to, hash_of, hash_of.is_not(None))
+    return select(created.c.id, created.c.email, created.c.created_at).add_cte(token.cte("token"))
 
 
 @statement(UserRow)
@@ -74,7 +99,14 @@ def _quota(caller: CTE, per_day: int) -> Quota:
     return use_quota(caller, "profile changes", per_day)
 
 
-def _change(caller: CTE, changed: CTE, email_taken: ColumnElement[bool], quota: Quota) -> AccountSelect:
+def _phone_number(change: EmailChange) -> ColumnElement[str | None]:
+    keeps: Any = change.keep_phone_number
+    return case((keeps, User.phone_number), else_=change.phone_number)
+
+
+def _change(
+    caller: CTE, changed: FromClause, email_taken: ColumnElement[bool], quota: Quota
+) -> AccountSelect:
     """Return the fields of AccountChangeRow."""
     return (
         select(email_taken.label("email_taken"), *changed.c, quota.retry_after_seconds)
@@ -98,39 +130,92 @@ def change_phone_number(principal: Principal, *, phone_number: str | None, per_d
 def change_email(
     principal: Principal,
     attempt: Attempt,
-    address: Address,
+    change: EmailChange,
     *,
-    verified_hash: str,
-    phone_number: str | None,
-    keep_phone_number: bool,
     per_day: int,
 ) -> AccountSelect:
-    """Change a user's e-mail, and the phone number unless `keep_phone_number`.
+    """Change a user's e-mail, and their phone number.
 
     No row if the token is no longer valid. Nothing is changed if the e-mail is taken or if the user's
-    password hash is not `verified_hash` any more.
+    password was changed in the meantime.
     """
     caller = valid_principal(principal)
     quota = _quota(caller, per_day)
-    other = aliased(User)
-    keeps: Any = keep_phone_number
-    taken = exists(
-        select(other.id).where(
-            other.lower_case_email == address.lower_case_email, other.id != principal.user_id
-        )
-    )
+    taken = is_taken(change.lower_case_email, principal.user_id)
     changed = (
         update(User)
-        .where(User.id == quota.allowed.c.user_id, User.password == verified_hash, ~taken)
+        .where(User.id == quota.allowed.c.user_id, User.password == change.verified_hash, ~taken)
         .values(
-            **address._asdict(),
-            phone_number=case((keeps, User.phone_number), else_=phone_number),
+            email=change.email,
+            lower_case_email=change.lower_case_email,
+            phone_number=_phone_number(change),
         )
-        .returning(*ACCOUNT_COLUMNS)
+        .returning(*USER_COLUMNS, User.phone_number, is_verified().label("verified"))
         .cte("changed")
     )
-    result = _change(caller, changed, taken, quota)
-    return result.add_cte(clear_login_failures(attempt).cte("cleared_failures"))
+    account = select(*changed.c, sql_cast(null(), String).label("pending_email")).subquery()
+    # A token of the previous address would change the address back to it.
+    tokens = delete(MailToken).where(MailToken.user_id == changed.c.id, MailToken.purpose == VERIFICATION)
+    result = _change(caller, account, taken, quota)
+    return result.add_cte(tokens.cte("removed_tokens")).add_cte(
+        clear_login_failures(attempt).cte("cleared_failures")
+    )
+
+
+@statement(AccountChangeRow)
+def request_email(
+    principal: Principal,
+    attempt: Attempt,
+    change: EmailChange,
+    *,
+    token_hash: str,
+    per_day: int,
+) -> AccountSelect:
+    """Let a user's e-mail change when a token is presented, and the phone number at once.
+
+    The token replaces the one of an earlier request. The current e-mail only cancels that request.
+
+    No row if the token of the principal is no longer valid. Nothing is changed if the e-mail is taken or if
+    the user's password was changed in the meantime.
+    """
+    caller = valid_principal(principal)
+    quota = _quota(caller, per_day)
+    email: Any = change.email
+    lower_case_email: Any = change.lower_case_email
+    taken = is_taken(change.lower_case_email, principal.user_id)
+    changed = (
+        update(User)
+        .where(User.id == quota.allowed.c.user_id, User.password == change.verified_hash, ~taken)
+        .values(phone_number=_phone_number(change))
+        .returning(*USER_COLUMNS, User.phone_number, is_verified().label("verified"), User.password)
+        .cte("changed")
+    )
+    bound_to = select(
+        changed.c.id.label("user_id"),
+        email.label("email"),
+        lower_case_email.label("lower_case_email"),
+        changed.c.password,
+    ).where(changed.c.email != email)
+    token = add_token(VERIFICATION, bound_to.subquery(), token_hash).cte("token")
+    cancelled = delete(MailToken).where(
+        MailToken.user_id == changed.c.id,
+        MailToken.purpose == VERIFICATION,
+        MailToken.email != changed.c.email,
+        changed.c.email == email,
+    )
+    account = select(
+        changed.c.id,
+        changed.c.email,
+        changed.c.created_at,
+        changed.c.phone_number,
+        changed.c.verified,
+        select(token.c.email).scalar_subquery().label("pending_email"),
+    ).subquery()
+    return (
+        _change(caller, account, taken, quota)
+        .add_cte(cancelled.cte("cancelled"))
+        .add_cte(clear_login_failures(attempt).cte("cleared_failures"))
+    )
 
 
 @statement(UserRow)

@@ -1,4 +1,4 @@
-"""The rows that the statements return, and a parameter that two of them share."""
+"""The rows that the statements return, and parameter objects."""
 
 from datetime import datetime
 from typing import NamedTuple
@@ -10,6 +10,25 @@ class Address(NamedTuple):
 
     email: str
     lower_case_email: str
+
+
+class EmailChange(NamedTuple):
+    """A new e-mail, and a new phone number.
+
+    Attributes:
+        email: The new address.
+        lower_case_email: The new address in lower case.
+        verified_hash: The hash of the password that was checked; nothing changes if it is another one by now.
+        phone_number: The new phone number, or None to remove it.
+        keep_phone_number: Whether the phone number stays as it is.
+
+    """
+
+    email: str
+    lower_case_email: str
+    verified_hash: str
+    phone_number: str | None
+    keep_phone_number: bool
 
 
 class UserRow(NamedTuple):
@@ -27,6 +46,8 @@ class AccountRow(NamedTuple):
     email: str
     created_at: datetime
     phone_number: str | None
+    verified: bool
+    pending_email: str | None
 
 
 class AccountChangeRow(NamedTuple):
@@ -41,6 +62,8 @@ class AccountChangeRow(NamedTuple):
         email: The e-mail of the user, or None.
         created_at: When the user signed up, or None.
         phone_number: The phone number of the user, or None.
+        verified: Whether the user has verified the e-mail, or None.
+        pending_email: The address to which the e-mail changes when it is verified, or None.
         retry_after_seconds: The time until the quota is renewed; None if it does not refuse the request.
 
     """
@@ -50,6 +73,8 @@ class AccountChangeRow(NamedTuple):
     email: str | None
     created_at: datetime | None
     phone_number: str | None
+    verified: bool | None
+    pending_email: str | None
     retry_after_seconds: int | None
 
 

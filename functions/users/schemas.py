@@ -47,9 +47,11 @@ class UserCreate(BaseModel):
 
 
 class Account(UserOut):
-    """An account, as its user sees it."""
+    """An account, as its user sees it. `pending_email` replaces `email` when it is verified."""
 
     phone_number: str | None
+    verified: bool
+    pending_email: str | None
 
 
 class Session(BaseModel):

@@ -57,12 +57,12 @@ def refresh(client: httpx.Client, token: object) -> httpx.Response:
     return client.post("/auth/refresh", json={"refresh_token": token})
 
 
-def mailed_token(mailbox: Mailbox, recipient: str, purpose: str) -> str:
-    """Return the token in the newest mail to an address; the link is for this purpose."""
+def mailed_tokens(mailbox: Mailbox, recipient: str, purpose: str) -> list[str]:
+    """Return the tokens in the mails to an address whose links are for this purpose, the newest first."""
     mails: list[str] = [mail.get_content() for mail in mailbox.mails().values() if mail["To"] == recipient]
     fragments = [urlsplit(word).fragment for mail in mails for word in mail.split() if "://" in word]
-    [newest, *_] = [fragment for fragment in fragments if fragment.startswith(f"{purpose}=")]
-    return newest.removeprefix(f"{purpose}=")
+    prefix = f"{purpose}="
+    return [fragment.removeprefix(prefix) for fragment in fragments if fragment.startswith(prefix)]
 
 
 def new_post(client: httpx.Client, owner: Account, **fields: object) -> dict[str, Any]:

@@ -6,6 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 import httpx
 import pytest
 
+from local.mail import Mailbox
 from tests.contract.client import (
     PASSWORD,
     Account,
@@ -15,6 +16,7 @@ from tests.contract.client import (
     assert_unauthorized,
     concurrent_statuses,
     log_in,
+    mailed_tokens,
     new_account,
     new_email,
     new_post,
@@ -34,6 +36,10 @@ CHANGES = [
 
 def change(client: httpx.Client, account: Account, **fields: object) -> httpx.Response:
     return client.patch("/users/me", json=fields, headers=account.headers)
+
+
+def confirm(client: httpx.Client, token: str) -> httpx.Response:
+    return client.post("/auth/verification/confirm", json={"token": token})
 
 
 def change_password(
@@ -65,7 +71,14 @@ def test_account_routes_require_a_token(
 def test_read_the_own_account(client: httpx.Client, ada: Account, slash: str) -> None:
     response = client.get(f"/users/me{slash}", headers=ada.headers)
     assert response.status_code == 200
-    assert response.json().keys() == {"id", "email", "created_at", "phone_number"}
+    assert response.json().keys() == {
+        "id",
+        "email",
+        "created_at",
+        "phone_number",
+        "verified",
+        "pending_email",
+    }
     assert (response.json()["id"], response.json()["email"]) == (ada.id, ada.email)
     assert_timestamp(response.json()["created_at"])
 
@@ -86,15 +99,21 @@ def test_a_phone_number_is_changed_kept_removed_and_private(
     assert "phone_number" not in client.get(f"/users/{account.id}").json()
 
 
-def test_a_new_e_mail_logs_in_and_the_old_one_is_free(client: httpx.Client, account: Account) -> None:
+def test_a_new_e_mail_logs_in_when_it_is_confirmed(
+    client: httpx.Client, account: Account, mailbox: Mailbox
+) -> None:
     email = new_email()
     response = change(client, account, email=email, current_password=PASSWORD)
     assert response.status_code == 200
+    assert (response.json()["email"], response.json()["pending_email"]) == (account.email, email)
     assert response.json() == client.get("/users/me", headers=account.headers).json()
+    assert_detail(log_in(client, email), 403)
+    assert confirm(client, mailed_tokens(mailbox, email, "verify")[0]).status_code == 204
     assert client.get(f"/users/{account.id}").json()["email"] == email
     assert log_in(client, email.upper()).status_code == 200
     assert_detail(log_in(client, account.email), 403)
-    assert client.post("/users", json={"email": account.email, "password": PASSWORD}).status_code == 201
+    # The change can be reverted for a day.
+    assert_detail(client.post("/users", json={"email": account.email, "password": PASSWORD}), 409)
 
 
 def test_the_e_mail_of_another_user_is_taken(client: httpx.Client, ada: Account, account: Account) -> None:
@@ -194,17 +213,20 @@ def test_wrong_current_passwords_change_nothing_and_are_rate_limited(
     assert client.get("/users/me", headers=account.headers).json()["email"] == account.email
 
 
-def test_of_two_concurrent_changes_to_one_e_mail_one_succeeds(client: httpx.Client) -> None:
+def test_of_two_concurrent_changes_to_one_e_mail_one_succeeds(client: httpx.Client, mailbox: Mailbox) -> None:
     email = new_email()
-    accounts = [new_account(client), new_account(client)]
+    for account in (new_account(client), new_account(client)):
+        assert change(client, account, email=email, current_password=PASSWORD).status_code == 200
+    tokens = mailed_tokens(mailbox, email, "verify")
+    assert len(tokens) == 2
 
     def want(index: int) -> httpx.Response:
         if index < 2:
-            return change(client, accounts[index], email=email, current_password=PASSWORD)
+            return confirm(client, tokens[index])
         return client.post("/users", json={"email": email.upper(), "password": PASSWORD})
 
     statuses = concurrent_statuses(3, want)
-    assert statuses in ([200, 409, 409], [201, 409, 409])
+    assert statuses in ([204, 409, 409], [201, 409, 409])
 
 
 def test_of_concurrent_changes_of_a_phone_number_one_stays(client: httpx.Client, account: Account) -> None:

@@ -74,6 +74,9 @@ REQUESTS: list[tuple[str, dict[str, Any], int]] = [
     ("request_password_reset", {"body": {"email": "ada@example.com"}}, 202),
     ("request_password_reset", {"body": {"email": "nobody@example.com"}}, 202),
     ("confirm_password_reset", {"body": {"token": "x", "new_password": PASSWORD}}, 403),
+    ("request_verification", {"user": "ada"}, 202),
+    ("confirm_verification", {"body": {"token": "verification"}}, 204),
+    ("confirm_verification", {"body": {"token": "x"}}, 403),
     ("log_out", {"user": "ada"}, 204),
     ("log_out_everywhere", {"user": "ada"}, 204),
 ]
@@ -101,7 +104,7 @@ def names(database: Database) -> dict[str, int]:
     """Return the ids of the names in the requests: two users, and a post of Ada with a vote of Bob.
 
     Ada has the session `SESSION` with the refresh token `good`.
-    Ada has a session with the refresh token `good`, and Bob a token `reset` for a new password.
+    Ada has a session with the refresh token `good`, and Bob tokens for a new password and for his address.
     """
     ada, bob = database.add_user("ada@example.com"), database.add_user("bob@example.com")
     post = database.add_post(ada, "50% off")
@@ -113,12 +116,14 @@ def names(database: Database) -> dict[str, int]:
         ada=ada,
         hash=digest("good"),
     )
-    database.run(
-        "INSERT INTO mail_tokens SELECT id, 'reset', 3, :hash, email, lower_case_email,"
-        " sha256(convert_to(password, 'UTF8')), now() + interval '1 hour' FROM users WHERE id = :bob",
-        bob=bob,
-        hash=digest("reset"),
-    )
+    for purpose in ("reset", "verification"):
+        database.run(
+            "INSERT INTO mail_tokens SELECT id, :purpose, 1, :hash, email, lower_case_email,"
+            " sha256(convert_to(password, 'UTF8')), now() + interval '1 hour' FROM users WHERE id = :bob",
+            bob=bob,
+            purpose=purpose,
+            hash=digest(purpose),
+        )
     return {"ada": ada, "bob": bob, "post": post}
 
 

@@ -49,7 +49,7 @@ def test_of_twenty_concurrent_sign_ups_with_one_address_one_succeeds(database: D
 
     def sign_up(index: int) -> int:
         address = Address(addresses[index], addresses[index].lower())
-        return len(users.queries.create(address, password=PASSWORD_HASH))
+        return len(users.queries.create(address, password=PASSWORD_HASH, token_hash=None))
 
     assert sorted(run_in_threads(20, sign_up)) == [0] * 19 + [1]
     assert database.value("SELECT count(*) FROM users") == 1

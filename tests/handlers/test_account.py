@@ -15,7 +15,7 @@ from tests.support.counters import wrong_counters
 from tests.support.database import PASSWORD, PER_DAY, Database, principal_of
 from tests.support.lambdas import Response, call
 from users import queries
-from users.rows import Address
+from users.rows import EmailChange
 
 pytestmark = pytest.mark.usefixtures("_cheap_hashes")
 
@@ -37,7 +37,14 @@ def can_refresh(response: Response) -> bool:
 def test_an_account_is_a_user_with_a_phone_number(ada: int) -> None:
     response = call("read_account", user=ada)
     assert response.status == 200
-    assert response.json().keys() == {"id", "email", "created_at", "phone_number"}
+    assert response.json().keys() == {
+        "id",
+        "email",
+        "created_at",
+        "phone_number",
+        "verified",
+        "pending_email",
+    }
     assert (response.json()["id"], response.json()["phone_number"]) == (ada, None)
 
 
@@ -61,6 +68,8 @@ def test_after_a_change_of_the_e_mail_the_new_one_logs_in(ada: int) -> None:
     assert (response.json()["email"], response.json()["phone_number"]) == ("lovelace@example.com", "+49 30 1")
     assert log_in("lovelace@example.com").status == 200
     assert log_in().status == 403
+    # Without mail nobody can revert the change, so that the old address is free.
+    assert call("sign_up", body={"email": "ada@example.com", "password": PASSWORD}).status == 201
 
 
 def test_e_mail_and_phone_number_can_change_together(ada: int) -> None:
@@ -259,10 +268,7 @@ def test_of_two_concurrent_changes_to_one_e_mail_one_succeeds(database: Database
         [row] = queries.change_email(
             principal_of(user),
             ATTEMPT,
-            Address("wanted@example.com", "wanted@example.com"),
-            verified_hash=hashed,
-            phone_number=None,
-            keep_phone_number=True,
+            EmailChange("wanted@example.com", "wanted@example.com", hashed, None, keep_phone_number=True),
             per_day=PER_DAY,
         )
         assert row.email_taken == (row.email is None)

@@ -18,6 +18,8 @@ FAILURES = 20 + 6
 TITLE = "".join(chr(0x4E00 + 7 * number) for number in range(MAX_TITLE_LENGTH - 1))
 # Requests of one client address to recover an account, within an hour (`auth.recovery`).
 RECOVERIES = 30
+# Mails to verify an address, of one account in a day.
+VERIFICATIONS = 5
 CONTENT = "界" * MAX_CONTENT_LENGTH
 # Words that many titles contain, but none contains together.
 SEARCH = "one two three four five six seven eight"
@@ -108,6 +110,8 @@ ATTACKS = [
         lambda _, number: {"body": {"token": str(number), "new_password": PASSWORD}},
         RECOVERIES,
     ),
+    Attack("request_verification", lambda world, _: {"user": world.attacker}, VERIFICATIONS),
+    Attack("confirm_verification", lambda _, number: {"body": {"token": str(number)}}),
     Attack("read_user", lambda world, number: {"item": world.clients[number % len(world.clients)]}),
     Attack("read_account", lambda world, _: {"user": world.attacker}),
     Attack(

@@ -136,7 +136,7 @@ class Storm:
 
     def _sign_up(self) -> None:
         email = f"user{next(self._numbers)}@example.com"
-        [row] = users.queries.create(Address(email, email.lower()), password=PASSWORD_HASH)
+        [row] = users.queries.create(Address(email, email.lower()), password=PASSWORD_HASH, token_hash=None)
         sql = "INSERT INTO sessions (id, user_id) VALUES ($1::uuid, $2::integer)"
         connection = common_database.managed_connection()
         run_sql(connection, sql, principal_of(row.id).session_id, row.id, writes=True)

@@ -33,10 +33,6 @@ REVERT: Final[ColumnElement[str]] = literal_column("'revert'", String)
 TWENTY_FOUR_HOURS: ColumnElement[Any] = literal_column("interval '24 hours'")
 RESET_SLOTS: ColumnElement[Any] = func.generate_series(ONE, literal_column("3"))
 
-is_verified: Final[ColumnElement[bool]] = func.coalesce(
-    User.verified_email == User.email, literal_column("false")
-)
-
 
 def _is_live(token: type[MailToken], password: SQLCoreOperations[str]) -> ColumnElement[bool]:
     return and_(token.expires_at > NOW, token.password_digest == sha256(password))
@@ -61,8 +57,9 @@ def pending_email(user_id: SQLCoreOperations[int]) -> ColumnElement[str]:
 
 def is_taken(lower_case_email: Text, user_id: SQLCoreOperations[int] | int) -> ColumnElement[bool]:
     """Tell whether another user has an address, or had it and may still revert to it."""
+    other = aliased(User)
     return or_(
-        exists(select(User.id).where(User.lower_case_email == lower_case_email, User.id != user_id)),
+        exists(select(other.id).where(other.lower_case_email == lower_case_email, other.id != user_id)),
         is_reserved(lower_case_email, user_id),
     )
 

@@ -23,6 +23,7 @@ from sqlalchemy import (
     cast,
     delete,
     exists,
+    false,
     func,
     literal_column,
     or_,
@@ -77,6 +78,11 @@ def has_verified_password() -> ColumnElement[bool]:
     return or_(Session.password_digest.is_(None), Session.password_digest == sha256(User.password))
 
 
+def is_verified() -> ColumnElement[bool]:
+    """Tell whether a user has verified their address."""
+    return func.coalesce(User.verified_email == User.email, false())
+
+
 def valid_principal(principal: Principal) -> CTE:
     """Return the user of a token; no row when the user is deleted or the session ended.
 
@@ -90,7 +96,9 @@ def valid_principal(principal: Principal) -> CTE:
         .scalar_subquery()
     )
     return (
-        select(User.id, User.email, User.lower_case_email, User.created_at)
+        select(
+            User.id, User.email, User.lower_case_email, User.created_at, is_verified().label("is_verified")
+        )
         .where(User.id == principal.user_id, User.deleted_at.is_(None), session_is_valid)
         .cte("principal")
     )
