@@ -11,7 +11,9 @@ HEAD = """<title>Social API</title>
       .modal-ux .scope-def, .modal-ux .flow, .modal-ux p:has(> code),
       .modal-ux .wrapper:has(> label[for="password_type"]),
       .modal-ux .wrapper:has(> label[for="client_id_password"]),
-      .modal-ux .wrapper:has(> label[for="client_secret_password"]) { display: none; }
+      .modal-ux .wrapper:has(> label[for="client_secret_password"]),
+      /* Words before the message of a failed login. */
+      .modal-ux .errors > b { display: none; }
     </style>"""
 
 # Swagger UI shows only the status text of a failed login.
@@ -25,7 +27,19 @@ OPTIONS = """responseInterceptor: function (response) {
       return response;
     },
     withCredentials: true,"""
-CHANGES = {"<title>Swagger UI</title>": HEAD, "withCredentials: true,": OPTIONS}
+# Swagger UI writes "Error: " before the message.
+PLUGINS = """SwaggerUIBundle.plugins.DownloadUrl,
+      {statePlugins: {err: {wrapActions: {newAuthErr: function (show) {
+        return function (error) {
+          return show(Object.assign({}, error, {message: error.message.replace(/^Error: /, "")}));
+        };
+      }}}}}
+    ]"""
+CHANGES = {
+    "<title>Swagger UI</title>": HEAD,
+    "SwaggerUIBundle.plugins.DownloadUrl\n    ]": PLUGINS,
+    "withCredentials: true,": OPTIONS,
+}
 
 
 def customize(html: str) -> str:

@@ -96,12 +96,13 @@ def test_a_wrong_password_gives_a_sentence(page: Page) -> None:
     dialog = page.locator(".modal-ux")
     with page.expect_response("**/login"):
         dialog.locator("button.authorize").first.click()
-    expect(dialog.locator(".errors")).to_contain_text("Enter a user name and a password.")
+    errors = dialog.locator(".errors")
+    expect(errors).to_have_text("Enter a user name and a password.", use_inner_text=True)
     dialog.locator("#oauth_username").fill("nobody@example.com")
     dialog.locator("#oauth_password").fill(PASSWORD)
     with page.expect_response("**/login"):
         dialog.locator("button.authorize").first.click()
-    expect(dialog.locator(".errors")).to_contain_text("The user name or the password is wrong.")
+    expect(errors).to_have_text("The user name or the password is wrong.", use_inner_text=True)
 
 
 def test_the_page_has_a_title_and_an_icon_of_its_own(page: Page) -> None:
