@@ -51,7 +51,7 @@ NOT_RUN = {
     "sudo": "changes the machine",
 }
 # Programs that test_session.py, test_clients.py and test_worked_example.py run, and builtins of the shell.
-RUN = {"curl", "sed", "openapi-python-client", "python3", "echo", "cd", "export", "for", "do", "done"}
+RUN = {"curl", "sed", "rm", "openapi-python-client", "python3", "echo", "cd", "export", "for", "do", "done"}
 # https://docs.aws.amazon.com/serverless-application-model/latest/developerguide/serverless-sam-cli-command-reference.html
 # A list, because the SAM CLI is installed in another environment, only for deployments.
 SAM = {"build", "delete", "deploy", "list", "local", "logs", "package", "sync", "validate"}

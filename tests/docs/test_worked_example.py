@@ -1,4 +1,4 @@
-"""Follows the worked example of docs/development.md in a copy of the project."""
+"""Follows the worked examples of docs/development.md in a copy of the project."""
 
 import os
 import re
@@ -15,7 +15,9 @@ import pytest
 from tests.docs.pages import ROOT, Block, commands, under
 
 PAGE = ROOT / "docs/development.md"
-EXAMPLE = under(PAGE, "Add a resource, as a worked example")
+RESOURCE = under(PAGE, "Add a resource, as a worked example")
+FUNCTION = under(PAGE, "Add a function, as a worked example")
+EXAMPLE = RESOURCE + FUNCTION
 MAX_LINES = 100
 PARTS = (
     "functions",
@@ -24,17 +26,19 @@ PARTS = (
     "sam_build",
     "scripts",
     "local",
+    "bench",
     "tests",
     "docs",
     "template.yaml",
     "pyproject.toml",
+    "samconfig.toml",
 )
 CACHES = shutil.ignore_patterns("__pycache__")
 
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Return a copy of the project to which the worked example was applied."""
+    """Return a copy of the project to which both examples were applied."""
     not_followed_here(EXAMPLE)
     copy = tmp_path_factory.mktemp("project")
     for name in PARTS:
@@ -50,13 +54,20 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return copy
 
 
+@pytest.fixture(scope="module")
+def described(project: Path) -> Path:
+    """Return the copy with the OpenAPI document that `make openapi` writes."""
+    (project / "docs/openapi.json").write_text(run(project, "python", "scripts/openapi.py"))
+    return project
+
+
 def test_a_resource_is_added_in_under_a_hundred_lines() -> None:
-    assert 20 < sum(len(written(block)) for block in EXAMPLE) < MAX_LINES
+    assert 20 < sum(len(written(block)) for block in RESOURCE) < MAX_LINES
 
 
 def test_the_revision_of_the_example_follows_the_newest() -> None:
     not_followed_here(EXAMPLE)
-    [revision] = [block.text for block in EXAMPLE if target(block).startswith("migrations/versions/")]
+    [revision] = [block.text for block in RESOURCE if target(block).startswith("migrations/versions/")]
     newest = newest_revision(ROOT / "migrations/versions")
     assert f'down_revision = "{newest}"' in revision, f"{PAGE.name}: the newest revision is {newest}"
 
@@ -68,18 +79,33 @@ def test_every_step_fits_the_project_as_it_is(project: Path) -> None:
 
 
 @pytest.mark.long
-def test_the_resource_passes_its_tests_and_the_drift_test(project: Path) -> None:
-    tests = ["tests/handlers/test_tags.py", "tests/migrations/test_drift.py"]
-    run(project, "pytest", "-n", "0", "-p", "no:cacheprovider", *tests)
+def test_both_pass_their_tests_and_those_that_find_what_is_missing(described: Path) -> None:
+    tests = [
+        "tests/handlers/test_tags.py",
+        "tests/handlers/test_bookmarks.py",
+        "tests/handlers/test_protection.py",
+        "tests/database/test_one_against_all.py",
+        "tests/migrations/test_drift.py",
+        "tests/template/test_alarms.py",
+        "tests/template/test_functions.py",
+        "tests/template/test_gateway.py",
+        "tests/template/test_privileges.py",
+        "tests/test_architecture.py",
+    ]
+    run(described, "pytest", "-n", "0", "-p", "no:cacheprovider", *tests)
 
 
 @pytest.mark.long
-def test_the_resource_passes_the_checks(project: Path) -> None:
-    run(project, "mypy", "--follow-imports=silent", *SOURCES)
-    described = run(project, "python", "scripts/openapi.py")
-    assert '"operationId": "list_tags"' in described
-    (project / "docs/openapi.json").write_text(described)
-    run(project, "python", "scripts/breaking_changes.py", "docs/openapi.released.json", "docs/openapi.json")
+def test_both_pass_the_checks(described: Path) -> None:
+    document = (described / "docs/openapi.json").read_text()
+    for name in ("list_tags", "read_bookmark", "move_bookmark"):
+        assert f'"operationId": "{name}"' in document
+    run(described, "mypy", "--follow-imports=silent", *SOURCES)
+    run(described, "python", "scripts/breaking_changes.py", "docs/openapi.released.json", "docs/openapi.json")
+    run(described, "python", "scripts/check_ceilings.py", "docs/openapi.json", "docs/performance.md")
+    run(described, "python", "scripts/lint_attacks.py")
+    run(described, "python", "scripts/lint_revisions.py")
+    run(described, "lint-imports", "--no-cache")
 
 
 @pytest.mark.long
@@ -91,10 +117,11 @@ def test_the_example_of_a_test_passes(project: Path) -> None:
 
 
 @pytest.mark.long
-def test_the_resource_and_a_changed_handler_are_served(project: Path) -> None:
+def test_both_and_a_changed_handler_are_served(project: Path) -> None:
     with serving(project) as url:
         tags = httpx.get(f"{url}/posts/1/tags", timeout=30)
         assert (tags.status_code, tags.json()) == (200, [])
+        assert httpx.get(f"{url}/bookmark", timeout=30).status_code == 401
         assert "Welcome." in httpx.get(url, timeout=30).text
         handler = project / "functions/apidocs/handler.py"
         handler.write_text(handler.read_text().replace("Welcome.", "Hello there."))
@@ -114,8 +141,8 @@ def written(block: Block) -> list[str]:
     return [line for line in body if line.strip()]
 
 
-# The Python files that the example creates or changes.
-SOURCES = sorted(target(block) for block in EXAMPLE if target(block).endswith(".py"))
+# The Python files that the examples create or change.
+SOURCES = sorted({target(block) for block in EXAMPLE if target(block).endswith(".py")})
 
 
 def follow(block: Block, project: Path) -> None:
@@ -132,6 +159,7 @@ def follow(block: Block, project: Path) -> None:
         run(project, "git", "apply", "--verbose", text=block.text)
         return
     assert not file.exists(), file
+    file.parent.mkdir(exist_ok=True)
     file.write_text(block.text.partition("\n")[2])
 
 
@@ -160,7 +188,7 @@ def hunks(block: Block) -> list[str]:
 
 def side(hunk: str, sign: str) -> str:
     """Return the lines of a hunk before (-) or after (+) the change."""
-    return "".join(f"{line[1:]}\n" for line in hunk.splitlines() if line[:1] in {sign, " "})
+    return "".join(f"{line[1:]}\n" for line in hunk.splitlines() if line[:1] in {sign, " ", ""})
 
 
 def newest_revision(versions: Path) -> str:
@@ -177,7 +205,7 @@ def newest_revision(versions: Path) -> str:
 def run(project: Path, program: str, *arguments: str, text: str = "") -> str:
     """Run a program in the project with a text as its input, and return its output. It must succeed."""
     programs = f"{Path(sys.executable).parent}:{os.environ['PATH']}"
-    environment = os.environ | {"PYTHONPATH": "functions:layers/common/python", "PATH": programs}
+    environment = os.environ | {"PYTHONPATH": "functions:layers/common/python:.", "PATH": programs}
     command = [shutil.which(program, path=programs) or program, *arguments]
     done = subprocess.run(
         command, cwd=project, env=environment, input=text, capture_output=True, text=True, check=False
