@@ -47,7 +47,7 @@ def open_session(
     """Open a session; no row if the user's password hash is not `verified_hash` any more."""
     agent: Any = user_agent
     user = select(User.id, sha256(User.password), agent).where(
-        User.id == user_id, User.password == verified_hash, User.deleted_at.is_(None)
+        User.id == user_id, User.password == verified_hash
     )
     session = (
         insert(Session)
@@ -91,21 +91,16 @@ def renew_session(*, token_hash: str, successor_hashes: str, per_day: int) -> Se
     """
     candidates = func.string_to_array(successor_hashes, BLANK)
     presented = select(RefreshToken).where(RefreshToken.hash == token_hash).cte("presented")
+    # The successors are derived from the token, so that no other session can have one of them.
     unused_successor = (
         select(RefreshToken.hash)
-        .where(
-            RefreshToken.hash == any_(candidates),
-            RefreshToken.session_id == select(presented.c.session_id).scalar_subquery(),
-            RefreshToken.used_at.is_(None),
-        )
+        .where(RefreshToken.hash == any_(candidates), RefreshToken.used_at.is_(None))
         .scalar_subquery()
     )
-    is_unused = presented.c.used_at.is_(None)
     successor = select(
         presented.c.session_id,
-        is_unused.label("is_unused"),
         case(
-            (is_unused, func.split_part(successor_hashes, BLANK, ONE)),
+            (presented.c.used_at.is_(None), func.split_part(successor_hashes, BLANK, ONE)),
             (presented.c.used_at > NOW - GRACE_PERIOD, unused_successor),
         ).label("hash"),
         (presented.c.created_at > MONTH_AGO).label("is_recent"),
@@ -128,7 +123,7 @@ def renew_session(*, token_hash: str, successor_hashes: str, per_day: int) -> Se
     used = used.where(RefreshToken.hash == token_hash, RefreshToken.used_at.is_(None), is_allowed)
     added = insert(RefreshToken).from_select(
         ["hash", "session_id"],
-        select(usable.c.hash, usable.c.session_id).where(usable.c.is_unused, is_allowed),
+        select(usable.c.hash, usable.c.session_id).where(is_allowed),
     )
     renewed = (
         update(Session)
@@ -150,7 +145,7 @@ def renew_session(*, token_hash: str, successor_hashes: str, per_day: int) -> Se
         .select_from(usable)
         .outerjoin(renewed, true())
         .add_cte(used.cte("used"))
-        # A simultaneous use of the same token may have added the same successor.
+        # An earlier or simultaneous use of the same token may have added the same successor.
         .add_cte(added.on_conflict_do_nothing().cte("added"))
         .add_cte(ended.cte("ended"))
     )
