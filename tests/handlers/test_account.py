@@ -151,6 +151,26 @@ def test_a_new_password_ends_all_other_sessions(ada: int) -> None:
     assert log_in(password="new password").status == 200
 
 
+@pytest.mark.parametrize(
+    ("name", "active"), [("update_password", 1), ("delete_account", 0), ("log_out_everywhere", 0)]
+)
+def test_only_active_sessions_of_the_user_end(
+    name: str, active: int, ada: int, bob: int, database: Database
+) -> None:
+    log_in()
+    database.run("UPDATE sessions SET ended_at = now() WHERE password_digest IS NOT NULL")
+    log_in()
+    log_in("bob@example.com")
+    others = "SELECT * FROM sessions WHERE user_id = :bob OR ended_at IS NOT NULL ORDER BY id"
+    before = database.run(others, bob=bob)
+    body = {"current_password": PASSWORD, "new_password": "new password"}
+    assert call(name, user=ada, body=body).status == 204
+    after = database.run(others, bob=bob)
+    assert [row for row in after if row in before] == before
+    remaining = "SELECT count(*) FROM sessions WHERE user_id = :ada AND ended_at IS NULL"
+    assert database.value(remaining, ada=ada) == active
+
+
 @pytest.mark.parametrize("new", ["", "p" * 73, "é" * 37, "a\0", None, 1])
 def test_a_new_password_has_the_limits_of_a_sign_up(new: object, ada: int) -> None:
     response = call("update_password", user=ada, body={"current_password": PASSWORD, "new_password": new})
@@ -245,6 +265,8 @@ def test_a_password_that_is_changed_during_its_check_is_wrong(
     assert call(name, user=ada, body=body).status == status
     left = [] if status == 401 else [["ada@example.com", "another"]]
     assert database.run("SELECT email, password FROM users") == left
+    changed = "SELECT count(*) FROM sessions WHERE ended_at IS NOT NULL OR password_digest IS NOT NULL"
+    assert database.value(changed) == 0
 
 
 @pytest.mark.usefixtures("ada")

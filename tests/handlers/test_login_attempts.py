@@ -104,7 +104,7 @@ def test_each_further_failure_doubles_the_pause_up_to_a_minute(
 @pytest.mark.usefixtures("ada")
 def test_after_a_pause_one_attempt_is_made_at_a_time(database: Database) -> None:
     fail(1)
-    set_failures(database, PAIR, FREE)
+    set_failures(database, PAIR, FREE + 6)
     pass_time(database, 60)
     assert queries.reserve_attempt_by_email(account="ada@example.com", client=OWNER)[0].reserved_until
     assert log_in(PASSWORD).status == 429
@@ -340,6 +340,13 @@ def test_an_account_under_attack_lets_strangers_fail_twice_and_others_as_often_a
     assert log_in(PASSWORD, client="203.0.113.9").status == 200
     database.run("UPDATE login_attempts SET forgotten_at = clock_timestamp() WHERE key = :key", key=ACCOUNT)
     assert log_in("wrong", client="203.0.113.8").status == 403
+
+
+@pytest.mark.usefixtures("ada")
+def test_an_attack_on_one_account_does_not_limit_attempts_on_another(database: Database) -> None:
+    fail(1, "bob@example.com", OWNER)
+    set_failures(database, key("", "bob@example.com"), ATTACK + 1)
+    fail(FREE_OF_STRANGERS + 1, client=ATTACKER)
 
 
 @pytest.mark.usefixtures("ada")

@@ -213,7 +213,9 @@ def test_a_repeated_request_with_a_key_gets_its_post_when_the_quota_is_used_up(
 def test_a_refresh_token_that_the_quota_refuses_stays_valid(ada: int, post: int, database: Database) -> None:
     use_up(refresh, ada, post)
     add_token(database, ada, "unused")
+    before = everything_else(database)
     assert call("refresh", body={"refresh_token": "unused"}).status == 429
+    assert everything_else(database) == before
     pass_time(database, DAY)
     assert call("refresh", body={"refresh_token": "unused"}).status == 200
 

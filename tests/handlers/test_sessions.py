@@ -90,6 +90,13 @@ def test_a_used_token_works_again_within_the_grace_period(tokens: dict[str, Any]
     assert refresh(tokens["refresh_token"]).status == 200
 
 
+def test_a_retry_does_not_prolong_the_grace_period(tokens: dict[str, Any], database: Database) -> None:
+    for _ in range(2):
+        assert refresh(tokens["refresh_token"]).status == 200
+        move_uses_back(database, 16)
+    assert refresh(tokens["refresh_token"]).status == 401
+
+
 def test_reuse_after_the_grace_period_ends_the_session(tokens: dict[str, Any], database: Database) -> None:
     newer = refresh(tokens["refresh_token"]).json()["refresh_token"]
     other_session = log_in()["refresh_token"]
@@ -108,6 +115,30 @@ def test_reuse_of_a_very_old_token_ends_the_session(tokens: dict[str, Any], data
     assert refresh(token).status == 401
 
 
+def test_reuse_does_not_change_when_a_session_ended(tokens: dict[str, Any], database: Database) -> None:
+    assert refresh(tokens["refresh_token"]).status == 200
+    move_uses_back(database, 31)
+    ended = "SELECT max(ended_at) FROM sessions"
+    assert refresh(tokens["refresh_token"]).status == 401
+    first = database.value(ended)
+    assert first is not None
+    assert refresh(tokens["refresh_token"]).status == 401
+    assert database.value(ended) == first
+
+
+@pytest.mark.parametrize("digest_is_stored", [True, False])
+def test_no_session_of_a_deleted_user_is_renewed(
+    digest_is_stored: bool,  # noqa: FBT001  # a parameter of the test
+    tokens: dict[str, Any],
+    database: Database,
+) -> None:
+    if not digest_is_stored:
+        database.run("UPDATE sessions SET password_digest = NULL")
+    database.run("UPDATE users SET deleted_at = now()")
+    assert refresh(tokens["refresh_token"]).status == 401
+    assert database.run("SELECT used_at FROM refresh_tokens") == [[None]]
+
+
 def test_a_session_opened_with_another_password_is_not_renewed(
     tokens: dict[str, Any], database: Database
 ) -> None:
@@ -115,6 +146,15 @@ def test_a_session_opened_with_another_password_is_not_renewed(
     response = refresh(tokens["refresh_token"])
     assert (response.status, response.json()) == (401, UNAUTHORIZED)
     assert database.run("SELECT used_at FROM refresh_tokens") == [[None]]
+
+
+def test_the_access_token_of_a_session_opened_with_another_password_is_refused(
+    tokens: dict[str, Any], ada: int, database: Database
+) -> None:
+    assert call("read_account", user=ada, session=session_of(tokens)).status == 200
+    database.run("UPDATE sessions SET password_digest = sha256('another hash')")
+    response = call("read_account", user=ada, session=session_of(tokens))
+    assert (response.status, response.json()) == (401, UNAUTHORIZED)
 
 
 def test_a_session_without_a_password_digest_is_renewed(tokens: dict[str, Any], database: Database) -> None:
@@ -235,6 +275,22 @@ def test_simultaneous_uses_of_a_token_all_get_the_same_successor(
 
 
 @pytest.mark.usefixtures("own_connection_per_thread")
+def test_two_first_uses_of_a_token_that_do_not_see_each_other_get_the_same_successor(
+    tokens: dict[str, Any], database: Database
+) -> None:
+    with ThreadPoolExecutor(2) as pool, closing(connect(database.url)) as other:
+        other.run("BEGIN")
+        other.run("SELECT FROM sessions FOR UPDATE")
+        waiting = [pool.submit(renew, tokens["refresh_token"]) for _ in range(2)]
+        database.wait_for_locks(2)
+        other.run("COMMIT")
+        [first], [second] = (each.result() for each in waiting)
+    assert first.token_hash == second.token_hash
+    assert first.id == second.id
+    assert database.value("SELECT count(*) FROM refresh_tokens") == 2
+
+
+@pytest.mark.usefixtures("own_connection_per_thread")
 def test_after_a_refresh_and_a_simultaneous_logout_no_session_is_active(
     tokens: dict[str, Any], ada: int, database: Database
 ) -> None:
@@ -298,18 +354,42 @@ def test_the_access_token_of_a_session_that_never_was_is_refused(ada: int) -> No
     assert call("read_account", user=ada, session="2f6c1f0e-7d0b-4c55-8f0e-6b7a2e5d9c10").status == 401
 
 
+ACTIVE = "SELECT count(*), min(renewed_at) FROM sessions WHERE ended_at IS NULL AND user_id = :user"
+ENDED = "SELECT id, ended_at FROM sessions WHERE ended_at IS NOT NULL ORDER BY id"
+
+
+def add_sessions(database: Database, user: int, number: int, *, ended: bool = False) -> None:
+    """Add sessions, the one that was renewed longest ago first."""
+    database.run(
+        "INSERT INTO sessions (user_id, renewed_at, ended_at)"
+        " SELECT :user, now() - number * interval '1 minute', CASE WHEN :ended THEN now() END"
+        " FROM generate_series(CAST(:number AS integer), 1, -1) AS number",
+        user=user,
+        number=number,
+        ended=ended,
+    )
+
+
 def test_a_login_ends_the_session_that_was_renewed_longest_ago_beyond_a_hundred(
     ada: int, database: Database
 ) -> None:
-    database.run(
-        "INSERT INTO sessions (user_id, renewed_at)"
-        " SELECT :ada, now() - number * interval '1 minute' FROM generate_series(1, 98) AS number",
-        ada=ada,
-    )
-    active = "SELECT count(*), min(renewed_at) FROM sessions WHERE ended_at IS NULL AND user_id = :ada"
-    [[number, oldest]] = database.run(active, ada=ada)
+    add_sessions(database, ada, 98)
+    [[number, oldest]] = database.run(ACTIVE, user=ada)
     assert number == 100
     log_in()
-    [[number, next_oldest]] = database.run(active, ada=ada)
+    [[number, next_oldest]] = database.run(ACTIVE, user=ada)
     assert number == 100
     assert next_oldest > oldest
+
+
+def test_a_login_ends_no_session_because_of_those_that_ended_or_of_other_users(
+    ada: int, bob: int, database: Database
+) -> None:
+    add_sessions(database, ada, 97)
+    add_sessions(database, ada, 100, ended=True)
+    add_sessions(database, bob, 99)
+    before = database.run(ENDED)
+    log_in()
+    assert database.run(ENDED) == before
+    [[number, _]] = database.run(ACTIVE, user=ada)
+    assert number == 100
