@@ -3,8 +3,10 @@
 import hashlib
 import secrets
 from collections import Counter
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import closing
+from datetime import UTC, datetime
 from urllib.parse import urlencode
 
 import pytest
@@ -13,7 +15,7 @@ import auth.queries
 from common import authentication, queries
 from common.rows import Attempt
 from tests.support.database import PASSWORD, PASSWORD_HASH, Database, connect
-from tests.support.lambdas import Response, invoke, new_event
+from tests.support.lambdas import Response, call, invoke, new_event
 
 FREE = 20
 FREE_OF_STRANGERS = 2
@@ -251,6 +253,53 @@ def test_a_row_that_is_used_again_is_not_removed(database: Database) -> None:
     assert row(database, PAIR) == row(database, key(OWNER)) == (1, 1)
 
 
+@pytest.mark.usefixtures("ada")
+def test_the_failures_of_an_account_are_not_removed_a_day_after_the_first(database: Database) -> None:
+    fail(1)
+    pass_time(database, 24 * 3600 - 60)
+    fail(1)
+    pass_time(database, 120)
+    fail(1, "other@example.com", ATTACKER)
+    assert row(database, ACCOUNT) == (1, 0)
+
+
+def reserve_an_attempt(_: int) -> object:
+    return queries.reserve_attempt_by_email(account="ada@example.com", client=OWNER)
+
+
+def record_a_failure(_: int) -> object:
+    return queries.record_failure(Attempt("ada@example.com", OWNER, datetime.max.replace(tzinfo=UTC)))
+
+
+def open_a_session(user: int) -> object:
+    attempt = Attempt("ada@example.com", OWNER, datetime.max.replace(tzinfo=UTC))
+    return auth.queries.open_session(
+        attempt, user_id=user, verified_hash=PASSWORD_HASH, token_hash="new", user_agent=None
+    )
+
+
+@pytest.mark.usefixtures("own_connection_per_thread")
+@pytest.mark.parametrize("last", [PAIR, key(OWNER)])
+@pytest.mark.parametrize("statement", [reserve_an_attempt, record_a_failure, open_a_session])
+def test_a_statement_locks_the_row_of_the_account_and_the_address_before_that_of_the_address(
+    statement: Callable[[int], object], last: bytes, ada: int, database: Database
+) -> None:
+    # Otherwise two statements could wait for each other, and deadlock.
+    fail(1)
+    database.run("UPDATE login_attempts SET failures = failures WHERE key = :key", key=last)  # moves it
+    with ThreadPoolExecutor(1) as pool, closing(connect(database.url)) as other:
+        other.run("BEGIN")
+        other.run("SELECT FROM login_attempts WHERE key = :key FOR UPDATE", key=PAIR)
+        waiting = pool.submit(statement, ada)
+        database.wait_for_locks(1)
+        free = database.run(
+            "SELECT key FROM login_attempts WHERE key <> :pair FOR UPDATE SKIP LOCKED", pair=PAIR
+        )
+        other.run("COMMIT")
+        assert waiting.result()
+    assert sorted(bytes(each) for [each] in free) == sorted([key(OWNER), ACCOUNT])
+
+
 @pytest.mark.usefixtures("ada", "own_connection_per_thread")
 def test_simultaneous_attempts_do_not_pass_the_limit_together(database: Database) -> None:
     with ThreadPoolExecutor(8) as pool:
@@ -313,9 +362,18 @@ def test_a_request_that_crashes_leaves_no_failure(
         patch.setattr(authentication, "verify_password", crash)
         assert [log_in(PASSWORD).status for _ in range(FREE)] == [500] * FREE
     assert row(database, PAIR) == (0, FREE)
-    assert log_in(PASSWORD).status == 429
+    response = log_in(PASSWORD)
+    assert response.status == 429
+    assert response.headers["Retry-After"] == ["1"]
     pass_time(database, 10)
     assert log_in(PASSWORD).status == 200
+
+
+def test_a_deleted_account_is_treated_as_one_that_does_not_exist(ada: int) -> None:
+    assert call("delete_account", user=ada, body={"current_password": PASSWORD}).status == 204
+    for account in ("ada@example.com", f"deleted {ada}"):
+        [reserved] = queries.reserve_attempt_by_email(account=account, client=OWNER)
+        assert (reserved.user_id, reserved.password_hash) == (None, None)
 
 
 def attack_from_many_addresses(database: Database, addresses: int) -> None:

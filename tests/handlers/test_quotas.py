@@ -288,3 +288,30 @@ def test_exactly_as_many_simultaneous_requests_are_admitted_as_the_quota_says(
     assert all(longest - 60 < wait <= longest for wait in refused)
     assert used(database) == [[ada, "votes", quota]]
     assert database.value("SELECT count(*) FROM votes") == 1
+
+
+@pytest.mark.usefixtures("own_connection_per_thread")
+def test_a_request_that_did_not_see_when_a_quota_is_renewed_gets_a_time_to_wait(
+    ada: int, post: int, database: Database
+) -> None:
+    def cast() -> int | None:
+        return votes.queries.cast(principal_of(ada), post_id=post, per_day=1)[0].retry_after_seconds
+
+    use = "INSERT INTO quota_usage VALUES (:ada, 'votes', 1, now() + interval '1 hour')"
+    with ThreadPoolExecutor(1) as pool, closing(connect(database.url)) as other:
+        # The period begins and is used up while the request waits, so that it does not see when it ends.
+        other.run("BEGIN")
+        other.run(use, ada=ada)
+        waiting = pool.submit(cast)
+        database.wait_for_locks(1)
+        other.run("COMMIT")
+        assert waiting.result() == DAY
+        # The period is used up and ends while the request waits.
+        database.run("UPDATE quota_usage SET used = 0, resets_at = clock_timestamp() + interval '1 second'")
+        other.run("BEGIN")
+        other.run("UPDATE quota_usage SET used = 1")
+        waiting = pool.submit(cast)
+        database.wait_for_locks(1)
+        other.run("SELECT pg_sleep(1)")
+        other.run("COMMIT")
+        assert waiting.result() == 1
