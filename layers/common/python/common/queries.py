@@ -320,7 +320,7 @@ def clear_login_failures(attempt: Attempt) -> Update:
         .values(
             reservations=func.array_remove(LoginAttempts.reservations, attempt.reserved_until),
             failures=case((is_pair, ZERO), else_=LoginAttempts.failures),
-            succeeded_at=case((is_pair, NOW), else_=LoginAttempts.succeeded_at),
+            succeeded_at=NOW,
         )
     )
 
