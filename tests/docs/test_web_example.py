@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from urllib.parse import urlencode
 
+import httpx
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
@@ -11,6 +12,7 @@ from tests.docs.pages import ROOT
 
 pytestmark = pytest.mark.long
 
+PASSWORD = "correct horse battery"
 PAGE = ROOT / "examples" / "web" / "index.html"
 
 
@@ -26,7 +28,7 @@ def page(api: str, browser: Browser) -> Iterator[Page]:
     context.close()
 
 
-def enter(page: Page, button: str, email: str, password: str = "correct horse battery") -> None:
+def enter(page: Page, button: str, email: str, password: str = PASSWORD) -> None:
     page.get_by_placeholder("E-mail address").fill(email)
     page.get_by_placeholder("Password", exact=True).fill(password)
     page.get_by_role("button", name=button).click()
@@ -92,6 +94,26 @@ def test_a_forgotten_password_is_replaced_through_the_link_in_a_mail(api: str, p
     page.get_by_role("button", name="Set new password").click()
     expect(page.get_by_role("alert")).not_to_be_empty()
     expect(page.get_by_role("status")).to_be_empty()
+
+
+def test_links_in_mails_confirm_a_new_address_and_revert_the_change(api: str, page: Page) -> None:
+    enter(page, "Sign up", "old@example.com")
+    expect(page.get_by_role("button", name="Publish")).to_be_visible()
+    open_mail(page, api, "Verify your e-mail address")
+    expect(page.get_by_role("status")).to_have_text("Your e-mail address is confirmed.")
+
+    with httpx.Client(base_url=api, timeout=60) as client:
+        login = client.post("/login", data={"username": "old@example.com", "password": PASSWORD})
+        change = {"email": "new@example.com", "current_password": PASSWORD}
+        token = {"Authorization": f"Bearer {login.json()['access_token']}"}
+        client.patch("/users/me", json=change, headers=token).raise_for_status()
+    open_mail(page, api, "Confirm your new e-mail address")
+    expect(page.get_by_role("status")).to_have_text("Your e-mail address is confirmed.")
+
+    open_mail(page, api, "The e-mail address of your account was changed")
+    expect(page.get_by_role("status")).to_have_text(re.compile("former e-mail address"))
+    open_mail(page, api, "The e-mail address of your account was changed")
+    expect(page.get_by_role("alert")).not_to_be_empty()
 
 
 def open_mail(page: Page, api: str, subject: str) -> None:
