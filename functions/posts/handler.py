@@ -9,13 +9,13 @@ from aws_lambda_powertools.event_handler import Response
 from aws_lambda_powertools.event_handler.exceptions import ForbiddenError, NotFoundError
 
 from common import api, database
-from common.identity import current_principal, row_within_quota, rows_or_unauthorized
+from common.identity import current_principal, row_of_writer, rows_or_unauthorized
 from common.principal import Principal
-from common.settings import daily_quota
+from common.settings import daily_quota, verified_writers_only
 from posts import lists, queries
 from posts.paging import FIRST_PAGE, Sort, decode, encode, next_link, next_page
 from posts.parameters import CursorText, IdempotencyKey, Limit, Published, Search, Skip, SortBy
-from posts.rows import ListParameters, ListRow, PostLookupRow, PostRow, PostWriteRow
+from posts.rows import ListParameters, ListRow, PostLookupRow, PostRow, PostWriteRow, RequestKey
 from posts.schemas import MAX_TITLE_LENGTH, Page, Post, PostCreate, PostOut, PostUpdate
 
 ListStatements = Mapping[Sort, database.Statement[[Principal, ListParameters], ListRow]]
@@ -27,6 +27,7 @@ AUTHOR: ListStatements = {"new": lists.author_new, "old": lists.author_old, "top
 
 NO_AUTHOR_FILTER = 0
 POSTS_PER_DAY: Final = daily_quota("POSTS_PER_DAY")
+VERIFIED_ONLY: Final = verified_writers_only()
 
 
 class PageRequest(NamedTuple):
@@ -55,7 +56,7 @@ def _found_post(rows: Sequence[PostLookupRow]) -> PostRow:
 
 
 def _written_post(rows: Sequence[PostWriteRow]) -> PostRow:
-    return _existing_post(row_within_quota(rows, "posts"))
+    return _existing_post(row_of_writer(rows, "posts"))
 
 
 def _require_owner(post: PostRow, editor: int) -> PostRow:
@@ -120,20 +121,23 @@ def list_user_posts(
     return _list_page(AUTHOR, PageRequest(limit, skip, search, sort, cursor), user_id)
 
 
-@app.post("/posts", status_code=HTTPStatus.CREATED, responses=api.responses(Post, 201, 401, 422, 429))
+@app.post("/posts", status_code=HTTPStatus.CREATED, responses=api.responses(Post, 201, 401, 403, 422, 429))
 def create_post(post: PostCreate, idempotency_key: IdempotencyKey = None) -> Post:
     """Create a post. A request with the same Idempotency-Key within a day gets the first response again."""
     principal = current_principal(app)
     if idempotency_key is None:
-        return Post.of(_written_post(queries.create(principal, **post.model_dump(), per_day=POSTS_PER_DAY)))
+        rows = queries.create(
+            principal, **post.model_dump(), per_day=POSTS_PER_DAY, verified_only=VERIFIED_ONLY
+        )
+        return Post.of(_written_post(rows))
     stored = queries.create_once(
         principal,
+        RequestKey(idempotency_key, hashlib.sha256(post.model_dump_json().encode()).hexdigest()),
         **post.model_dump(),
-        key=idempotency_key,
-        fingerprint=hashlib.sha256(post.model_dump_json().encode()).hexdigest(),
         per_day=POSTS_PER_DAY,
+        verified_only=VERIFIED_ONLY,
     )
-    first = row_within_quota(stored, "posts")
+    first = row_of_writer(stored, "posts")
     if not first.same_request:
         message = "This key was used with a different body"
         raise api.validation_error("idempotency_key_reused", ("header", "idempotency-key"), message)
@@ -150,7 +154,9 @@ def read_post(post_id: api.PathId) -> Post:
 def update_post(post_id: api.PathId, post: PostUpdate) -> Post:
     """Replace your own post."""
     principal = current_principal(app)
-    rows = queries.change(principal, post_id=post_id, **post.model_dump(), per_day=POSTS_PER_DAY)
+    rows = queries.change(
+        principal, post_id=post_id, **post.model_dump(), per_day=POSTS_PER_DAY, verified_only=VERIFIED_ONLY
+    )
     result = _require_owner(_written_post(rows), principal.user_id)
     if result.title != post.title:
         message = f"String should have at most {MAX_TITLE_LENGTH} characters"

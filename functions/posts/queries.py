@@ -21,11 +21,11 @@ from sqlalchemy.dialects.postgresql import insert
 
 from common.models import IdempotencyKey, Post
 from common.principal import Principal
-from common.queries import DAY_AGO, NOW, SWEEP_LIMIT, is_published, is_visible_to, valid_principal
+from common.queries import DAY_AGO, NOW, SWEEP_LIMIT, is_published, is_visible_to, may_write, valid_principal
 from common.quotas import Quota, use_quota
 from common.statement import statement
 from posts.limits import NEW_TITLE_LENGTH
-from posts.rows import IdempotentPostRow, PostLookupRow, PostWriteRow
+from posts.rows import IdempotentPostRow, PostLookupRow, PostWriteRow, RequestKey
 from posts.selects import POST_COLUMNS, TRUE, PostSelect, for_viewer
 
 
@@ -48,29 +48,32 @@ def read(viewer: Principal, *, post_id: int) -> PostSelect:
 
 
 @statement(PostWriteRow)
-def create(principal: Principal, *, title: str, content: str, published: bool, per_day: int) -> PostSelect:
+def create(
+    principal: Principal, *, title: str, content: str, published: bool, per_day: int, verified_only: bool
+) -> PostSelect:
     """Insert a post."""
     owner = valid_principal(principal)
-    quota = _quota(owner, per_day)
+    is_allowed = may_write(owner, verified_only)
+    quota = _quota(owner, per_day, is_allowed)
     written: tuple[Any, ...] = (title, content, published)
     created = (
         insert(Post)
         .from_select(["owner_id", "title", "content", "published"], select(quota.allowed.c.user_id, *written))
         .returning(*POST_COLUMNS)
     )
-    return for_viewer(owner, created.cte("created"), quota.retry_after_seconds)
+    return for_viewer(owner, created.cte("created"), quota.retry_after_seconds, is_allowed.label("may_write"))
 
 
 @statement(IdempotentPostRow)
 def create_once(
     principal: Principal,
+    request: RequestKey,
     *,
     title: str,
     content: str,
     published: bool,
-    key: str,
-    fingerprint: str,
     per_day: int,
+    verified_only: bool,
 ) -> PostSelect:
     """Insert a post, or return the post of an earlier request with the same key in the last day.
 
@@ -85,18 +88,19 @@ def create_once(
     """
     owner = valid_principal(principal)
     written: tuple[Any, ...] = (title, content, published)
-    key_value: Any = key
-    fingerprint_value: Any = fingerprint
+    key_value: Any = request.key
+    fingerprint_value: Any = request.fingerprint
     earlier = (
         select(IdempotencyKey)
         .where(
             IdempotencyKey.user_id == principal.user_id,
-            IdempotencyKey.key == key,
+            IdempotencyKey.key == request.key,
             IdempotencyKey.created_at > DAY_AGO,
         )
         .cte("earlier")
     )
-    quota = _quota(owner, per_day, ~exists(select(earlier.c.key)))
+    is_allowed = may_write(owner, verified_only)
+    quota = _quota(owner, per_day, is_allowed, ~exists(select(earlier.c.key)))
     created = (
         insert(Post)
         .from_select(["owner_id", "title", "content", "published"], select(quota.allowed.c.user_id, *written))
@@ -126,7 +130,7 @@ def create_once(
         select(IdempotencyKey.key)
         .where(
             IdempotencyKey.user_id == principal.user_id,
-            IdempotencyKey.key != key,
+            IdempotencyKey.key != request.key,
             IdempotencyKey.created_at <= DAY_AGO,
             exists(select(stored_key.c.key)),
         )
@@ -145,10 +149,11 @@ def create_once(
         select(
             result.c.id,
             result.c.created_at,
-            (result.c.fingerprint == fingerprint).label("same_request"),
+            (result.c.fingerprint == request.fingerprint).label("same_request"),
             owner.c.email.label("owner_email"),
             owner.c.created_at.label("owner_created_at"),
             quota.retry_after_seconds,
+            is_allowed.label("may_write"),
         )
         .select_from(owner)
         .outerjoin(result, TRUE)
@@ -158,7 +163,14 @@ def create_once(
 
 @statement(PostWriteRow)
 def change(
-    principal: Principal, *, post_id: int, title: str, content: str, published: bool, per_day: int
+    principal: Principal,
+    *,
+    post_id: int,
+    title: str,
+    content: str,
+    published: bool,
+    per_day: int,
+    verified_only: bool,
 ) -> PostSelect:
     """Replace a post of the editor and return it. Return another user's published post unchanged.
 
@@ -170,7 +182,8 @@ def change(
     is_own = and_(Post.owner_id == editor.c.id, Post.deleted_at.is_(None))
     own = select(*POST_COLUMNS).where(Post.id == post_id, is_own).cte("own")
     is_same = and_(own.c.title == title, own.c.content == content, own.c.published == published)
-    quota = _quota(editor, per_day, ~exists(select(own.c.id).where(is_same)))
+    is_allowed = may_write(editor, verified_only)
+    quota = _quota(editor, per_day, is_allowed, ~exists(select(own.c.id).where(is_same)))
     is_too_long = and_(own.c.title != title, func.length(title) > NEW_TITLE_LENGTH)
     # Compare with `own`, which stays as it is while the update waits for a concurrent one.
     stays = or_(is_same, is_too_long)
@@ -184,7 +197,10 @@ def change(
     )
     result = union_all(select(changed), select(own).where(stays)).subquery()
     return for_viewer(
-        editor, _or_someone_elses(result, post_id, principal.user_id), quota.retry_after_seconds
+        editor,
+        _or_someone_elses(result, post_id, principal.user_id),
+        quota.retry_after_seconds,
+        is_allowed.label("may_write"),
     )
 
 

@@ -25,6 +25,13 @@ class ListParameters(NamedTuple):
     after_id: int
 
 
+class RequestKey(NamedTuple):
+    """The idempotency key of a request, and the SHA-256 hash of its body in hexadecimal."""
+
+    key: str
+    fingerprint: str
+
+
 class PostRow(NamedTuple):
     """A post and its owner."""
 
@@ -60,6 +67,7 @@ class PostWriteRow(NamedTuple):
     """A PostLookupRow of a request that writes a post.
 
     `retry_after_seconds` is the time until the quota is renewed; None if it does not refuse the request.
+    `may_write` is False if the user has to verify their address first.
     """
 
     post_exists: bool
@@ -72,10 +80,11 @@ class PostWriteRow(NamedTuple):
     owner_email: str | None
     owner_created_at: datetime | None
     retry_after_seconds: int | None
+    may_write: bool
 
     def post(self) -> PostRow | None:
         """Return the post, or None if there is none."""
-        return PostRow._make(self[1:-1]) if self.post_exists else None
+        return PostRow._make(self[1:-2]) if self.post_exists else None
 
 
 class ListedPost(NamedTuple):
@@ -140,6 +149,7 @@ class IdempotentPostRow(NamedTuple):
         owner_email: The e-mail of the owner, who sends the request.
         owner_created_at: When the owner signed up.
         retry_after_seconds: The time until the quota is renewed; None if it does not refuse the request.
+        may_write: Whether the owner may write; False if they have to verify their address first.
 
     """
 
@@ -149,3 +159,4 @@ class IdempotentPostRow(NamedTuple):
     owner_email: str
     owner_created_at: datetime
     retry_after_seconds: int | None
+    may_write: bool

@@ -494,11 +494,13 @@ def test_a_vote_on_a_post_that_is_deleted_concurrently_finds_no_post(
     assert connection.connection is None
     post_id = database.add_post(owner)
     with ThreadPoolExecutor(1) as pool, held(database, post_id) as other:
-        vote = pool.submit(votes.queries.cast, principal_of(owner), post_id=post_id, per_day=1)
+        vote = pool.submit(
+            votes.queries.cast, principal_of(owner), post_id=post_id, per_day=1, verified_only=False
+        )
         database.wait_for_locks(1)
         other.run("DELETE FROM posts WHERE id = :post_id", post_id=post_id)
         other.run("COMMIT")
-        assert vote.result() == [(False, False, None)]
+        assert vote.result() == [(False, False, None, True)]
     assert len(proxy.statements) == 2
 
 

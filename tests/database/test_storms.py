@@ -59,9 +59,12 @@ def test_of_fifty_concurrent_votes_of_one_user_one_counts(database: Database) ->
     ada = database.add_user()
     post_id = database.add_post(ada)
     outcomes = run_in_threads(
-        50, lambda _: votes.queries.cast(principal_of(ada), post_id=post_id, per_day=PER_DAY)
+        50,
+        lambda _: votes.queries.cast(
+            principal_of(ada), post_id=post_id, per_day=PER_DAY, verified_only=False
+        ),
     )
-    assert sorted(outcomes) == [[(True, False, None)]] * 49 + [[(True, True, None)]]
+    assert sorted(outcomes) == [[(True, False, None, True)]] * 49 + [[(True, True, None, True)]]
     assert vote_counts(database.run) == {post_id: 1}
 
 
@@ -70,9 +73,12 @@ def test_of_fifty_concurrent_retractions_of_one_vote_one_succeeds(database: Data
     post_id = database.add_post(ada)
     database.add_vote(ada, post_id)
     outcomes = run_in_threads(
-        50, lambda _: votes.queries.retract(principal_of(ada), post_id=post_id, per_day=PER_DAY)
+        50,
+        lambda _: votes.queries.retract(
+            principal_of(ada), post_id=post_id, per_day=PER_DAY, verified_only=False
+        ),
     )
-    assert sorted(outcomes) == [[(True, False, None)]] * 49 + [[(True, True, None)]]
+    assert sorted(outcomes) == [[(True, False, None, True)]] * 49 + [[(True, True, None, True)]]
     assert vote_counts(database.run) == {post_id: 0}
 
 
@@ -80,9 +86,12 @@ def test_concurrent_votes_of_many_users_on_one_post_all_count(database: Database
     voters = [database.add_user(f"user{number}@example.com") for number in range(30)]
     post_id = database.add_post(voters[0])
     outcomes = run_in_threads(
-        30, lambda index: votes.queries.cast(principal_of(voters[index]), post_id=post_id, per_day=PER_DAY)
+        30,
+        lambda index: votes.queries.cast(
+            principal_of(voters[index]), post_id=post_id, per_day=PER_DAY, verified_only=False
+        ),
     )
-    assert outcomes == [[(True, True, None)]] * 30
+    assert outcomes == [[(True, True, None, True)]] * 30
     assert vote_counts(database.run) == {post_id: 30}
 
 
@@ -136,7 +145,12 @@ def test_a_concurrent_change_and_deletion_of_a_post_cause_no_error(database: Dat
             else:
                 text = {"title": "n", "content": "c"}
                 posts.queries.change(
-                    principal_of(ada), post_id=post_id, published=True, per_day=PER_DAY, **text
+                    principal_of(ada),
+                    post_id=post_id,
+                    published=True,
+                    per_day=PER_DAY,
+                    verified_only=False,
+                    **text,
                 )
         return existed
 

@@ -177,11 +177,15 @@ def test_a_vote_returns_at_once_while_another_transaction_has_the_counter(
     database: Database, other: pg8000.native.Connection
 ) -> None:
     with locked_counters(other):
-        assert votes.queries.cast(principal_of(EVE), post_id=FIRST, per_day=PER_DAY) == [(True, True, None)]
-        assert votes.queries.retract(principal_of(BOB), post_id=FIRST, per_day=PER_DAY) == [
-            (True, True, None)
+        assert votes.queries.cast(principal_of(EVE), post_id=FIRST, per_day=PER_DAY, verified_only=False) == [
+            (True, True, None, True)
         ]
-        assert votes.queries.cast(principal_of(BOB), post_id=SECOND, per_day=PER_DAY) == [(True, True, None)]
+        assert votes.queries.retract(
+            principal_of(BOB), post_id=FIRST, per_day=PER_DAY, verified_only=False
+        ) == [(True, True, None, True)]
+        assert votes.queries.cast(
+            principal_of(BOB), post_id=SECOND, per_day=PER_DAY, verified_only=False
+        ) == [(True, True, None, True)]
         assert database.run("SELECT post_id, step FROM vote_deltas ORDER BY id") == [
             [FIRST, 1],
             [FIRST, -1],
@@ -195,9 +199,9 @@ def test_the_next_vote_folds_the_deltas_of_its_post(
     database: Database, other: pg8000.native.Connection
 ) -> None:
     with locked_counters(other):
-        votes.queries.cast(principal_of(EVE), post_id=FIRST, per_day=PER_DAY)
-        votes.queries.cast(principal_of(EVE), post_id=SECOND, per_day=PER_DAY)
-    votes.queries.retract(principal_of(ADA), post_id=FIRST, per_day=PER_DAY)
+        votes.queries.cast(principal_of(EVE), post_id=FIRST, per_day=PER_DAY, verified_only=False)
+        votes.queries.cast(principal_of(EVE), post_id=SECOND, per_day=PER_DAY, verified_only=False)
+    votes.queries.retract(principal_of(ADA), post_id=FIRST, per_day=PER_DAY, verified_only=False)
     assert database.run("SELECT post_id FROM vote_deltas") == [[SECOND]]
     assert database.value("SELECT vote_count FROM post_ranks WHERE post_id = 101") == 2
     assert_exact(database)
@@ -207,10 +211,10 @@ def test_the_next_vote_folds_the_deltas_of_its_post(
 def test_one_vote_folds_a_thousand_deltas_at_most(database: Database) -> None:
     database.run("INSERT INTO vote_deltas (post_id, step) SELECT 101, 1 FROM generate_series(1, 1500)")
     database.run("UPDATE post_ranks SET vote_count = vote_count - 1500 WHERE post_id = 101")
-    votes.queries.cast(principal_of(EVE), post_id=FIRST, per_day=PER_DAY)
+    votes.queries.cast(principal_of(EVE), post_id=FIRST, per_day=PER_DAY, verified_only=False)
     assert deltas(database) == 500
     assert_exact(database)
-    votes.queries.retract(principal_of(EVE), post_id=FIRST, per_day=PER_DAY)
+    votes.queries.retract(principal_of(EVE), post_id=FIRST, per_day=PER_DAY, verified_only=False)
     assert deltas(database) == 0
     assert_exact(database)
 

@@ -7,7 +7,9 @@ from typing import Any
 
 import pytest
 
+from common.principal import Principal
 from posts import queries
+from posts.rows import IdempotentPostRow, RequestKey
 from tests.support.database import PER_DAY, Database, principal_of
 from tests.support.lambdas import Response, call
 
@@ -79,7 +81,12 @@ def test_a_key_can_be_used_again_after_a_day(ada: int, database: Database) -> No
     assert count(database) == 2
 
 
-POST: dict[str, Any] = {"title": "Title", "content": "Content", "published": True, "fingerprint": "same"}
+POST: dict[str, Any] = {"title": "Title", "content": "Content", "published": True}
+
+
+def create_once(principal: Principal, key: str) -> list[IdempotentPostRow]:
+    request = RequestKey(key, "same")
+    return queries.create_once(principal, request, **POST, per_day=PER_DAY, verified_only=False)
 
 
 def add_old_keys(database: Database, user: int, number: int) -> None:
@@ -149,7 +156,7 @@ def test_of_concurrent_requests_one_creates_a_post_and_all_get_its_response(
         made = []
         for key in range(keys):
             together.wait()
-            [row] = queries.create_once(principal, **POST, key=str(key), per_day=PER_DAY)
+            [row] = create_once(principal, str(key))
             made.append(row.id)
         return made
 
@@ -172,7 +179,7 @@ def test_requests_that_delete_each_other_s_expired_keys_do_not_deadlock(ada: int
         for number in range(rounds):
             together.wait()
             key = f"old {number * threads + thread + 1}"
-            assert queries.create_once(principal, **POST, key=key, per_day=PER_DAY)
+            assert create_once(principal, key)
 
     with ThreadPoolExecutor(threads) as pool:
         list(pool.map(use_old_keys, range(threads)))

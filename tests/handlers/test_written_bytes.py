@@ -37,7 +37,14 @@ def written_by_change(
     """Change a post. Return the bytes of WAL that it writes."""
     start = database.value("SELECT pg_current_wal_insert_lsn()::text")
     text = {"title": title, "content": "Content"}
-    queries.change(principal_of(owner), post_id=post_id, published=published, per_day=PER_DAY, **text)
+    queries.change(
+        principal_of(owner),
+        post_id=post_id,
+        published=published,
+        per_day=PER_DAY,
+        verified_only=False,
+        **text,
+    )
     transaction = database.value("SELECT xmin::text FROM posts WHERE id = :id", id=post_id)
     database.run("CHECKPOINT")  # writes what is in memory to the log
     return int(database.value(WRITTEN, start=start, transaction=transaction))

@@ -105,16 +105,27 @@ class Storm:
     def _write(self, action: str, principal: Principal, post_id: int, *, published: bool) -> None:
         match action:
             case "cast":
-                votes.queries.cast(principal, post_id=post_id, per_day=PER_DAY)
+                votes.queries.cast(principal, post_id=post_id, per_day=PER_DAY, verified_only=False)
             case "retract":
-                votes.queries.retract(principal, post_id=post_id, per_day=PER_DAY)
+                votes.queries.retract(principal, post_id=post_id, per_day=PER_DAY, verified_only=False)
             case "edit":
                 posts.queries.change(
-                    principal, post_id=post_id, title="e", content="c", published=published, per_day=PER_DAY
+                    principal,
+                    post_id=post_id,
+                    title="e",
+                    content="c",
+                    published=published,
+                    per_day=PER_DAY,
+                    verified_only=False,
                 )
             case "post":
                 rows = posts.queries.create(
-                    principal, title="t", content="c", published=published, per_day=PER_DAY
+                    principal,
+                    title="t",
+                    content="c",
+                    published=published,
+                    per_day=PER_DAY,
+                    verified_only=False,
                 )
                 self._posts += [row.id for row in rows if row.id is not None]
             case "remove":

@@ -30,8 +30,8 @@ VARIABLES = {
     }
     | NO_MAIL,
     "UsersFunction": {"PASSWORD_POLICY": "strict", "PROFILE_CHANGES_PER_DAY": "20"} | NO_MAIL,
-    "PostsFunction": {"POSTS_PER_DAY": "200"},
-    "VotesFunction": {"VOTES_PER_DAY": "5000"},
+    "PostsFunction": {"POSTS_PER_DAY": "200", "VERIFIED_WRITERS_ONLY": "false"},
+    "VotesFunction": {"VOTES_PER_DAY": "5000", "VERIFIED_WRITERS_ONLY": "false"},
 }
 # An HTTP request waits for these; the other functions run in the background.
 HANDLERS = [name for name in LIVE if name != "AuthorizerFunction"]

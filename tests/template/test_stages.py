@@ -51,6 +51,7 @@ DEFAULTS = {
     "AlarmEmail": "",
     "MailFrom": "",
     "AppUrl": "",
+    "VerifiedWritersOnly": "false",
     "DomainName": "",
     "CertificateArn": "",
     "HostedZoneId": "",
@@ -101,6 +102,7 @@ ALLOWED = {
     "DatabaseProtection": TRUE_OR_FALSE,
     "Firewall": TRUE_OR_FALSE,
     "GatewayLogging": TRUE_OR_FALSE,
+    "VerifiedWritersOnly": TRUE_OR_FALSE,
     # The values that CloudWatch Logs accepts, up to two years.
     "LogDays": [1, 3, 5, 7, 14, 30, 60, 90, 120, 180, 365, 400, 731],
 }
@@ -196,6 +198,12 @@ def test_mail_needs_a_page_for_its_links() -> None:
     assert broken("dev", MailFrom="app@example.com") == [message]
     assert broken("dev", MailFrom="app@example.com", AppUrl="https://app.example.com") == []
     assert broken("dev", AppUrl="https://app.example.com") == []
+
+
+def test_verified_writers_need_mail() -> None:
+    mail = {"MailFrom": "app@example.com", "AppUrl": "https://app.example.com"}
+    assert broken("dev", VerifiedWritersOnly="true") == ["Addresses are verified by mail. Set MailFrom."]
+    assert broken("dev", VerifiedWritersOnly="true", **mail) == []
 
 
 @pytest.mark.parametrize(

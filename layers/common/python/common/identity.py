@@ -5,7 +5,7 @@ from typing import Protocol, TypeVar
 from uuid import UUID
 
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
-from aws_lambda_powertools.event_handler.exceptions import UnauthorizedError
+from aws_lambda_powertools.event_handler.exceptions import ForbiddenError, UnauthorizedError
 
 from common.errors import RateLimitError
 from common.principal import Principal
@@ -19,10 +19,20 @@ class Limited(Protocol):
         """The time until the quota is renewed; None if it does not refuse the request."""
 
 
+class Written(Limited, Protocol):
+    """A row of a statement that writes a post or a vote."""
+
+    @property
+    def may_write(self) -> bool:
+        """Whether the user may write (`common.queries.may_write`)."""
+
+
 T = TypeVar("T")
 L = TypeVar("L", bound=Limited)
+W = TypeVar("W", bound=Written)
 
 UNAUTHORIZED = "Could not validate credentials"
+UNVERIFIED = "Verify your e-mail first: POST /auth/verification sends a link"
 
 
 def current_principal(app: APIGatewayRestResolver) -> Principal:
@@ -74,4 +84,15 @@ def row_within_quota(rows: Sequence[L], counted: str) -> L:
     row = rows_or_unauthorized(rows)[0]
     if row.retry_after_seconds is not None:
         raise RateLimitError(row.retry_after_seconds, f"You have reached the limit of {counted} per day")
+    return row
+
+
+def row_of_writer(rows: Sequence[W], counted: str) -> W:
+    """Return the row of a statement that writes a post or a vote.
+
+    Raises what `row_within_quota` raises, and ForbiddenError if the user has to verify their address first.
+    """
+    row = row_within_quota(rows, counted)
+    if not row.may_write:
+        raise ForbiddenError(UNVERIFIED)
     return row

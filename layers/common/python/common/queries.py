@@ -12,6 +12,7 @@ from typing import Any
 from sqlalchemy import (
     CTE,
     TIMESTAMP,
+    Boolean,
     ColumnElement,
     Integer,
     Select,
@@ -49,6 +50,7 @@ MONTH_AGO: ColumnElement[datetime] = literal_column("now() - interval '30 days'"
 # A statement's parameter is annotated with the type of its values, although it is a bound parameter while the
 # statement is built.
 Text = SQLCoreOperations[str] | str
+Flag = SQLCoreOperations[bool] | bool
 PostOrTitle = type[Post] | type[PostTitle]
 MOMENT = TIMESTAMP(timezone=True)
 NOW: ColumnElement[datetime] = func.clock_timestamp(type_=MOMENT)
@@ -102,6 +104,11 @@ def valid_principal(principal: Principal) -> CTE:
         .where(User.id == principal.user_id, User.deleted_at.is_(None), session_is_valid)
         .cte("principal")
     )
+
+
+def may_write(caller: CTE, verified_only: Flag) -> ColumnElement[bool]:
+    """Tell whether a principal may write, if `verified_only` requires a verified address."""
+    return or_(~type_coerce(verified_only, Boolean), caller.c.is_verified)
 
 
 def is_published(post: PostOrTitle = Post) -> ColumnElement[bool]:

@@ -64,6 +64,11 @@ def daily_quota(name: str) -> int:
     return env_int(name, minimum=1, maximum=MAX_DAILY_QUOTA)
 
 
+def verified_writers_only() -> bool:
+    """Return whether only users with a verified address may write."""
+    return os.environ.get("VERIFIED_WRITERS_ONLY") == "true"
+
+
 def is_local() -> bool:
     """Return whether this is a local run on a developer's machine, where insecure settings are allowed."""
     return os.environ.get("STAGE") == "local"
