@@ -297,7 +297,8 @@ def test_a_request_that_did_not_see_when_a_quota_is_renewed_gets_a_time_to_wait(
     ada: int, post: int, database: Database
 ) -> None:
     def cast() -> int | None:
-        return votes.queries.cast(principal_of(ada), post_id=post, per_day=1)[0].retry_after_seconds
+        [row] = votes.queries.cast(principal_of(ada), post_id=post, per_day=1, verified_only=False)
+        return row.retry_after_seconds
 
     use = "INSERT INTO quota_usage VALUES (:ada, 'votes', 1, now() + interval '1 hour')"
     with ThreadPoolExecutor(1) as pool, closing(connect(database.url)) as other:
