@@ -13,9 +13,8 @@ import pytest
 import votes.queries
 from common import database as common_database
 from common import deadline
-from common.connection import PostgresError
 from common.database import ManagedConnection
-from common.errors import UnavailableError, UnknownOutcomeError
+from common.errors import PostgresError, UnavailableError, UnknownOutcomeError
 from tests.support.connections import run_sql
 from tests.support.database import Database, connect, principal_of
 from tests.support.lambdas import Context, call

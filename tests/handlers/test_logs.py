@@ -10,8 +10,7 @@ from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 import posts.queries
 from common import api
 from common.api import log
-from common.connection import PostgresError
-from common.errors import UnavailableError
+from common.errors import PostgresError, UnavailableError
 from tests.handlers.test_account import session_of
 from tests.handlers.test_responses import raising
 from tests.support.database import Database
@@ -109,7 +108,7 @@ def test_a_developer_sees_what_postgresql_says(ada: int, output: Output, databas
     finally:
         database.run("ALTER TABLE ballots RENAME TO votes")
     lines = output.text().splitlines()
-    start = lines.index('common.connection.PostgresError: relation "votes" does not exist')
+    start = lines.index('common.errors.PostgresError: relation "votes" does not exist')
     statement, caret, advice = lines[start + 1 :]
     assert statement[caret.index("^") :].startswith("votes")
     assert advice == "42P01 undefined_table: is a revision missing? Restart `make dev` to migrate."
@@ -121,7 +120,7 @@ def test_a_developer_sees_detail_and_hint(ada: int, output: Output, monkeypatch:
     monkeypatch.setattr(posts.queries, "read", raising(PostgresError(fields, statement)))
     call("read_post", user=ada)
     lines = output.text().splitlines()
-    assert lines[lines.index("common.connection.PostgresError: it failed") + 1 :] == [
+    assert lines[lines.index("common.errors.PostgresError: it failed") + 1 :] == [
         "    WHERE " + "x" * 60,
         "          ^",
         "DETAIL: a detail",

@@ -23,8 +23,7 @@ from pydantic import BeforeValidator, Field
 
 from common import deadline, events
 from common.aws import AwsError
-from common.connection import PostgresError
-from common.errors import RateLimitError, UnavailableError, UnknownOutcomeError
+from common.errors import PostgresError, RateLimitError, UnavailableError, UnknownOutcomeError
 from common.schemas import MAX_INTEGER, MIN_INTEGER, InvalidInput, Problem
 from common.settings import env_str, is_local
 

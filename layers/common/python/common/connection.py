@@ -31,6 +31,7 @@ from pg8000.core import (
 )
 from pg8000.exceptions import DatabaseError, InterfaceError
 
+from common.errors import PostgresError
 from common.settings import SettingsError
 
 # `Context.row_count` until the server has reported that the statement is complete.
@@ -54,26 +55,6 @@ UTC_NAMES: Final = frozenset({"Etc/UTC", "GMT", "Etc/GMT"})
 
 # Turns PostgreSQL's text form of a value into a Python value.
 Decoder = Callable[[str], Any]
-
-
-class PostgresError(Exception):
-    """The server reported an error: it rolled the statement back, or refused the connection.
-
-    Attributes:
-        sqlstate: The error code (https://www.postgresql.org/docs/current/errcodes-appendix.html).
-        fatal: Whether the server closes the connection.
-        fields: The server's report by the letters of the protocol (protocol-error-fields.html). Do not log it
-            on AWS: it may quote input.
-        statement: The SQL text, empty if the server refused the connection.
-
-    """
-
-    def __init__(self, fields: dict[str, str], statement: str = "") -> None:
-        super().__init__(fields.get("M", ""))
-        self.sqlstate = fields.get("C", "")
-        self.fatal = fields.get("V") in {"FATAL", "PANIC"}
-        self.fields = fields
-        self.statement = statement
 
 
 class ConnectionLostError(Exception):

@@ -26,9 +26,8 @@ from common.connection import (
     Connection,
     ConnectionLostError,
     Decoder,
-    PostgresError,
 )
-from common.errors import UnavailableError, UnknownOutcomeError
+from common.errors import PostgresError, UnavailableError, UnknownOutcomeError
 from common.settings import DatabaseSettings, SettingsError, database_settings
 from common.tls import database_tls
 

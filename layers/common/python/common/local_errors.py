@@ -4,7 +4,7 @@ import sys
 import traceback
 from types import TracebackType
 
-from common.connection import PostgresError
+from common.errors import PostgresError
 
 MISSING_IN_SCHEMA = {"42P01": "undefined_table", "42703": "undefined_column"}
 # Characters of the statement that are shown on each side of the error.
