@@ -99,14 +99,15 @@ def _ascii_address(address: str) -> str:
     """
     if not ONE_ADDRESS.fullmatch(address):
         raise MailError("the recipient is not one address")
-    local_part, _, domain = address.rpartition("@")
-    if not local_part.isascii():
-        raise MailError("the part of the recipient before the @ is not ASCII")
-    if not domain.isascii():
-        import idna  # noqa: PLC0415  # few addresses need it and the import is slow
+    if address.isascii():
+        return address
+    # Imported here because few addresses need it and the import is slow.
+    from email_validator import EmailNotValidError, validate_email  # noqa: PLC0415
 
-        try:
-            domain = idna.encode(domain).decode("ascii")
-        except idna.IDNAError:
-            raise MailError("the domain of the recipient has no ASCII form") from None
-    return f"{local_part}@{domain}"
+    try:
+        ascii_address = validate_email(address, check_deliverability=False).ascii_email
+    except EmailNotValidError:
+        ascii_address = None
+    if ascii_address is None:
+        raise MailError("the recipient has no form in ASCII")
+    return ascii_address
