@@ -6,9 +6,10 @@ database.
 
 import io
 from collections.abc import Iterator, Mapping
-from contextlib import ExitStack, closing, contextmanager
+from contextlib import ExitStack, contextmanager, suppress
 from typing import Any
 
+import pg8000
 from sqlalchemy.exc import DBAPIError
 
 from common.emails import lower_case, normalize_if_valid
@@ -79,9 +80,12 @@ def import_course(source: DatabaseSettings, target: DatabaseSettings, *, accept_
     """Copy everything from the database of a course application into an empty database of this project.
 
     Raises `LocalRunError`, and writes nothing, when a database cannot be reached or is not what it should be,
-    or when rows would be changed and `accept_changes` is false.
+    when rows would be changed and `accept_changes` is false, or when a database fails. If it fails during the
+    commit, the exception says that everything or nothing was written.
     """
+    unwritten = f"nothing was written, {target.name} is as empty as before: remove the cause and import again"
     with ExitStack() as stack:
+        stack.enter_context(_one_message("the import failed", unwritten))
         reader = stack.enter_context(_cursor(source, SNAPSHOT))
         writer = stack.enter_context(_cursor(target, "SET LOCAL maintenance_work_mem = '256MB'"))
         columns = _columns(reader)
@@ -104,8 +108,25 @@ def import_course(source: DatabaseSettings, target: DatabaseSettings, *, accept_
         for _, definition in indexes:
             writer.execute(definition)
         writer.execute("ANALYZE")
-        writer.execute("COMMIT")
+        with _one_message("the commit failed", _unknown_outcome(target)):
+            writer.execute("COMMIT")
     write_line("Imported " + ", ".join(f"{count} {table}" for table, count in counts.items()) + ".")
+
+
+@contextmanager
+def _one_message(what: str, state: str) -> Iterator[None]:
+    """Turn an error of a database into one message: what failed, why, and what its state is."""
+    try:
+        yield
+    except (pg8000.Error, DBAPIError, OSError) as error:
+        raise LocalRunError(f"{what}: {reason(error)}; {state}") from None
+
+
+def _unknown_outcome(target: DatabaseSettings) -> str:
+    return (
+        f"{target.name} has either all rows or none: if the table users is still empty in `make psql`,"
+        " import again"
+    )
 
 
 def _find_changes(reader: Any) -> tuple[dict[int, str], list[str]]:  # noqa: ANN401  # pg8000 has no types
@@ -215,10 +236,16 @@ def _rows(cursor: Any, sql: str) -> list[Any]:  # noqa: ANN401  # pg8000 has no 
 def _cursor(database: DatabaseSettings, first: str) -> Iterator[Any]:
     """Open a transaction with its first statement; it is rolled back at the end."""
     try:
-        connection = engine(database).raw_connection()
+        proxied = engine(database).raw_connection()
     except (DBAPIError, SettingsError, OSError) as error:
         raise LocalRunError(f"cannot connect to {database.name}: {reason(error)}") from None
-    with closing(connection):
+    # The pool would log a traceback if it cannot roll back, because the server has closed the connection.
+    proxied.detach()
+    connection: Any = proxied.dbapi_connection
+    try:
         cursor = connection.cursor()
         cursor.execute(first)
         yield cursor
+    finally:
+        with suppress(pg8000.Error):
+            connection.close()

@@ -173,6 +173,66 @@ def test_only_an_empty_database_is_imported_into(course: Database, target: Datab
         run(course, target)
 
 
+@pytest.mark.parametrize(
+    ("failure", "message"),
+    [
+        ("RAISE EXCEPTION 'no space left on device'", "no space left on device"),
+        # Depending on the moment, the client reads the server's message or notices that the connection ended.
+        ("PERFORM pg_terminate_backend(pg_backend_pid())", ""),
+    ],
+    ids=["error", "lost connection"],
+)
+def test_a_failure_of_the_target_leaves_it_empty_and_says_so(
+    failure: str, message: str, course: Database, target: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_post(course, add_user(course, "ada@example.com"))
+    target.run(
+        f"CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS $$ BEGIN {failure}; RETURN NEW; END $$"
+    )
+    target.run("CREATE TRIGGER fail BEFORE INSERT ON posts FOR EACH ROW EXECUTE FUNCTION fail()")
+    with pytest.raises(LocalRunError) as raised:
+        run(course, target)
+    assert str(raised.value).startswith(f"the import failed: {message}")
+    assert "; nothing was written, test_" in str(raised.value)
+    assert str(raised.value).endswith(" is as empty as before: remove the cause and import again")
+    # The pool would log the traceback of a failed rollback.
+    assert caplog.records == []
+    assert target.value("SELECT count(*) FROM users") == 0
+    target.run("DROP TRIGGER fail ON posts")
+    run(course, target)
+    assert target.run(ALL["posts"]) == course.run(ALL["posts"])
+
+
+def test_a_failure_of_the_source_leaves_the_target_empty(
+    course: Database, target: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    add_post(course, add_user(course, "ada@example.com"))
+    course.run("ALTER TABLE posts RENAME TO stored_posts")
+    course.run("CREATE VIEW posts AS SELECT * FROM stored_posts WHERE pg_terminate_backend(pg_backend_pid())")
+    with pytest.raises(LocalRunError, match=r"nothing was written, test_.* is as empty as before"):
+        run(course, target)
+    assert caplog.records == []
+    assert target.value("SELECT count(*) FROM users") == 0
+
+
+def test_a_failure_of_the_commit_says_how_to_find_out_what_is_written(
+    course: Database, target: Database
+) -> None:
+    add_user(course, "ada@example.com")
+    target.run(
+        "CREATE FUNCTION fail() RETURNS trigger LANGUAGE plpgsql AS"
+        " $$ BEGIN PERFORM pg_terminate_backend(pg_backend_pid()); RETURN NEW; END $$"
+    )
+    target.run(
+        "CREATE CONSTRAINT TRIGGER fail AFTER INSERT ON users DEFERRABLE INITIALLY DEFERRED"
+        " FOR EACH ROW EXECUTE FUNCTION fail()"
+    )
+    with pytest.raises(
+        LocalRunError, match=r"the commit failed: .* has either all rows or none: if the table"
+    ):
+        run(course, target)
+
+
 def test_another_database_is_not_imported(course: Database, target: Database) -> None:
     with pytest.raises(LocalRunError, match="does not have the tables of the course application"):
         run(target, target)
