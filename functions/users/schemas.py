@@ -13,6 +13,9 @@ from common.emails import normalize
 from common.password_policy import NewPassword
 from common.schemas import MAX_EMAIL_LENGTH, STORABLE, TypedPassword, UserOut
 
+# The form with hyphens, in which responses have it.
+MAX_UUID_LENGTH = 36
+
 
 def _valid_email(value: str) -> str:
     try:
@@ -22,9 +25,10 @@ def _valid_email(value: str) -> str:
 
 
 def _uuid(value: str) -> UUID:
+    # The path is split into segments before they are decoded (`common.events`).
+    text = unquote(value)
     try:
-        # The path is split into segments before they are decoded (`common.events`).
-        return UUID(unquote(value))
+        return UUID(text if len(text) <= MAX_UUID_LENGTH else "")
     except ValueError:
         # The message of pydantic would repeat a character of the value.
         raise PydanticCustomError("uuid_parsing", "Input should be a valid UUID") from None
@@ -36,7 +40,9 @@ Email = Annotated[
     AfterValidator(_valid_email),
 ]
 
-PathUuid = Annotated[Annotated[UUID, BeforeValidator(_uuid)], Path()]
+PathUuid = Annotated[
+    Annotated[UUID, BeforeValidator(_uuid), Field(json_schema_extra={"maxLength": MAX_UUID_LENGTH})], Path()
+]
 
 
 class UserCreate(BaseModel):

@@ -194,7 +194,8 @@ def test_an_unknown_session_is_not_found(item: str, ada: int) -> None:
 
 
 @pytest.mark.parametrize(
-    "item", ["1", "me", "q" * 36, "2f6c1f0e-7d0b-4c55-8f0e-6b7a2e5d9c1", "%00", "f" * 8_000]
+    "item",
+    ["1", "me", "q" * 36, "2f6c1f0e-7d0b-4c55-8f0e-6b7a2e5d9c1", "%00", "f" * 8_000, "-" * 5 + "f" * 32],
 )
 def test_an_id_that_is_no_uuid_is_invalid_and_not_repeated(item: str, ada: int) -> None:
     response = call("end_session", user=ada, item=item)
