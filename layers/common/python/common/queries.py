@@ -234,10 +234,7 @@ def _attempt(keys: CTE) -> Select[*tuple[Any, ...]]:
     reserved = exists(select(client.c.key))
     swept = (
         select(LoginAttempts.key)
-        .where(
-            LoginAttempts.touched_at < NOW - DAY,
-            LoginAttempts.key.not_in(select(keys.c.client_key).union_all(select(keys.c.pair_key))),
-        )
+        .where(LoginAttempts.touched_at < NOW - DAY)
         .limit(SWEEP_LIMIT)
         .with_for_update(skip_locked=True)
     )
