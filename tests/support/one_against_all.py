@@ -181,7 +181,7 @@ def _initialize(url: str, barrier: Barrier) -> None:
     _all_are_ready = barrier
     os.environ["DATABASE_URL"] = url
     os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the functions log there
-    os.environ["MAIL_FROM"] = "app@example.com"
+    os.environ |= {"MAIL_FROM": "app@example.com", "APP_URL": "https://app.example.com"}
     mail.send = lambda mail: None  # noqa: ARG005  # the name is part of its type
     auth.handler.MIN_RESET_SECONDS = 0  # type: ignore[misc]
     passwords.BCRYPT_COST = 4  # so that the database has work, too
