@@ -54,7 +54,7 @@ ACCOUNT_COLUMNS = (
     *USER_COLUMNS,
     User.phone_number,
     is_verified().label("verified"),
-    pending_email(User.id),
+    pending_email(),
 )
 
 AccountSelect = Select[*tuple[Any, ...]]

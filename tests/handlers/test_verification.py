@@ -234,6 +234,17 @@ def test_a_new_e_mail_is_pending_until_its_link_is_used(ada: int, mailbox: Mailb
     assert subjects(mailbox)[1:] == [(ADA, "The e-mail address of your account was changed")]
 
 
+def test_each_user_sees_only_their_own_pending_e_mail(ada: int, bob: int) -> None:
+    change(ada, NEW)
+    assert account(bob) == ("bob@example.com", False, None)
+    change(bob, NEWER)
+    assert account(ada) == (ADA, False, NEW)
+    assert account(bob) == ("bob@example.com", False, NEWER)
+    phone = call("update_account", user=bob, body={"phone_number": "1"})
+    assert (phone.status, phone.json()["pending_email"]) == (200, NEWER)
+    assert call("request_verification", user=ada).status == 202
+
+
 def test_a_change_keeps_or_removes_the_phone_number_as_it_says(ada: int) -> None:
     change(ada, NEW, phone_number="1")
     assert change(ada, NEWER).json()["phone_number"] == "1"

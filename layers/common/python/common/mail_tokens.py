@@ -49,10 +49,10 @@ def pending_change(user_id: SQLCoreOperations[int]) -> Select[str, str]:
     )
 
 
-def pending_email(user_id: SQLCoreOperations[int]) -> ColumnElement[str]:
-    """Return the column `pending_email`: the address of `pending_change`, or NULL."""
-    pending = pending_change(user_id).subquery()
-    return type_coerce(select(pending.c.email).scalar_subquery(), String).label("pending_email")
+def pending_email() -> ColumnElement[str]:
+    """Return the column `pending_email` of a user: the address of `pending_change`, or NULL."""
+    pending = pending_change(User.id).with_only_columns(MailToken.email).correlate(User)
+    return pending.scalar_subquery().label("pending_email")
 
 
 def is_taken(lower_case_email: Text, user_id: SQLCoreOperations[int] | int) -> ColumnElement[bool]:
