@@ -237,8 +237,13 @@ def _cursor(database: DatabaseSettings, first: str) -> Iterator[Any]:
     """Open a transaction with its first statement; it is rolled back at the end."""
     try:
         proxied = engine(database).raw_connection()
-    except (DBAPIError, SettingsError, OSError) as error:
-        raise LocalRunError(f"cannot connect to {database.name}: {reason(error)}") from None
+    except (pg8000.Error, DBAPIError, SettingsError, OSError) as error:
+        # The exception that pg8000 raises for a refused connection has the system's message as its cause.
+        why, place = reason(error), database.name
+        if isinstance(error.__cause__, OSError):
+            why = error.__cause__.strerror or str(error.__cause__)
+            place += f" at {database.host}:{database.port}"
+        raise LocalRunError(f"cannot connect to {place}: {why}") from None
     # The pool would log a traceback if it cannot roll back, because the server has closed the connection.
     proxied.detach()
     connection: Any = proxied.dbapi_connection

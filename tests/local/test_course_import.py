@@ -173,6 +173,13 @@ def test_only_an_empty_database_is_imported_into(course: Database, target: Datab
         run(course, target)
 
 
+def test_a_database_that_cannot_be_reached_is_named(target: Database) -> None:
+    nobody = parse_database_url("postgresql://user@127.0.0.1:1/fastapi", local=True)
+    with pytest.raises(LocalRunError) as raised:
+        import_course(nobody, parse_database_url(target.url, local=True), accept_changes=False)
+    assert str(raised.value) == "cannot connect to fastapi at 127.0.0.1:1: Connection refused"
+
+
 @pytest.mark.parametrize(
     ("failure", "message"),
     [
