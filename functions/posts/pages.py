@@ -89,10 +89,6 @@ class Order(NamedTuple):
         direction = desc if self.descending else asc
         return direction(position.sort_value), direction(position.id)
 
-    def reversed(self) -> "Order":
-        """Return the opposite order."""
-        return Order(self.indexed, not self.descending)
-
     def is_after(self, position: Position, start: Position) -> ColumnElement[bool]:
         """Tell whether a position comes after another one."""
         this, other = tuple_(*position), tuple_(*start)

@@ -132,7 +132,13 @@ def post(user: int, key: str) -> int:
 
 
 def a_post(key: str) -> dict[str, Any]:
-    written = {"title": "Title", "content": "Content", "published": True, "per_day": PER_DAY}
+    written = {
+        "title": "Title",
+        "content": "Content",
+        "published": True,
+        "per_day": PER_DAY,
+        "verified_only": False,
+    }
     return {"key": key, "fingerprint": "x", **written}
 
 

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, NamedTuple
+from uuid import UUID
 
 import pytest
 
@@ -114,12 +115,16 @@ def values(name: str, world: World, *, post_id: int, author: int, limit: int) ->
         "post_id": post_id,
         "published": True,
         "reserved_until": datetime.now(UTC),
+        "revert_hash": "revert hash",
         "skip": 0,
         "successor_hashes": "hash",
+        "target": UUID(int=0),
         "term": "post",
         "title": "changed",
         "token_hash": "hash",
+        "user_agent": None,
         "verified_hash": PASSWORD_HASH,
+        "verified_only": False,
     }
 
 

@@ -14,7 +14,7 @@ ROOT = Path(__file__).parents[2]
 LAYER = Path("layers/common/python/common")
 # The modules that check settings and connect to the database.
 COPIED = (
-    *(LAYER / f"{name}.py" for name in ("aws", "connection", "keys", "settings", "signing", "tls")),
+    *(LAYER / f"{name}.py" for name in ("aws", "connection", "errors", "keys", "settings", "signing", "tls")),
     Path("migrations/connect.py"),
 )
 
