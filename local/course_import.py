@@ -26,9 +26,10 @@ from posts.schemas import MAX_CONTENT_LENGTH, MAX_TITLE_LENGTH, OLD_MAX_TITLE_LE
 COLUMNS = {
     "users": ("id", "email", "password", "created_at", "phone_number"),
     "posts": ("id", "title", "content", "published", "created_at", "owner_id"),
-    "votes": ("post_id", "user_id"),
+    "votes": ("user_id", "post_id"),
 }
-KEYS = {"users": ("id",), "posts": ("id",), "votes": ("post_id", "user_id")}
+# Their primary keys. In this order, the index of the key has the rows that follow.
+KEYS = {"users": ("id",), "posts": ("id",), "votes": ("user_id", "post_id")}
 # A late revision of the course adds this column, so some databases do not have it.
 OPTIONAL = ("users", "phone_number")
 BATCH = 2_000
