@@ -174,9 +174,9 @@ def change(
 ) -> PostSelect:
     """Replace a post of the editor and return it. Return another user's published post unchanged.
 
-    A post that has these values already is not written, and the request does not count towards the quota, so
-    that nothing at all is written. If the new title is too long, the post is returned
-    unchanged, unless it has that title already.
+    A post that has these values already is not written, and the request does not count towards the quota. So
+    nothing at all is written. If the new title is too long, the post is returned unchanged, unless it has
+    that title already.
     """
     editor = valid_principal(principal)
     is_own = and_(Post.owner_id == editor.c.id, Post.deleted_at.is_(None))
