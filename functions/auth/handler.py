@@ -1,7 +1,7 @@
 """Login, and the sessions that it opens."""
 
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from http import HTTPStatus
 from typing import Annotated, Final, Literal
@@ -16,6 +16,7 @@ from aws_lambda_powertools.event_handler.exceptions import (
 from aws_lambda_powertools.event_handler.openapi.params import Form
 
 from auth import addresses, queries, recovery, refresh_tokens
+from auth.rows import ResetRow
 from auth.schemas import PasswordReset, PasswordResetConfirmation, Refresh, Token, Verification
 from auth.settings import TOKEN_LIFETIME_SECONDS
 from common import api, database, mail, mail_texts, opaque_tokens
@@ -132,6 +133,17 @@ def _require_mail() -> None:
         raise NotFoundError("This deployment sends no mail")
 
 
+def _email_within_limit(rows: Sequence[ResetRow]) -> str | None:
+    """Return the address to which a request to reset a password applies, or None.
+
+    Raises RateLimitError if the client has sent too many of them.
+    """
+    row = rows[0]
+    if row.retry_after_seconds is not None:
+        raise RateLimitError(row.retry_after_seconds)
+    return row.email
+
+
 @contextmanager
 def _at_least(seconds: float) -> Iterator[None]:
     begin = time.monotonic()
@@ -154,11 +166,10 @@ def request_password_reset(body: PasswordReset) -> Message:
     token = opaque_tokens.generate()
     token_hash = opaque_tokens.digest(token)
     with _at_least(MIN_RESET_SECONDS):
-        row = recovery.request_reset(account=account, client=client_address(app), token_hash=token_hash)[0]
-        if row.email is not None and not mail.try_to_send(mail_texts.password_reset(row.email, token)):
+        rows = recovery.request_reset(account=account, client=client_address(app), token_hash=token_hash)
+        email = _email_within_limit(rows)
+        if email is not None and not mail.try_to_send(mail_texts.password_reset(email, token)):
             recovery.discard_token(token_hash=token_hash)
-    if row.retry_after_seconds is not None:
-        raise RateLimitError(row.retry_after_seconds)
     return Message(message=RESET_SENT)
 
 
@@ -172,10 +183,7 @@ def confirm_password_reset(body: PasswordResetConfirmation) -> Response[None]:
     """Set a new password with the token of a mail. All sessions end, and the e-mail is verified."""
     token_hash, client = opaque_tokens.digest(body.token), client_address(app)
     # First, so that an unusable token does not cost a hash.
-    row = recovery.check_reset(token_hash=token_hash, client=client)[0]
-    if row.retry_after_seconds is not None:
-        raise RateLimitError(row.retry_after_seconds)
-    if row.email is None:
+    if _email_within_limit(recovery.check_reset(token_hash=token_hash, client=client)) is None:
         raise ForbiddenError(UNUSABLE_TOKEN)
     new_hash = hash_password(body.new_password)
     users = recovery.reset_password(token_hash=token_hash, client=client, password=new_hash)
