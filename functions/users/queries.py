@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import insert
 
-from common.mail_tokens import VERIFICATION, add_token, is_reserved, is_taken, pending_email
+from common.mail_tokens import VERIFICATION, add_token, is_taken, pending_email
 from common.models import DeletedUser, MailToken, Session, User
 from common.principal import Principal
 from common.queries import (
@@ -64,12 +64,15 @@ AccountSelect = Select[*tuple[Any, ...]]
 def create(address: Address, *, password: str, token_hash: str | None) -> Select[*tuple[Any, ...]]:
     """Insert a user; no row if the e-mail is taken, regardless of letter case.
 
+    An e-mail that its user gives up while this statement runs counts as taken. Otherwise an attacker could
+    change the address of an account and take the old one at once, so that its owner cannot revert the change.
+
     `token_hash` is the hash of the token that verifies the e-mail, or None if no mail is sent.
     """
     written: tuple[Any, ...] = (address.email, address.lower_case_email, password)
     new = insert(User).from_select(
         ["email", "lower_case_email", "password"],
-        select(*written).where(~is_reserved(address.lower_case_email, ZERO)),
+        select(*written).where(~is_taken(address.lower_case_email, ZERO)),
     )
     created = (
         new.on_conflict_do_nothing()

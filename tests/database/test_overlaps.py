@@ -1,7 +1,7 @@
 """Concurrent statements that do not see each other's changes."""
 
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
 from typing import Any
@@ -9,6 +9,7 @@ from uuid import UUID
 
 import pytest
 
+import auth.addresses
 import auth.queries
 import maintenance.queries
 import posts.queries
@@ -19,6 +20,7 @@ from common.rows import Attempt
 from common.settings import database_settings
 from tests.support.connections import run_sql
 from tests.support.database import PASSWORD_HASH, PER_DAY, Database, connect, principal_of
+from users.rows import Address
 
 NEW_HASH = "another hash"
 
@@ -122,6 +124,26 @@ def test_a_password_change_that_waits_for_a_refresh_keeps_its_own_session(
             database.wait_for_locks(1)
         changed.result()
     assert can_renew(f"{token}-next") == (token == "here")
+
+
+def sign_up(email: str) -> bool:
+    return bool(users.queries.create(Address(email, email), password="hash", token_hash=None))
+
+
+def test_an_address_that_can_still_be_reverted_is_not_free_while_it_is_given_up(
+    ada: int, database: Database
+) -> None:
+    # An attacker who changes the address of an account would take the old one at the same moment, so that its
+    # owner could not revert the change.
+    database.add_mail_token(ada, "new", "lovelace@example.com")
+    with ThreadPoolExecutor(1) as pool:
+        with open_transaction(auth.addresses.confirm_address, token_hash="new", revert_hash="revert"):
+            signed_up = pool.submit(sign_up, "ada@example.com")
+            wait([signed_up], timeout=0.5)
+        assert not signed_up.result()
+    assert not sign_up("ada@example.com")
+    [row] = auth.addresses.confirm_address(token_hash="revert", revert_hash="unused")
+    assert (row.is_revert, row.is_taken) == (True, False)
 
 
 OLD_KEYS = ("expired", "other")

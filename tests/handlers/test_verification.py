@@ -78,19 +78,6 @@ def pass_time(database: Database, seconds: float) -> None:
         )
 
 
-def add_token(
-    database: Database, user: int, token_hash: str, email: str, purpose: str = "verification"
-) -> None:
-    database.run(
-        "INSERT INTO mail_tokens SELECT id, :purpose, 1, :hash, :email, :email,"
-        " sha256(convert_to(password, 'UTF8')), now() + interval '1 day' FROM users WHERE id = :user",
-        user=user,
-        purpose=purpose,
-        hash=token_hash,
-        email=email,
-    )
-
-
 def fail(_mail: Mail) -> None:
     raise MailError("SES did not accept the mail")
 
@@ -350,7 +337,7 @@ def test_a_failed_notice_does_not_fail_the_confirmation(
 def test_without_mail_the_e_mail_changes_at_once_and_earlier_links_are_unusable(
     ada: int, database: Database
 ) -> None:
-    add_token(database, ada, digest("x"), ADA)
+    database.add_mail_token(ada, digest("x"), ADA)
     response = change(ada, NEW)
     assert (response.json()["email"], response.json()["pending_email"]) == (NEW, None)
     assert account(ada) == (NEW, False, None)
@@ -473,7 +460,7 @@ def at_once(number: int, work: Callable[[int], Any]) -> list[Any]:
 def test_of_simultaneous_uses_of_a_link_one_succeeds(
     purpose: str, email: str, ada: int, database: Database
 ) -> None:
-    add_token(database, ada, "hash", email, purpose)
+    database.add_mail_token(ada, "hash", email, purpose)
 
     def use(number: int) -> int:
         return len(addresses.confirm_address(token_hash="hash", revert_hash=str(number)))
@@ -486,7 +473,7 @@ def test_of_simultaneous_uses_of_a_link_one_succeeds(
 def test_of_simultaneous_changes_to_one_address_one_succeeds(database: Database) -> None:
     for number in range(8):
         user = database.add_user(f"user{number}@example.com")
-        add_token(database, user, f"hash {number}", NEW)
+        database.add_mail_token(user, f"hash {number}", NEW)
 
     def use(number: int) -> bool:
         [row] = addresses.confirm_address(token_hash=f"hash {number}", revert_hash=str(number))

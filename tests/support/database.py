@@ -124,6 +124,19 @@ class Database:
         sql = "INSERT INTO sessions (id, user_id) VALUES (CAST(:id AS uuid), :user_id)"
         self.run(sql, id=principal_of(user_id).session_id, user_id=user_id)
 
+    def add_mail_token(
+        self, user_id: int, token_hash: str, email: str, purpose: str = "verification"
+    ) -> None:
+        """Add the hash of a token that works for a day."""
+        self.run(
+            "INSERT INTO mail_tokens SELECT id, :purpose, 1, :hash, :email, :email,"
+            " sha256(convert_to(password, 'UTF8')), now() + interval '1 day' FROM users WHERE id = :user_id",
+            user_id=user_id,
+            purpose=purpose,
+            hash=token_hash,
+            email=email,
+        )
+
     def add_post(
         self,
         owner: int,

@@ -58,21 +58,15 @@ def pending_email() -> ColumnElement[str]:
 def is_taken(lower_case_email: Text, user_id: SQLCoreOperations[int] | int) -> ColumnElement[bool]:
     """Tell whether another user has an address, or had it and may still revert to it."""
     other = aliased(User)
+    may_revert = select(MailToken.user_id).where(
+        MailToken.purpose == REVERT,
+        MailToken.lower_case_email == lower_case_email,
+        MailToken.expires_at > NOW,
+        MailToken.user_id != user_id,
+    )
     return or_(
         exists(select(other.id).where(other.lower_case_email == lower_case_email, other.id != user_id)),
-        is_reserved(lower_case_email, user_id),
-    )
-
-
-def is_reserved(lower_case_email: Text, user_id: SQLCoreOperations[int] | int) -> ColumnElement[bool]:
-    """Tell whether another user had an address and may still revert to it."""
-    return exists(
-        select(MailToken.user_id).where(
-            MailToken.purpose == REVERT,
-            MailToken.lower_case_email == lower_case_email,
-            MailToken.expires_at > NOW,
-            MailToken.user_id != user_id,
-        )
+        exists(may_revert),
     )
 
 
