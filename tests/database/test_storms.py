@@ -16,7 +16,7 @@ from tests.support.connections import connection_per_thread
 from tests.support.counters import vote_counts, wrong_counters
 from tests.support.database import PASSWORD_HASH, PER_DAY, Database, connect, principal_of
 from tests.support.lambdas import Context
-from tests.support.storm import Storm, delete_account
+from tests.support.storm import CLIENTS, Storm, delete_account
 from users.rows import Address
 
 T = TypeVar("T")
@@ -100,6 +100,7 @@ def test_lists_show_the_stored_votes_while_clients_vote_write_and_delete(databas
     storm.run(lambda: range(ROUNDS))
     assert storm.differences == []
     assert storm.snapshots_with_deltas > 0
+    assert len(storm.refusals) < CLIENTS * ROUNDS / 50, storm.refusals
     assert wrong_counters(database.run) == []
     # Check that the test did something: some votes are left, and some users were deleted.
     assert database.value("SELECT count(*) FROM votes") > 0

@@ -16,6 +16,7 @@ import users.queries
 import votes.queries
 from common import database as common_database
 from common.database import Statement
+from common.errors import UnavailableError
 from common.principal import Principal
 from common.rows import Attempt
 from maintenance.sweeper import STATEMENTS
@@ -64,6 +65,8 @@ class Storm:
         snapshots: The number of snapshots in which lists were compared with the stored votes.
         snapshots_with_deltas: The number of these in which some votes were not in the counters yet.
         differences: Id, shown votes and stored votes of a post, wherever the two differed.
+        refusals: The reasons of the requests that a client would have to repeat, because both attempts met
+            a deletion of what they refer to.
 
     """
 
@@ -71,6 +74,7 @@ class Storm:
         self.snapshots = 0
         self.snapshots_with_deltas = 0
         self.differences: list[tuple[int, int, int]] = []
+        self.refusals: list[str] = []
         self._url = database.url
         self._reader = principal_of(database.add_user("reader@example.com"))
         self._users = [database.add_user(f"user{number}@example.com") for number in range(USERS)]
@@ -97,10 +101,15 @@ class Storm:
             [action] = rng.choices(list(ACTIONS), list(ACTIONS.values()))
             user, post_id = rng.choice(self._users), rng.choice(self._posts[-BUSY_POSTS:])
             published = rng.random() < 0.9
-            if action in {"sign_up", "mark_account_deleted", "delete_account", "maintain"}:
-                self._change_accounts(action, user)
-            else:
-                self._write(action, principal_of(user), post_id, published=published)
+            try:
+                if action in {"sign_up", "mark_account_deleted", "delete_account", "maintain"}:
+                    self._change_accounts(action, user)
+                else:
+                    self._write(action, principal_of(user), post_id, published=published)
+            except UnavailableError as error:
+                if not error.retryable:
+                    raise
+                self.refusals.append(str(error))
 
     def _write(self, action: str, principal: Principal, post_id: int, *, published: bool) -> None:
         match action:
