@@ -18,6 +18,8 @@ SCAN_BY_VOTES: ColumnElement[int] = literal_column("3000", Integer())
 AUTHOR_SCAN: ColumnElement[int] = literal_column("1500", Integer())
 # The number of posts that a list sorts if an index finds them in another order: 5 to 20 ms.
 CANDIDATES: ColumnElement[int] = literal_column("8192", Integer())
+# A segment of 65,536 posts has more candidates than that if one post in so many matches.
+DENSE_ONE_IN: ColumnElement[int] = literal_column("8", Integer())
 # The time after which a search begins no further segment, and the number of segments that it always searches:
 # with few posts, a slow database does not make a page short.
 SEARCH_TIME: ColumnElement[Any] = literal_column("interval '20 milliseconds'")

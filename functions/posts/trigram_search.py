@@ -18,7 +18,6 @@ from sqlalchemy import (
     case,
     cast,
     exists,
-    false,
     func,
     literal_column,
     null,
@@ -127,7 +126,8 @@ def _walk(
 ) -> CTE:
     """Return the states of the walk: one row before the first segment, and one after each step.
 
-    A step searches a segment, or finds that it has too many candidates. The columns of a row:
+    A step searches a segment, or finds that it has too many candidates. The walk takes no step if the first
+    scan found so many posts that this is to be expected. The columns of a row:
 
     - `next`: the next segment, as an index in the arrays of `segments`.
     - `number_found`: the number of posts that were found before the first post of the next segment.
@@ -138,7 +138,9 @@ def _walk(
     begin = select(
         ONE.label("next"),
         number_of(first.found).label("number_found"),
-        false().label("is_dense"),
+        (number_of(first.found) * limits.DENSE_ONE_IN > rows_needed(parameters) + limits.FIRST_SCAN).label(
+            "is_dense"
+        ),
         cast(null(), ARRAY(order.indexed.sort_value.type)).label("sort_values"),
         cast(null(), ARRAY(Integer)).label("ids"),
         func.clock_timestamp().label("started_at"),

@@ -143,3 +143,20 @@ def test_a_search_by_age_ends_with_the_segment_that_fills_its_page(
 ) -> None:
     assert len(old_matches) == MATCHES
     assert searched_segments(explain(database, ada, "new", limit, TERM)) == segments
+
+
+@pytest.mark.parametrize("sort", ["new", "old"])
+def test_a_search_whose_first_posts_match_often_reads_on_in_order(
+    sort: Sort, ada: int, old_matches: list[int], database: Database
+) -> None:
+    database.run(ADD_POSTS, owner=ada, segment=3, last=600, title="hay")
+    database.run("UPDATE posts SET title = 'a needle' WHERE id % 7 = 0 AND title = 'hay'")
+    database.run("ANALYZE")
+    order = "created_at DESC, id DESC" if sort == "new" else "created_at, id"
+    expected = [
+        post_id for [post_id] in database.run(f"SELECT id FROM posts WHERE title <> 'hay' ORDER BY {order}")
+    ]
+    assert len(expected) > 2_600 / 7 + len(old_matches)
+    assert searched_segments(explain(database, ada, sort, 400, TERM)) == 0
+    query = [("search", TERM), ("sort", sort), ("limit", "100"), ("skip", "300")]
+    assert found_by(ada, query) == expected[300:]
