@@ -8,6 +8,7 @@ import pytest
 from aws_lambda_powertools.event_handler import APIGatewayRestResolver
 
 import posts.queries
+import votes.handler
 from common import api
 from common.api import log
 from common.errors import PostgresError, UnavailableError
@@ -144,10 +145,29 @@ def test_a_developer_sees_that_the_handler_lacks_a_route(
     assert output.text() == ""
 
 
+def test_a_developer_sees_which_field_of_a_response_is_wrong(
+    ada: int, output: Output, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(votes.handler, "Message", lambda message: {"text": message})
+    post = database.add_post(ada)
+    assert call("vote", user=ada, body={"post_id": post, "dir": 1}).status == 500
+    assert output.text().splitlines()[-1] == "response.message: Field required"
+
+
 def test_the_notation_of_the_template_is_rejected_in_a_handler() -> None:
     app = api.resolver()
     with pytest.raises(ValueError, match=r"write ./posts/<id>.$"):
         app.get("/posts/{id}")
+
+
+def test_a_parameter_of_a_path_must_be_an_argument() -> None:
+    def read_post(post_id: int) -> int:
+        return post_id
+
+    with pytest.raises(
+        ValueError, match=r"^the path ./posts/<id>. has <id>, but read_post has no argument id$"
+    ):
+        api.resolver().get("/posts/<id>")(read_post)
 
 
 def test_a_failure_of_the_database_is_logged_and_counted(

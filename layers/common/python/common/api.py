@@ -1,10 +1,12 @@
 """The conventions of the HTTP API: validation, error responses, headers, logs."""
 
 import json
+import re
 import sys
 import traceback
 from collections.abc import Callable, Mapping, Set
 from http import HTTPStatus
+from inspect import signature
 from types import MappingProxyType
 from typing import Annotated, Any
 from urllib.parse import unquote
@@ -47,14 +49,26 @@ log = Logger()
 
 
 class Resolver(APIGatewayRestResolver):
-    """A resolver that rejects the notation of template.yaml in paths, which would match no request."""
+    """A resolver that rejects paths which would match no request, or whose parameters no argument gets."""
 
     def route(self, rule: str, *args: Any, **kwargs: Any) -> Any:  # noqa: ANN401  # as in Powertools
-        """Register a route; raises ValueError for a path such as `/posts/{id}`."""
+        """Register a route; raises ValueError for `/posts/{id}` and for a parameter that is no argument."""
         if "{" in rule:
             correct = rule.replace("{", "<").replace("}", ">")
             raise ValueError(f"the path {rule!r} would match no request: write {correct!r}")
-        return super().route(rule, *args, **kwargs)
+        register = super().route(rule, *args, **kwargs)
+
+        def checked(function: Callable[..., Any]) -> Any:  # noqa: ANN401  # as in Powertools
+            arguments = signature(function).parameters
+            for name in re.findall("<(.+?)>", rule):
+                if name not in arguments:
+                    function_name = function.__name__
+                    raise ValueError(
+                        f"the path {rule!r} has <{name}>, but {function_name} has no argument {name}"
+                    )
+            return register(function)
+
+        return checked
 
 
 def resolver() -> APIGatewayRestResolver:

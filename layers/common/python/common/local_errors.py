@@ -4,6 +4,8 @@ import sys
 import traceback
 from types import TracebackType
 
+from aws_lambda_powertools.event_handler.openapi.exceptions import ResponseValidationError
+
 from common.errors import PostgresError
 
 MISSING_IN_SCHEMA = {"42P01": "undefined_table", "42703": "undefined_column"}
@@ -12,10 +14,13 @@ EXCERPT_CHARACTERS = 60
 
 
 def report(error: Exception) -> None:
-    """Write the traceback to standard error, and what the server said if the error is PostgreSQL's."""
+    """Write the traceback to standard error, with what PostgreSQL or the validation of a response said."""
     if isinstance(error, PostgresError):
         for note in _notes(error):
             error.add_note(note)
+    if isinstance(error, ResponseValidationError):
+        for problem in error.errors():
+            error.add_note(f"{'.'.join(map(str, problem['loc']))}: {problem['msg']}")
     without_framework = error.with_traceback(_below_powertools(error.__traceback__))
     sys.stderr.write("".join(traceback.format_exception(without_framework)))
 
