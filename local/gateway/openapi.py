@@ -1,18 +1,24 @@
 """Reads the OpenAPI document, with Amazon's extensions, that defines a REST API."""
 
 import re
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from typing import Any
 
 from local.gateway.api import Authorizer, GatewayResponse, MockIntegration, Route
+from local.gateway.errors import TemplateError
 
 _DEFAULT_TTL = 300
 _FUNCTION = re.compile(r":function:([^:/]+)")
 _INTEGRATION = "x-amazon-apigateway-integration"
+_PARAMETER = re.compile(r"\{[^{}]+\}")
 
 
 def read_routes(body: Mapping[str, Any]) -> tuple[Route, ...]:
-    """Return the routes of the API; the method ANY stands for every method."""
+    """Return the routes of the API; the method ANY stands for every method.
+
+    Raises `TemplateError` for a path that a REST API would reject or could not match.
+    """
+    _check_paths(body["paths"])
     authorizers = read_authorizers(body)
     return tuple(
         Route(
@@ -33,6 +39,19 @@ def read_routes(body: Mapping[str, Any]) -> tuple[Route, ...]:
         for method, operation in methods.items()
         if isinstance(operation, dict) and _INTEGRATION in operation
     )
+
+
+def _check_paths(paths: Iterable[str]) -> None:
+    names: dict[str, str] = {}
+    for path in paths:
+        if "<" in path:
+            correct = path.replace("<", "{").replace(">", "}")
+            raise TemplateError(f"the path {path} would match no request: write {correct}")
+        for parameter in _PARAMETER.finditer(path):
+            parent = path[: parameter.start()]
+            name = names.setdefault(parent, parameter[0])
+            if name != parameter[0]:
+                raise TemplateError(f"the path {path} must have {name} after {parent}, like the other paths")
 
 
 def read_authorizers(body: Mapping[str, Any]) -> dict[str, Authorizer]:

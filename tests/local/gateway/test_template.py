@@ -1,5 +1,6 @@
 """What the gateway reads from a SAM template."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -115,6 +116,23 @@ def test_an_invalid_template_is_one_line(tmp_path: Path, text: str, message: str
     with pytest.raises(TemplateError, match=message) as caught:
         load_api(template, PARAMETERS)
     assert "\n" not in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("path", "message"),
+    [
+        ("/things/<id>", "the path /things/<id> would match no request: write /things/{id}"),
+        (
+            "/things/{thing}/more",
+            "the path /things/{thing}/more must have {id} after /things/, like the other",
+        ),
+    ],
+)
+def test_a_path_that_a_rest_api_rejects(project: Path, path: str, message: str) -> None:
+    template = project / "template.yaml"
+    template.write_text(template.read_text().replace("Path: /open", f'Path: "{path}"'))
+    with pytest.raises(TemplateError, match=re.escape(message)):
+        load_api(template, PARAMETERS)
 
 
 def test_a_missing_template(tmp_path: Path) -> None:
