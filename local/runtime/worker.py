@@ -24,6 +24,7 @@ import traceback
 from collections.abc import Callable
 from importlib.machinery import SOURCE_SUFFIXES, FileFinder, PathFinder, SourceFileLoader
 from importlib.util import module_from_spec
+from types import TracebackType
 from typing import Any, BinaryIO
 
 _LENGTH = struct.Struct("!I")
@@ -31,6 +32,8 @@ _RESULT = b"+"
 _ERROR = b"-"
 # The beginning of a line in CloudWatch's embedded metric format.
 _METRICS = '{"_aws":'
+# The files of this module and of the import system.
+_RUNTIME = (__file__, importlib.__file__, "<frozen importlib")
 
 Handler = Callable[[Any, "Context"], object]
 
@@ -112,7 +115,7 @@ def _exit_with_gateway(lifeline: int) -> None:
 
 def _reject_breakpoint(*_: object, **__: object) -> None:
     # Without a terminal, pdb would fail with BdbQuit, which does not say why.
-    raise RuntimeError("breakpoint() needs a terminal: start the local run in debug mode")
+    raise RuntimeError("breakpoint() needs a terminal: run `make debug` instead")
 
 
 def _load(configuration: dict[str, Any]) -> Handler:
@@ -153,10 +156,17 @@ def _invoke(handler: Handler, frame: bytes, configuration: dict[str, Any]) -> by
 
 
 def _failure(error: BaseException, what: str) -> bytes:
-    """Print the traceback, and return the error in the format of Lambda."""
-    *trace, summary = traceback.format_exception(error)
+    """Print the traceback of the function's code, and return the error in the format of Lambda."""
+    *trace, summary = traceback.format_exception(error.with_traceback(_below_runtime(error.__traceback__)))
     sys.stderr.write(f"{''.join(trace)}{what}: {summary}")
     return _ERROR + json.dumps({"errorMessage": str(error), "errorType": type(error).__name__}).encode()
+
+
+def _below_runtime(trace: TracebackType | None) -> TracebackType | None:
+    """Return the traceback without its first frames, which are those of this module and of the import."""
+    while trace and trace.tb_frame.f_code.co_filename.startswith(_RUNTIME):
+        trace = trace.tb_next
+    return trace
 
 
 def _send(gateway: socket.socket, content: bytes) -> None:

@@ -133,7 +133,7 @@ def test_a_breakpoint_without_debug_mode_says_what_to_do(clone: Path, database: 
         assert session.get(do="breakpoint").status_code == 502
         log = (clone / "errors.log").read_text()
     assert "functions/echo/handler.py" in log
-    assert "RuntimeError: breakpoint() needs a terminal: start the local run in debug mode" in log
+    assert "RuntimeError: breakpoint() needs a terminal: run `make debug` instead" in log
 
 
 class Editor:

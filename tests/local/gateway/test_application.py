@@ -208,6 +208,8 @@ def test_a_function_that_cannot_be_loaded_recovers_with_the_next_edit(
     serve(project, steps)
     lines = capfd.readouterr().err.splitlines()
     assert "Echo cannot be loaded: ModuleNotFoundError: No module named 'missing'" in lines
+    # The first frame is that of the function, not one of the frames of the import.
+    assert f'File "{handler}", line 1' in lines[lines.index("Traceback (most recent call last):") + 1]
 
 
 def test_a_body_that_is_too_large(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
