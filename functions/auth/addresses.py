@@ -18,10 +18,10 @@ from sqlalchemy import (
 )
 
 from auth.rows import ConfirmedRow, VerificationRow
-from common.mail_tokens import REVERT, VERIFICATION, add_token, is_taken, pending_change
+from common.mail_tokens import REVERT, VERIFICATION, account_digest, add_token, is_taken, pending_change
 from common.models import MailToken, Session, User
 from common.principal import Principal
-from common.queries import NOW, is_verified, sha256, valid_principal
+from common.queries import NOW, is_verified, valid_principal
 from common.quotas import use_quota
 from common.statement import statement
 
@@ -43,7 +43,7 @@ def request_verification(principal: Principal, *, token_hash: str, per_day: int)
             User.id.label("user_id"),
             func.coalesce(pending.c.email, User.email).label("email"),
             func.coalesce(pending.c.lower_case_email, User.lower_case_email).label("lower_case_email"),
-            User.password,
+            account_digest(User.email, User.password).label("account_digest"),
         )
         .join(caller, caller.c.id == User.id)
         .outerjoin(pending, true())
@@ -79,11 +79,11 @@ def confirm_address(*, token_hash: str, revert_hash: str) -> Select[*tuple[Any, 
     token = (
         select(
             User.id,
-            User.password,
             User.email.label("previous_email"),
             User.lower_case_email.label("previous_lower_case_email"),
             MailToken.email,
             MailToken.lower_case_email,
+            MailToken.account_digest,
             is_revert.label("is_revert"),
         )
         .join(MailToken, MailToken.user_id == User.id)
@@ -91,7 +91,7 @@ def confirm_address(*, token_hash: str, revert_hash: str) -> Select[*tuple[Any, 
             MailToken.hash == token_hash,
             or_(MailToken.purpose == VERIFICATION, is_revert),
             MailToken.expires_at > NOW,
-            or_(is_revert, MailToken.password_digest == sha256(User.password)),
+            or_(is_revert, MailToken.account_digest == account_digest(User.email, User.password)),
             User.deleted_at.is_(None),
         )
         .with_for_update(key_share=True, of=[User, MailToken])
@@ -122,7 +122,8 @@ def confirm_address(*, token_hash: str, revert_hash: str) -> Select[*tuple[Any, 
             changed.c.id.label("user_id"),
             token.c.previous_email.label("email"),
             token.c.previous_lower_case_email.label("lower_case_email"),
-            token.c.password,
+            # A token that reverts is not bound to it.
+            token.c.account_digest,
         )
         .join(token, token.c.id == changed.c.id)
         .where(~token.c.is_revert, token.c.previous_email != token.c.email)

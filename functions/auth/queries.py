@@ -22,6 +22,7 @@ from auth.rows import RenewedRow, SessionRow, UserRow
 from common.models import RefreshToken, Session, User
 from common.principal import Principal
 from common.queries import (
+    BLANK,
     MAX_SESSIONS,
     MONTH_AGO,
     NOW,
@@ -37,7 +38,6 @@ from common.statement import statement
 
 # A used token still works for this long, because the response to its first use may have been lost.
 GRACE_PERIOD: ColumnElement[Any] = literal_column("interval '30 seconds'")
-BLANK: ColumnElement[str] = literal_column("' '")
 
 
 @statement(SessionRow)

@@ -20,13 +20,14 @@ from sqlalchemy import (
 from sqlalchemy.dialects.postgresql import insert
 
 from auth.rows import RecoveredRow, ResetRow, TokenRow
-from common.mail_tokens import RESET, REVERT, add_token, reset_slot
+from common.mail_tokens import RESET, REVERT, account_digest, add_token, is_live, reset_slot
 from common.models import LoginAttempts, MailToken, Session, User
 from common.queries import HOUR, NOW, ONE, forget_login_failures, seconds_to, sha256
 from common.statement import statement
 
 # Of one client address in an hour.
 MAX_REQUESTS: ColumnElement[int] = literal_column("30")
+DIGEST: ColumnElement[bytes] = account_digest(User.email, User.password)
 
 
 def _count_request(client: str, action: str) -> tuple[CTE, ColumnElement[int]]:
@@ -66,7 +67,7 @@ def request_reset(*, account: str, client: str, token_hash: str) -> Select[*tupl
     """
     counted, retry_after = _count_request(client, "password reset")
     user = (
-        select(User.id, User.id.label("user_id"), User.email, User.lower_case_email, User.password)
+        select(User.id.label("user_id"), User.email, User.lower_case_email, DIGEST.label("account_digest"))
         .where(User.lower_case_email == account, User.deleted_at.is_(None), exists(select(counted.c.key)))
         .cte("user_of_account")
     )
@@ -92,9 +93,7 @@ def _resettable(token_hash: str) -> Select[*tuple[Any, ...]]:
         .where(
             MailToken.hash == token_hash,
             MailToken.purpose == RESET,
-            MailToken.expires_at > NOW,
-            MailToken.email == User.email,
-            MailToken.password_digest == sha256(User.password),
+            is_live(DIGEST),
             User.deleted_at.is_(None),
         )
     )

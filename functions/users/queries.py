@@ -22,7 +22,7 @@ from sqlalchemy import (
 from sqlalchemy import cast as sql_cast
 from sqlalchemy.dialects.postgresql import insert
 
-from common.mail_tokens import VERIFICATION, add_token, is_taken, pending_email
+from common.mail_tokens import VERIFICATION, account_digest, add_token, is_taken, pending_email
 from common.models import DeletedUser, MailToken, Session, User
 from common.principal import Principal
 from common.queries import (
@@ -80,8 +80,13 @@ def create(address: Address, *, password: str, token_hash: str | None) -> Select
         .cte("created")
     )
     hash_of: Any = token_hash
-    bound_to = select(created.c.id.label("user_id"), *created.c).subquery()
-    token = add_token(VERIFICATION, bound_to, hash_of, hash_of.is_not(None))
+    bound_to = select(
+        created.c.id.label("user_id"),
+        created.c.email,
+        created.c.lower_case_email,
+        account_digest(created.c.email, created.c.password).label("account_digest"),
+    )
+    token = add_token(VERIFICATION, bound_to.subquery(), hash_of, hash_of.is_not(None))
     return select(created.c.id, created.c.email, created.c.created_at).add_cte(token.cte("token"))
 
 
@@ -157,12 +162,8 @@ def change_email(
         .cte("changed")
     )
     account = select(*changed.c, sql_cast(null(), String).label("pending_email")).subquery()
-    # A token of the previous address would change the address back to it.
-    tokens = delete(MailToken).where(MailToken.user_id == changed.c.id, MailToken.purpose == VERIFICATION)
     result = _change(caller, account, taken, quota)
-    return result.add_cte(tokens.cte("removed_tokens")).add_cte(
-        clear_login_failures(attempt).cte("cleared_failures")
-    )
+    return result.add_cte(clear_login_failures(attempt).cte("cleared_failures"))
 
 
 @statement(AccountChangeRow)
@@ -197,7 +198,7 @@ def request_email(
         changed.c.id.label("user_id"),
         email.label("email"),
         lower_case_email.label("lower_case_email"),
-        changed.c.password,
+        account_digest(changed.c.email, changed.c.password).label("account_digest"),
     ).where(changed.c.email != email)
     token = add_token(VERIFICATION, bound_to.subquery(), token_hash).cte("token")
     cancelled = delete(MailToken).where(

@@ -20,7 +20,7 @@ def upgrade() -> None:
         sa.Column("hash", sa.String, nullable=False),
         sa.Column("email", sa.String, nullable=False),
         sa.Column("lower_case_email", sa.String, nullable=False),
-        sa.Column("password_digest", sa.LargeBinary, nullable=False),
+        sa.Column("account_digest", sa.LargeBinary, nullable=False),
         sa.Column("expires_at", sa.TIMESTAMP(timezone=True), nullable=False),
         sa.PrimaryKeyConstraint("user_id", "purpose", "slot", name="pk_mail_tokens"),
         sa.ForeignKeyConstraint(

@@ -119,7 +119,8 @@ def names(database: Database) -> dict[str, int]:
     for purpose in ("reset", "verification"):
         database.run(
             "INSERT INTO mail_tokens SELECT id, :purpose, 1, :hash, email, lower_case_email,"
-            " sha256(convert_to(password, 'UTF8')), now() + interval '1 hour' FROM users WHERE id = :bob",
+            " sha256(convert_to(password || ' ' || email, 'UTF8')), now() + interval '1 hour'"
+            " FROM users WHERE id = :bob",
             bob=bob,
             purpose=purpose,
             hash=digest(purpose),

@@ -172,6 +172,7 @@ def test_an_invalid_token_is_rejected(body: object) -> None:
 
 
 CHANGES = {
+    "the address": "UPDATE users SET email = 'another@example.com'",
     "the password": "UPDATE users SET password = 'another'",
     "the account": "DELETE FROM users",
     "the mark of a deleted account": "UPDATE users SET deleted_at = now()",
@@ -270,6 +271,16 @@ def test_a_pending_change_ends_with_the_password(ada: int, mailbox: Mailbox) -> 
     assert call("update_password", user=ada, body=body).status == 204
     assert confirm(links(mailbox, NEW, "verify")[0]).json() == UNUSABLE
     assert account(ada) == (ADA, False, None)
+
+
+def test_a_pending_change_ends_when_something_else_changes_the_address(
+    ada: int, mailbox: Mailbox, database: Database
+) -> None:
+    change(ada, NEW)
+    database.run("UPDATE users SET email = :newer", newer=NEWER)
+    assert account(ada) == (NEWER, False, None)
+    assert confirm(links(mailbox, NEW, "verify")[0]).json() == UNUSABLE
+    assert account(ada) == (NEWER, False, None)
 
 
 def test_a_pending_change_ends_after_a_day(ada: int, mailbox: Mailbox, database: Database) -> None:

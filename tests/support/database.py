@@ -130,7 +130,8 @@ class Database:
         """Add the hash of a token that works for a day."""
         self.run(
             "INSERT INTO mail_tokens SELECT id, :purpose, 1, :hash, :email, :email,"
-            " sha256(convert_to(password, 'UTF8')), now() + interval '1 day' FROM users WHERE id = :user_id",
+            " sha256(convert_to(password || ' ' || users.email, 'UTF8')), now() + interval '1 day'"
+            " FROM users WHERE id = :user_id",
             user_id=user_id,
             purpose=purpose,
             hash=token_hash,

@@ -25,7 +25,7 @@ from sqlalchemy.sql.dml import ReturningInsert
 from sqlalchemy.sql.elements import SQLCoreOperations
 
 from common.models import MailToken, User
-from common.queries import HOUR, NOW, ONE, Text, sha256
+from common.queries import BLANK, HOUR, NOW, ONE, Text, sha256
 
 RESET: Final[ColumnElement[str]] = literal_column("'reset'", String)
 VERIFICATION: Final[ColumnElement[str]] = literal_column("'verification'", String)
@@ -34,8 +34,18 @@ TWENTY_FOUR_HOURS: ColumnElement[Any] = literal_column("interval '24 hours'")
 RESET_SLOTS: ColumnElement[Any] = func.generate_series(ONE, literal_column("3"))
 
 
-def _is_live(token: type[MailToken], password: SQLCoreOperations[str]) -> ColumnElement[bool]:
-    return and_(token.expires_at > NOW, token.password_digest == sha256(password))
+def account_digest(email: Text, password: Text) -> ColumnElement[bytes]:
+    """Return the digest to which a token is bound, of the address and the password hash of its user.
+
+    Every change of one of them ends the token, whatever makes the change.
+    """
+    # A password hash contains no blank.
+    return sha256(func.concat(password, BLANK, email))
+
+
+def is_live(digest: ColumnElement[bytes]) -> ColumnElement[bool]:
+    """Tell whether a token has not expired, and is bound to the account with this digest."""
+    return and_(MailToken.expires_at > NOW, MailToken.account_digest == digest)
 
 
 def pending_change(user_id: SQLCoreOperations[int]) -> Select[str, str]:
@@ -45,7 +55,7 @@ def pending_change(user_id: SQLCoreOperations[int]) -> Select[str, str]:
         select(MailToken.email, MailToken.lower_case_email)
         .join(user, user.id == MailToken.user_id)
         .where(MailToken.user_id == user_id, MailToken.purpose == VERIFICATION)
-        .where(_is_live(MailToken, user.password), MailToken.email != user.email)
+        .where(is_live(account_digest(user.email, user.password)), MailToken.email != user.email)
     )
 
 
@@ -73,16 +83,15 @@ def is_taken(lower_case_email: Text, user_id: SQLCoreOperations[int] | int) -> C
 def reset_slot(user: CTE) -> ColumnElement[int]:
     """Return the first slot without a working reset token of a user, or NULL.
 
-    `user` is a row with `id`, `email` and `password`.
+    `user` is a row with `user_id` and `account_digest`.
     """
     slots = RESET_SLOTS.column_valued("candidate")
     used = exists(
         select(MailToken.slot).where(
-            MailToken.user_id == user.c.id,
+            MailToken.user_id == user.c.user_id,
             MailToken.purpose == RESET,
             MailToken.slot == slots,
-            MailToken.email == user.c.email,
-            _is_live(MailToken, user.c.password),
+            is_live(user.c.account_digest),
         )
     )
     return select(func.min(slots)).where(~used).scalar_subquery()
@@ -98,7 +107,7 @@ def add_token(
 
     Args:
         purpose: RESET, VERIFICATION or REVERT.
-        bound_to: Rows with `user_id`, `email`, `lower_case_email` and `password`, and for a reset `slot`.
+        bound_to: Rows with `user_id`, `email`, `lower_case_email`, `account_digest`, and for a reset `slot`.
         token_hash: The hash of the token.
         conditions: If one is false, no token is added.
 
@@ -114,7 +123,7 @@ def add_token(
             "hash",
             "email",
             "lower_case_email",
-            "password_digest",
+            "account_digest",
             "expires_at",
         ],
         select(
@@ -124,23 +133,20 @@ def add_token(
             type_coerce(hash_of, String),
             bound_to.c.email,
             bound_to.c.lower_case_email,
-            sha256(bound_to.c.password),
+            bound_to.c.account_digest,
             NOW + lifetime,
         ).where(*conditions),
     )
     works = [MailToken.expires_at > NOW]
     if purpose is RESET:
-        works += [
-            MailToken.password_digest == new.excluded.password_digest,
-            MailToken.email == new.excluded.email,
-        ]
+        works.append(MailToken.account_digest == new.excluded.account_digest)
     return new.on_conflict_do_update(
         index_elements=[MailToken.user_id, MailToken.purpose, MailToken.slot],
         set_={
             "hash": new.excluded.hash,
             "email": new.excluded.email,
             "lower_case_email": new.excluded.lower_case_email,
-            "password_digest": new.excluded.password_digest,
+            "account_digest": new.excluded.account_digest,
             "expires_at": new.excluded.expires_at,
         },
         where=None if purpose is VERIFICATION else ~and_(*works),

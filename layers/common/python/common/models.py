@@ -220,8 +220,8 @@ class MailToken(Base):
     """The SHA-256 hash of a token in the link of a mail. Maintenance removes it when it has expired.
 
     The primary key bounds how many tokens a user has: `slot` is 1, or up to 3 for a reset of the password. A
-    token works only while the address and the password to which it is bound are those of the user, except
-    that a `revert` works regardless of the password, which may be the attacker's by then.
+    token works only while the user has the address and the password to which it is bound. A `revert` is not
+    bound to them, because both may be the attacker's by then.
     """
 
     __tablename__ = "mail_tokens"
@@ -234,8 +234,8 @@ class MailToken(Base):
     # The address to which the mail goes. A verification of another address than the user's changes it.
     email: Mapped[str] = mapped_column(String)
     lower_case_email: Mapped[str] = mapped_column(String)
-    # SHA-256 of the password hash.
-    password_digest: Mapped[bytes]
+    # SHA-256 of the password hash and the address of the user, at the time of the request.
+    account_digest: Mapped[bytes]
     expires_at: Mapped[datetime] = mapped_column(TIMESTAMP(timezone=True), index=True)
 
     __table_args__ = (

@@ -45,6 +45,7 @@ from common.statement import statement
 
 ZERO: ColumnElement[int] = literal_column("0", Integer())
 ONE: ColumnElement[int] = literal_column("1", Integer())
+BLANK: ColumnElement[str] = literal_column("' '", String)
 DAY_AGO: ColumnElement[datetime] = literal_column("now() - interval '1 day'", TIMESTAMP(timezone=True))
 MONTH_AGO: ColumnElement[datetime] = literal_column("now() - interval '30 days'", TIMESTAMP(timezone=True))
 # A statement's parameter is annotated with the type of its values, although it is a bound parameter while the
@@ -143,12 +144,11 @@ def _counter_keys(account: Text, client: Text) -> Select[*tuple[Any, ...]]:
     `account` is an e-mail address in lower case. `client` is the address of the client, which contains no
     blank.
     """
-    blank: ColumnElement[str] = literal_column("' '", String)
     return select(
         type_coerce(account, String).label("account"),
         sha256(client).label("client_key"),
-        sha256(func.concat(client, blank, account)).label("pair_key"),
-        sha256(func.concat(blank, account)).label("account_key"),
+        sha256(func.concat(client, BLANK, account)).label("pair_key"),
+        sha256(func.concat(BLANK, account)).label("account_key"),
         type_coerce(NOW + RESERVATION, MOMENT).label("reserved_until"),
     )
 
