@@ -39,7 +39,7 @@ seed: $(VENV)/local ## Fill the database of `make dev`, while it runs, with demo
 
 .PHONY: import
 import: $(VENV)/local ## Copy a database of the course application into that of `make dev` (FROM=postgresql://...)
-	@$(BIN)/python -m local import $(if $(FROM),"$(FROM)") $(if $(ACCEPT),--accept-changes)
+	@$(BIN)/python -m local import $(if $(FROM),"$(FROM)") $(if $(filter changes,$(ACCEPT)),--accept-changes)
 
 .PHONY: psql
 psql: $(VENV)/local ## Open the database of `make dev`

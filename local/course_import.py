@@ -5,14 +5,16 @@ database.
 """
 
 import io
-from collections.abc import Iterator, Mapping
+import re
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
-from typing import Any
+from typing import Any, NamedTuple
 
 import pg8000
 from sqlalchemy.exc import DBAPIError
 
 from common.emails import lower_case, normalize_if_valid
+from common.passwords import DUMMY_HASH
 from common.schemas import MAX_EMAIL_LENGTH
 from common.settings import DatabaseSettings, SettingsError
 from local.database import reason
@@ -34,7 +36,7 @@ KEYS = {"users": ("id",), "posts": ("id",), "votes": ("user_id", "post_id")}
 OPTIONAL = ("users", "phone_number")
 BATCH = 2_000
 MAX_SHOWN = 50
-BCRYPT_PREFIXES = ("$2a$", "$2b$", "$2y$")
+BCRYPT_HASH = re.compile(r"\$2[aby]\$(0[4-9]|[12]\d|3[01])\$[./0-9A-Za-z]{53}")
 # RFC 2606 reserves this domain: no mail reaches it.
 PLACEHOLDER = "imported-{id}@example.invalid"
 # Only our schema has this table.
@@ -57,6 +59,21 @@ SET_SEQUENCE = (
     "SELECT setval(pg_get_serial_sequence('{table}', 'id'), greatest(max(id), 1), max(id) IS NOT NULL)"
     " FROM {table}"
 )
+
+
+class Changes(NamedTuple):
+    """What an import changes.
+
+    Attributes:
+        emails: The addresses to replace, by the id of their users.
+        passwords: The ids of the users who get the hash of a password that nobody knows.
+        lines: A line for each row that changes, or that the API does not show as it is.
+
+    """
+
+    emails: dict[int, str]
+    passwords: set[int]
+    lines: list[str]
 
 
 def is_course_database(database: DatabaseSettings) -> bool:
@@ -94,17 +111,17 @@ def import_course(source: DatabaseSettings, target: DatabaseSettings, *, accept_
             raise LocalRunError(f"{source.name} does not have the tables of the course application")
         if _rows(writer, "SELECT id FROM users LIMIT 1"):
             raise LocalRunError(f"{target.name} has users already: import into an empty one (`make reset`)")
-        emails, changes = _find_changes(reader)
-        for change in changes[:MAX_SHOWN]:
-            write_line(change)
-        if len(changes) > MAX_SHOWN:
-            write_line(f"... and {len(changes) - MAX_SHOWN} more")
-        if changes and not accept_changes:
+        changes = _find_changes(reader)
+        for line in changes.lines[:MAX_SHOWN]:
+            write_line(line)
+        if len(changes.lines) > MAX_SHOWN:
+            write_line(f"... and {len(changes.lines) - MAX_SHOWN} more")
+        if changes.lines and not accept_changes:
             raise LocalRunError("nothing was written; to import with these changes, add ACCEPT=changes")
         indexes = _rows(writer, INDEXES)
         for name, _ in indexes:
             writer.execute(f"DROP INDEX {name}")
-        counts = _copy_all(reader, writer, columns, emails)
+        counts = _copy_all(reader, writer, columns, changes)
         write_line("Creating the indexes ...")
         for _, definition in indexes:
             writer.execute(definition)
@@ -130,42 +147,41 @@ def _unknown_outcome(target: DatabaseSettings) -> str:
     )
 
 
-def _find_changes(reader: Any) -> tuple[dict[int, str], list[str]]:  # noqa: ANN401  # pg8000 has no types
-    """Return the addresses to replace, by the id of their users, and a line for each row that changes."""
-    emails: dict[int, str] = {}
-    changes = []
+def _find_changes(reader: Any) -> Changes:  # noqa: ANN401  # pg8000 has no types
+    emails, passwords, lines = changes = Changes({}, set(), [])
     owners: dict[str, int] = {}
     for user, email, password in _rows(reader, "SELECT id, email, password FROM users ORDER BY id"):
         stored = normalize_if_valid(email) if len(email) <= MAX_EMAIL_LENGTH else email
         owner = owners.setdefault(lower_case(stored), user)
         if owner != user:
             stored = PLACEHOLDER.format(id=user)
-            changes.append(f"user {user}: {email} is the address of user {owner}, too; it becomes {stored}")
+            lines.append(f"user {user}: {email} is the address of user {owner}, too; it becomes {stored}")
         elif len(email) > MAX_EMAIL_LENGTH:
-            changes.append(
-                f"user {user}: the address has {len(email)} characters; it stays, but cannot log in"
-            )
+            lines.append(f"user {user}: the address has {len(email)} characters; nobody can log in with it")
         if stored != email:
             emails[user] = stored
-        if not password.startswith(BCRYPT_PREFIXES):
-            changes.append(f"user {user}: the password is not a bcrypt hash; it stays, but cannot log in")
+        if not BCRYPT_HASH.fullmatch(password):
+            passwords.add(user)
+            lines.append(
+                f"user {user}: the password is not a bcrypt hash; nobody can log in until it is reset"
+            )
     for post, title, content in _rows(reader, LONG_TEXTS):
         if title > OLD_MAX_TITLE_LENGTH:
             shown = f"it stays, and the API returns {OLD_MAX_TITLE_LENGTH}"
-            changes.append(f"post {post}: the title has {title} characters; {shown}")
+            lines.append(f"post {post}: the title has {title} characters; {shown}")
         elif title > MAX_TITLE_LENGTH:
-            changes.append(f"post {post}: the title has {title} characters; it stays until it is changed")
+            lines.append(f"post {post}: the title has {title} characters; it stays until it is changed")
         if content > MAX_CONTENT_LENGTH:
             shown = f"it stays, and the API returns {MAX_CONTENT_LENGTH}"
-            changes.append(f"post {post}: the content has {content} characters; {shown}")
-    return emails, changes
+            lines.append(f"post {post}: the content has {content} characters; {shown}")
+    return changes
 
 
 def _copy_all(
     reader: Any,  # noqa: ANN401  # pg8000 has no types
     writer: Any,  # noqa: ANN401
     columns: set[tuple[str, str]],
-    emails: Mapping[int, str],
+    changes: Changes,
 ) -> dict[str, int]:
     """Copy all tables in batches, and return the number of rows of each. Triggers fill the derived tables."""
     counts = {
@@ -177,7 +193,7 @@ def _copy_all(
         present = [name for name in names if (table, name) in columns]
         written = [*present, "lower_case_email"] if table == "users" else present
         for batch in _batches(reader, table, present):
-            lines = [_with_addresses(line, emails) for line in batch] if table == "users" else batch
+            lines = [_changed_user(line, changes) for line in batch] if table == "users" else batch
             writer.execute(
                 f"COPY {table} ({', '.join(written)}) FROM STDIN", stream=io.BytesIO(b"".join(lines))
             )
@@ -215,12 +231,15 @@ def _batches(reader: Any, table: str, columns: list[str]) -> Iterator[list[bytes
         where = f"WHERE ({row}) > ({last})"
 
 
-def _with_addresses(line: bytes, emails: Mapping[int, str]) -> bytes:
-    """Return the row of a user with the new address, if there is one, and the address in lower case."""
-    identifier, copied, *others = line.removesuffix(b"\n").split(b"\t")
-    new = emails.get(int(identifier))
-    email = copied if new is None else _escape(new)
-    return b"\t".join([identifier, email, *others, lower_case(email.decode()).encode()]) + b"\n"
+def _changed_user(line: bytes, changes: Changes) -> bytes:
+    """Return the row of a user with the changes, and with the address in lower case as well."""
+    identifier, email, password, *others = line.removesuffix(b"\n").split(b"\t")
+    user = int(identifier)
+    if user in changes.emails:
+        email = _escape(changes.emails[user])
+    if user in changes.passwords:
+        password = DUMMY_HASH.encode()
+    return b"\t".join([identifier, email, password, *others, lower_case(email.decode()).encode()]) + b"\n"
 
 
 def _escape(text: str) -> bytes:

@@ -6,6 +6,7 @@ from contextlib import contextmanager
 import bcrypt
 import pytest
 
+from common.passwords import DUMMY_HASH
 from common.settings import parse_database_url
 from local.course_import import PLACEHOLDER, import_course, is_course_database
 from local.database import migrate
@@ -139,14 +140,15 @@ def test_changes_are_listed_before_anything_is_written(
     placeholder = PLACEHOLDER.format(id=again)
     assert capsys.readouterr().err.splitlines() == [
         f"user {again}: Ada@Example.com is the address of user {ada}, too; it becomes {placeholder}",
-        f"user {plain}: the password is not a bcrypt hash; it stays, but cannot log in",
-        f"user {long}: the address has 262 characters; it stays, but cannot log in",
+        f"user {plain}: the password is not a bcrypt hash; nobody can log in until it is reset",
+        f"user {long}: the address has 262 characters; nobody can log in with it",
         f"post {title}: the title has 1001 characters; it stays, and the API returns 1000",
         f"post {old}: the title has 1000 characters; it stays until it is changed",
         f"post {content}: the content has 50001 characters; it stays, and the API returns 50000",
     ]
     run(course, target, accept_changes=True)
     assert target.value("SELECT email FROM users WHERE id = :id", id=again) == placeholder
+    assert target.value("SELECT password FROM users WHERE id = :id", id=plain) == DUMMY_HASH
     assert target.run(ALL["posts"]) == course.run(ALL["posts"])
 
 
