@@ -23,7 +23,7 @@ NOT_IN_A_VERSION = {"Description", "ReservedConcurrentExecutions"}
 
 def test_new_code_is_deployed_after_the_migration(stack: Stack) -> None:
     for name in LIVE:
-        assert stack.resources[name]["DependsOn"] == "Migration"
+        assert stack.resources[name].get("DependsOn") == "Migration", name
 
 
 def test_new_revisions_make_a_new_migration(stack: Stack) -> None:

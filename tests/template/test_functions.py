@@ -95,27 +95,26 @@ def test_a_function_is_defined_like_this(stack: Stack) -> None:
     definitions = expected(stack)
     assert functions.keys() == definitions.keys()
     for name, definition in definitions.items():
-        function = functions[name]
         stage = {"STAGE": stack.parameters["Stage"]}
-        assert function["Environment"]["Variables"] == SHARED_VARIABLES | stage | definition["Variables"], (
-            name
-        )
-        assert {key: function[key] for key in ("Handler", "MemorySize", "Timeout")} == {
-            key: definition[key] for key in ("Handler", "MemorySize", "Timeout")
-        }
-        assert function["Runtime"] == "python3.13"
-        assert function["Architectures"] == ["arm64"]
-        assert function["TracingConfig"] == {"Mode": "Active"}
-        assert function["Code"] == CODE
         # Operators read the logs of background functions, so INFO is logged.
         level = {} if name in LIVE else {"ApplicationLogLevel": "INFO"}
-        group = name.replace("Function", "Logs")
-        assert function["LoggingConfig"] == {"LogGroup": group, "LogFormat": "JSON"} | level
-        assert stack.resources[name]["Metadata"] == {
+        properties = {
+            "Handler": definition["Handler"],
+            "MemorySize": definition["MemorySize"],
+            "Timeout": definition["Timeout"],
+            "Environment": {"Variables": SHARED_VARIABLES | stage | definition["Variables"]},
+            "Runtime": "python3.13",
+            "Architectures": ["arm64"],
+            "TracingConfig": {"Mode": "Active"},
+            "Code": CODE,
+            "LoggingConfig": {"LogGroup": name.replace("Function", "Logs"), "LogFormat": "JSON"} | level,
+        }
+        assert {key: functions[name].get(key) for key in properties} == properties, name
+        assert stack.resources[name].get("Metadata") == {
             "BuildMethod": "makefile",
             "ContextPath": "sam_build",
             "WorkingDirectory": ".",
-        }
+        }, name
 
 
 def test_only_functions_that_use_the_database_are_in_the_network(stack: Stack) -> None:
