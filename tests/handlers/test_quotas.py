@@ -18,7 +18,8 @@ from tests.support.database import PASSWORD, Database, connect, principal_of
 from tests.support.lambdas import Response, call
 
 QUOTA = 3
-DAY = 24 * 60 * 60
+HOUR = 60 * 60
+DAY = 24 * HOUR
 TOKEN = "the first refresh token"
 POST = {"title": "Title", "content": "Content"}
 PROOF = {"current_password": PASSWORD}
@@ -286,7 +287,7 @@ def test_exactly_as_many_simultaneous_requests_are_admitted_as_the_quota_says(
         waits = list(pool.map(cast, range(3 * quota)))
     refused = [wait for wait in waits if wait is not None]
     assert len(waits) - len(refused) == (quota - 5 if earlier == "current" else quota)
-    longest = 60 * 60 if earlier == "current" else DAY
+    longest = HOUR if earlier == "current" else DAY
     assert all(longest - 60 < wait <= longest for wait in refused)
     assert used(database) == [[ada, "votes", quota]]
     assert database.value("SELECT count(*) FROM votes") == 1
@@ -318,3 +319,27 @@ def test_a_request_that_did_not_see_when_a_quota_is_renewed_gets_a_time_to_wait(
         other.run("SELECT pg_sleep(1)")
         other.run("COMMIT")
         assert waiting.result() == 1
+
+
+@pytest.mark.usefixtures("own_connection_per_thread")
+def test_the_time_to_wait_begins_when_the_request_has_waited_for_a_lock(
+    ada: int, post: int, database: Database
+) -> None:
+    def cast() -> int | None:
+        [row] = votes.queries.cast(principal_of(ada), post_id=post, per_day=1, verified_only=False)
+        return row.retry_after_seconds
+
+    with ThreadPoolExecutor(1) as pool, closing(connect(database.url)) as other:
+        database.run(
+            "INSERT INTO quota_usage VALUES (:ada, 'votes', 0, clock_timestamp() + interval '1 hour')",
+            ada=ada,
+        )
+        other.run("BEGIN")
+        other.run("UPDATE quota_usage SET used = 1")
+        waiting = pool.submit(cast)
+        database.wait_for_locks(1)
+        other.run("SELECT pg_sleep(1)")
+        other.run("COMMIT")
+        seconds = waiting.result()
+    assert seconds is not None
+    assert seconds < HOUR
