@@ -94,7 +94,7 @@ def confirm_address(*, token_hash: str, revert_hash: str) -> Select[*tuple[Any, 
             or_(is_revert, MailToken.account_digest == account_digest(User.email, User.password)),
             User.deleted_at.is_(None),
         )
-        .with_for_update(key_share=True, of=[User, MailToken])
+        .with_for_update()
         .cte("presented")
     )
     free = select(token).where(~is_taken(token.c.lower_case_email, token.c.id)).cte("free")

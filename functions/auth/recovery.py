@@ -116,10 +116,10 @@ def check_reset(*, token_hash: str, client: str) -> Select[*tuple[Any, ...]]:
 def reset_password(*, token_hash: str, client: str, password: str) -> Select[*tuple[Any, ...]]:
     """Set a new password and end all sessions; no row if the token is not usable any more.
 
-    The user's row is locked first. A simultaneous statement with a token of the same user continues
-    afterwards, and finds that the token is bound to the previous password.
+    The rows of the user and of the token are locked, in this order. A simultaneous statement with a token of
+    the same user continues afterwards, and finds that the token is bound to the previous password.
     """
-    user = _resettable(token_hash).with_for_update(key_share=True, of=User).cte("user_of_token")
+    user = _resettable(token_hash).with_for_update(key_share=True).cte("user_of_token")
     changed = (
         update(User)
         .where(User.id == user.c.id)

@@ -1,6 +1,6 @@
 """Concurrent statements that do not see each other's changes."""
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor, wait
 from contextlib import closing, contextmanager
 from datetime import UTC, datetime
@@ -11,6 +11,7 @@ import pytest
 
 import auth.addresses
 import auth.queries
+import auth.recovery
 import maintenance.queries
 import posts.queries
 import users.queries
@@ -145,6 +146,54 @@ def test_an_address_that_can_still_be_reverted_is_not_free_while_it_is_given_up(
     [row] = auth.addresses.confirm_address(token_hash="revert", revert_hash="unused")
     assert (row.is_revert, row.is_taken) == (True, False)
 
+
+def confirm_address(token_hash: str) -> bool:
+    rows = auth.addresses.confirm_address(token_hash=token_hash, revert_hash="revert")
+    return bool(rows) and not rows[0].is_taken
+
+
+def reset_password(token_hash: str) -> bool:
+    return bool(auth.recovery.reset_password(token_hash=token_hash, client="client", password="reset"))
+
+
+@pytest.mark.parametrize("use", [confirm_address, reset_password])
+def test_a_link_that_is_used_during_a_password_change_changes_nothing(
+    use: Callable[[str], bool], ada: int, here: UUID, database: Database
+) -> None:
+    database.add_mail_token(ada, "token", "lovelace@example.com", PURPOSES[use])
+    change = {"verified_hash": PASSWORD_HASH, "password": NEW_HASH}
+    with ThreadPoolExecutor(1) as pool:
+        with open_transaction(users.queries.change_password, Principal(ada, str(here)), ATTEMPT, **change):
+            used = pool.submit(use, "token")
+            database.wait_for_locks(1)
+        assert not used.result()
+    assert database.run("SELECT email, password FROM users") == [["ada@example.com", NEW_HASH]]
+
+
+def test_a_reset_waits_for_no_post_that_its_user_is_writing(ada: int, database: Database) -> None:
+    # Otherwise, an attacker who posts all the time could delay the owner.
+    database.add_mail_token(ada, "token", "ada@example.com", "reset")
+    with open_transaction(posts.queries.create_once, principal_of(ada), **a_post("key")):
+        assert reset_password("token")
+
+
+@pytest.mark.parametrize("use", [confirm_address, reset_password])
+def test_a_link_locks_its_user_before_its_token(
+    use: Callable[[str], bool], ada: int, database: Database
+) -> None:
+    # As the statements do that change a user and remove tokens, so that no two of them wait for each other.
+    database.add_mail_token(ada, "token", "ada@example.com", PURPOSES[use])
+    with ThreadPoolExecutor(1) as pool, closing(connect(database.url)) as other:
+        other.run("BEGIN")
+        other.run("SELECT FROM mail_tokens FOR UPDATE")
+        used = pool.submit(use, "token")
+        database.wait_for_locks(1)
+        assert database.run("SELECT id FROM users FOR NO KEY UPDATE SKIP LOCKED") == []
+        other.run("COMMIT")
+        assert used.result()
+
+
+PURPOSES = {confirm_address: "verification", reset_password: "reset"}
 
 OLD_KEYS = ("expired", "other")
 

@@ -187,6 +187,16 @@ def test_three_requests_in_an_hour_send_a_mail_and_each_of_the_three_links_works
     assert confirm(oldest).status == 204
 
 
+def test_other_links_take_no_room(ada: int, bob: int, mailbox: Mailbox) -> None:
+    for _ in range(MAX_TOKENS):
+        assert request_reset("bob@example.com").status == 202
+    for user in (ada, bob):
+        assert call("request_verification", user=user).status == 202
+    for _ in range(MAX_TOKENS):
+        assert request_reset().status == 202
+    assert len(tokens(mailbox)) == 2 * MAX_TOKENS
+
+
 @pytest.mark.usefixtures("ada")
 def test_using_one_link_ends_the_others_and_makes_room_for_the_next(mailbox: Mailbox) -> None:
     links = [new_token(mailbox) for _ in range(MAX_TOKENS)]
