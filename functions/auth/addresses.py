@@ -67,8 +67,9 @@ def confirm_address(*, token_hash: str, revert_hash: str) -> Select[*tuple[Any, 
     A change adds a token with the hash `revert_hash`, which reverts it, unless an earlier one still works. So
     an attacker who changes the address again cannot take the first address its token.
 
-    A revert ends all sessions and all other tokens, and makes the password unusable, because the one who
-    changed the address knew it. The token works regardless of the password, which may be a new one by then.
+    A revert ends all sessions and makes the password unusable, because the one who changed the address knew
+    it. All other tokens end, because they are bound to that password. The token works regardless of the
+    password, which may be a new one by then.
 
     No row if the token is not usable. Nothing is changed if another user has the address.
 
@@ -111,22 +112,19 @@ def confirm_address(*, token_hash: str, revert_hash: str) -> Select[*tuple[Any, 
         .returning(User.id, free.c.is_revert)
         .cte("changed")
     )
-    used = delete(MailToken).where(
-        MailToken.user_id == changed.c.id, or_(MailToken.hash == token_hash, changed.c.is_revert)
-    )
+    used = delete(MailToken).where(MailToken.user_id == changed.c.id, MailToken.hash == token_hash)
     ended = update(Session).where(
         Session.user_id == changed.c.id, changed.c.is_revert, Session.ended_at.is_(None)
     )
     previous = (
         select(
-            changed.c.id.label("user_id"),
+            token.c.id.label("user_id"),
             token.c.previous_email.label("email"),
             token.c.previous_lower_case_email.label("lower_case_email"),
             # A token that reverts is not bound to it.
             token.c.account_digest,
         )
-        .join(token, token.c.id == changed.c.id)
-        .where(~token.c.is_revert, token.c.previous_email != token.c.email)
+        .where(exists(select(changed.c.id)), ~token.c.is_revert, token.c.previous_email != token.c.email)
         .cte("previous")
     )
     revert = add_token(REVERT, previous, revert_hash).cte("revert")

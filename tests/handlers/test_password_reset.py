@@ -133,6 +133,15 @@ def test_a_reset_ends_all_sessions(ada: int, mailbox: Mailbox) -> None:
     assert call("refresh", body={"refresh_token": refresh_token}).status == 401
 
 
+def test_a_reset_does_not_change_when_sessions_ended(ada: int, mailbox: Mailbox, database: Database) -> None:
+    log_in(PASSWORD)
+    database.run("UPDATE sessions SET ended_at = '2026-01-01' WHERE password_digest IS NOT NULL")
+    assert confirm(new_token(mailbox)).status == 204
+    ended = "SELECT ended_at = '2026-01-01' FROM sessions ORDER BY password_digest IS NULL"
+    assert database.run(ended) == [[True], [False]]
+    assert ada
+
+
 def test_a_reset_verifies_the_address(ada: int, mailbox: Mailbox, database: Database) -> None:
     verified = "SELECT verified_email FROM users WHERE id = :ada"
     assert database.value(verified, ada=ada) is None

@@ -351,15 +351,16 @@ def test_the_e_mail_of_another_user_is_taken(
     assert account(ada) == (ADA, False, None)
 
 
+@pytest.mark.parametrize("email", [NEW, "Lovelace@example.com"])
 def test_an_e_mail_that_is_taken_meanwhile_changes_nothing(
-    ada: int, mailbox: Mailbox, database: Database
+    email: str, ada: int, mailbox: Mailbox, database: Database
 ) -> None:
-    change(ada, NEW)
+    change(ada, email)
     database.add_user(NEW)
-    token = links(mailbox, NEW, "verify")[0]
+    token = links(mailbox, email, "verify")[0]
     response = confirm(token)
     assert (response.status, response.json()) == (409, TAKEN)
-    assert account(ada) == (ADA, False, NEW)
+    assert account(ada) == (ADA, False, email)
     database.run("DELETE FROM users WHERE email = :new", new=NEW)
     assert confirm(token).status == 204
 
@@ -427,6 +428,29 @@ def test_the_old_address_can_revert_a_change(
     assert log_in("bob@example.com").status == 200
 
 
+def test_addresses_keep_the_lower_case_that_python_made(
+    ada: int, mailbox: Mailbox, database: Database
+) -> None:
+    # PostgreSQL may know fewer letters. A mail cannot be sent to an address with such letters.
+    stored = "SELECT lower_case_email FROM users"
+    database.run("UPDATE users SET lower_case_email = 'the old one'")
+    change(ada, NEW)
+    database.run("UPDATE mail_tokens SET lower_case_email = 'the new one'")
+    assert confirm(links(mailbox, NEW, "verify")[0]).status == 204
+    assert database.value(stored) == "the new one"
+    assert confirm(links(mailbox, ADA, "revert")[0]).status == 204
+    assert database.value(stored) == "the old one"
+
+
+def test_a_revert_does_not_change_when_sessions_ended(ada: int, mailbox: Mailbox, database: Database) -> None:
+    log_in()
+    database.run("UPDATE sessions SET ended_at = '2026-01-01' WHERE password_digest IS NOT NULL")
+    change_and_confirm(mailbox, ada, NEW)
+    assert confirm(links(mailbox, ADA, "revert")[0]).status == 204
+    ended = "SELECT ended_at = '2026-01-01' FROM sessions ORDER BY password_digest IS NULL"
+    assert database.run(ended) == [[True], [False]]
+
+
 def test_a_password_can_be_reset_after_a_revert(
     ada: int, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -437,6 +461,13 @@ def test_a_password_can_be_reset_after_a_revert(
     body = {"token": links(mailbox, ADA, "reset")[0], "new_password": "a new password"}
     assert call("confirm_password_reset", body=body).status == 204
     assert log_in(password="a new password").status == 200
+
+
+def test_a_change_after_a_verification_can_be_reverted(ada: int, mailbox: Mailbox) -> None:
+    call("request_verification", user=ada)
+    assert confirm(links(mailbox, ADA, "verify")[0]).status == 204
+    change_and_confirm(mailbox, ada, NEW)
+    assert confirm(links(mailbox, ADA, "revert")[0]).status == 204
 
 
 def test_a_second_change_leaves_the_first_address_its_link(ada: int, mailbox: Mailbox) -> None:
