@@ -35,29 +35,49 @@ def request_verification(principal: Principal, *, token_hash: str, per_day: int)
     """Add a token that verifies the pending address, or else the address of a user; it replaces the last one.
 
     No row if the token of the principal is no longer valid. No token is added if there is nothing to verify.
+
+    The rows of the user and of a pending change are locked, in this order. So this statement does not renew a
+    change that a simultaneous statement ends.
     """
     caller = valid_principal(principal)
-    pending = pending_change(caller.c.id).cte("pending")
-    bound_to = (
+    user = (
         select(
-            User.id.label("user_id"),
-            func.coalesce(pending.c.email, User.email).label("email"),
-            func.coalesce(pending.c.lower_case_email, User.lower_case_email).label("lower_case_email"),
+            User.id,
+            User.email,
+            User.lower_case_email,
             account_digest(User.email, User.password).label("account_digest"),
+            is_verified().label("is_verified"),
         )
         .join(caller, caller.c.id == User.id)
+        # Check again, because the account may have been deleted while this statement waited for its row.
+        .where(User.deleted_at.is_(None))
+        .with_for_update(key_share=True, of=User)
+        .cte("locked_user")
+    )
+    pending = (
+        pending_change(user.c.id, user.c.email, user.c.account_digest)
+        .with_for_update(key_share=True, of=MailToken)
+        .cte("pending")
+    )
+    bound_to = (
+        select(
+            user.c.id.label("user_id"),
+            func.coalesce(pending.c.email, user.c.email).label("email"),
+            func.coalesce(pending.c.lower_case_email, user.c.lower_case_email).label("lower_case_email"),
+            user.c.account_digest,
+        )
         .outerjoin(pending, true())
-        .where(or_(pending.c.email.is_not(None), ~is_verified()))
+        .where(or_(pending.c.email.is_not(None), ~user.c.is_verified))
         .cte("bound_to")
     )
-    quota = use_quota(caller, "verification mails", per_day, exists(select(bound_to.c.user_id)))
+    quota = use_quota(user, "verification mails", per_day, exists(select(bound_to.c.user_id)))
     is_allowed = exists(select(quota.allowed.c.user_id))
     token = add_token(VERIFICATION, bound_to, token_hash, is_allowed).cte("token")
     return select(
         select(token.c.email).scalar_subquery().label("email"),
         exists(select(pending.c.email)).label("is_pending"),
         quota.retry_after_seconds,
-    ).select_from(caller)
+    ).select_from(user)
 
 
 @statement(ConfirmedRow)

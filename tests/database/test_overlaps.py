@@ -21,9 +21,11 @@ from common.rows import Attempt
 from common.settings import database_settings
 from tests.support.connections import run_sql
 from tests.support.database import PASSWORD_HASH, PER_DAY, Database, connect, principal_of
-from users.rows import Address
+from users.rows import Address, EmailChange
 
 NEW_HASH = "another hash"
+# A statement, and its parameters after the principal.
+Change = tuple[Statement[..., Any], tuple[Any, ...], dict[str, Any]]
 
 
 @contextmanager
@@ -191,6 +193,59 @@ def test_a_link_locks_its_user_before_its_token(
         assert database.run("SELECT id FROM users FOR NO KEY UPDATE SKIP LOCKED") == []
         other.run("COMMIT")
         assert used.result()
+
+
+def request_verification(user: int) -> str | None:
+    rows = auth.addresses.request_verification(principal_of(user), token_hash="again", per_day=PER_DAY)
+    return rows[0].email if rows else "unauthorized"
+
+
+def test_a_request_for_a_link_locks_its_user_before_its_token(ada: int, database: Database) -> None:
+    database.add_mail_token(ada, "token", "lovelace@example.com")
+    with ThreadPoolExecutor(1) as pool, closing(connect(database.url)) as other:
+        other.run("BEGIN")
+        other.run("SELECT FROM users FOR UPDATE")
+        requested = pool.submit(request_verification, ada)
+        database.wait_for_locks(1)
+        assert other.run("SELECT hash FROM mail_tokens FOR UPDATE NOWAIT") == [["token"]]
+        other.run("COMMIT")
+        assert requested.result() == "lovelace@example.com"
+
+
+def request_email(email: str) -> Change:
+    change = EmailChange(email, email, PASSWORD_HASH, phone_number=None, keep_phone_number=True)
+    return users.queries.request_email, (ATTEMPT, change), {"token_hash": "newer", "per_day": PER_DAY}
+
+
+CHANGES: dict[str, tuple[Change, str | None]] = {
+    "the request for another address": (request_email("byron@example.com"), "byron@example.com"),
+    "the end of the request": (request_email("ada@example.com"), None),
+    "a new password": (
+        (users.queries.change_password, (ATTEMPT,), {"verified_hash": PASSWORD_HASH, "password": NEW_HASH}),
+        None,
+    ),
+    "the deletion of the account": (
+        (users.queries.mark_deleted, (ATTEMPT,), {"verified_hash": PASSWORD_HASH}),
+        "unauthorized",
+    ),
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_a_link_that_is_requested_again_is_that_of_the_newest_change(
+    change: str, ada: int, database: Database
+) -> None:
+    # An attacker could otherwise keep alive a change of the address that the owner ends.
+    database.run("UPDATE users SET verified_email = email")
+    database.add_mail_token(ada, "token", "lovelace@example.com")
+    (query, objects, values), expected = CHANGES[change]
+    with ThreadPoolExecutor(1) as pool:
+        with open_transaction(query, principal_of(ada), *objects, **values):
+            requested = pool.submit(request_verification, ada)
+            wait([requested], timeout=0.5)
+        assert requested.result() == expected
+    assert not confirm_address("token")
+    assert confirm_address("again") == (expected == "byron@example.com")
 
 
 PURPOSES = {confirm_address: "verification", reset_password: "reset"}

@@ -48,21 +48,26 @@ def is_live(digest: ColumnElement[bytes]) -> ColumnElement[bool]:
     return and_(MailToken.expires_at > NOW, MailToken.account_digest == digest)
 
 
-def pending_change(user_id: SQLCoreOperations[int]) -> Select[str, str]:
-    """Select the address to which the e-mail of a user will change when it is verified."""
-    user = aliased(User)
-    return (
-        select(MailToken.email, MailToken.lower_case_email)
-        .join(user, user.id == MailToken.user_id)
-        .where(MailToken.user_id == user_id, MailToken.purpose == VERIFICATION)
-        .where(is_live(account_digest(user.email, user.password)), MailToken.email != user.email)
+def pending_change(
+    user_id: SQLCoreOperations[int], email: SQLCoreOperations[str], digest: ColumnElement[bytes]
+) -> Select[str, str]:
+    """Select the address to which the e-mail of a user will change when it is verified.
+
+    `email` is the present e-mail of the user, and `digest` the one of their account.
+    """
+    return select(MailToken.email, MailToken.lower_case_email).where(
+        MailToken.user_id == user_id,
+        MailToken.purpose == VERIFICATION,
+        is_live(digest),
+        MailToken.email != email,
     )
 
 
 def pending_email() -> ColumnElement[str]:
     """Return the column `pending_email` of a user: the address of `pending_change`, or NULL."""
-    pending = pending_change(User.id).with_only_columns(MailToken.email).correlate(User)
-    return pending.scalar_subquery().label("pending_email")
+    pending = pending_change(User.id, User.email, account_digest(User.email, User.password))
+    email = pending.with_only_columns(MailToken.email).correlate(User)
+    return email.scalar_subquery().label("pending_email")
 
 
 def is_taken(lower_case_email: Text, user_id: SQLCoreOperations[int] | int) -> ColumnElement[bool]:
