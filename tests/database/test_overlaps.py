@@ -158,11 +158,14 @@ def reset_password(token_hash: str) -> bool:
     return bool(auth.recovery.reset_password(token_hash=token_hash, client="client", password="reset"))
 
 
-@pytest.mark.parametrize("use", [confirm_address, reset_password])
+LINKS: dict[Callable[[str], bool], str] = {confirm_address: "verification", reset_password: "reset"}
+
+
+@pytest.mark.parametrize("use", LINKS)
 def test_a_link_that_is_used_during_a_password_change_changes_nothing(
     use: Callable[[str], bool], ada: int, here: UUID, database: Database
 ) -> None:
-    database.add_mail_token(ada, "token", "lovelace@example.com", PURPOSES[use])
+    database.add_mail_token(ada, "token", "lovelace@example.com", LINKS[use])
     change = {"verified_hash": PASSWORD_HASH, "password": NEW_HASH}
     with ThreadPoolExecutor(1) as pool:
         with open_transaction(users.queries.change_password, Principal(ada, str(here)), ATTEMPT, **change):
@@ -179,12 +182,12 @@ def test_a_reset_waits_for_no_post_that_its_user_is_writing(ada: int, database: 
         assert reset_password("token")
 
 
-@pytest.mark.parametrize("use", [confirm_address, reset_password])
+@pytest.mark.parametrize("use", LINKS)
 def test_a_link_locks_its_user_before_its_token(
     use: Callable[[str], bool], ada: int, database: Database
 ) -> None:
     # As the statements do that change a user and remove tokens, so that no two of them wait for each other.
-    database.add_mail_token(ada, "token", "ada@example.com", PURPOSES[use])
+    database.add_mail_token(ada, "token", "ada@example.com", LINKS[use])
     with ThreadPoolExecutor(1) as pool, closing(connect(database.url)) as other:
         other.run("BEGIN")
         other.run("SELECT FROM mail_tokens FOR UPDATE")
@@ -247,8 +250,6 @@ def test_a_link_that_is_requested_again_is_that_of_the_newest_change(
     assert not confirm_address("token")
     assert confirm_address("again") == (expected == "byron@example.com")
 
-
-PURPOSES = {confirm_address: "verification", reset_password: "reset"}
 
 OLD_KEYS = ("expired", "other")
 
