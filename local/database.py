@@ -2,6 +2,8 @@
 
 import socket
 
+from alembic.script.revision import MultipleHeads
+
 from common.settings import DatabaseSettings, parse_database_url
 from local.errors import LocalRunError
 
@@ -9,6 +11,9 @@ _CONNECT_SECONDS = 5.0
 _IMPORT_ADVICE = (
     ". It is a database of the course application: run `make dev` without DATABASE_URL, and then"
     " `make import FROM=postgresql://...` in another terminal"
+)
+_TWO_CHAINS = (
+    "two files in migrations/versions have the same down_revision: let the newer one follow the other"
 )
 
 
@@ -28,9 +33,10 @@ def migrate(url: str) -> None:
 
         runner.migrate(settings)
     except Exception as error:
-        is_foreign = "another application" in reason(error)
-        advice = _IMPORT_ADVICE if is_foreign and _is_course_database(settings) else ""
-        raise LocalRunError(f"cannot migrate {settings.name} at {place}: {reason(error)}{advice}") from error
+        why = _TWO_CHAINS if isinstance(error.__cause__, MultipleHeads) else reason(error)
+        if "another application" in why and _is_course_database(settings):
+            why += _IMPORT_ADVICE
+        raise LocalRunError(f"cannot migrate {settings.name} at {place}: {why}") from error
 
 
 def _is_course_database(settings: DatabaseSettings) -> bool:

@@ -29,11 +29,17 @@ EXCLUDED = {
 
 
 def main() -> int:
-    """Check every revision; return 1 if one breaks a rule."""
+    """Check every revision; return 1 if one breaks a rule, or if two follow the same one."""
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
-    revisions = ScriptDirectory.from_config(config).walk_revisions()
-    return max([_check(config, revision) for revision in revisions])
+    directory = ScriptDirectory.from_config(config)
+    heads = [Path(head.path).name for head in directory.get_revisions("heads") if head]
+    if len(heads) > 1:
+        sys.stdout.write(
+            f"{' and '.join(heads)} end two chains: let the newer one follow the other (down_revision)\n"
+        )
+        return 1
+    return max([_check(config, revision) for revision in directory.walk_revisions()])
 
 
 def _check(config: Config, revision: Script) -> int:
@@ -44,12 +50,16 @@ def _check(config: Config, revision: Script) -> int:
     options = ["--pg-version=17.0", f"--exclude={','.join(waived)}"]
     sql = config.output_buffer.getvalue()
     squawk = Path(sysconfig.get_path("scripts"), "squawk")
-    return subprocess.run(  # noqa: S603  # a program of this environment
+    done = subprocess.run(  # noqa: S603  # a program of this environment
         [squawk, *options, "--stdin-filepath", Path(revision.path).with_suffix(".sql").name],
         input=sql,
+        stdout=subprocess.PIPE,
         text=True,
         check=False,
-    ).returncode
+    )
+    if done.returncode:
+        sys.stdout.write(done.stdout)
+    return done.returncode
 
 
 if __name__ == "__main__":

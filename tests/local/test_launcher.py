@@ -259,6 +259,12 @@ def test_a_migration_that_fails(clone: Path, database: str) -> None:
         "def migrate(settings): raise ValueError('first\\nsecond')\n"
     )
     assert one_line(run(clone, "serve", DATABASE_URL=database).stderr).endswith(": first")
+    (clone / "migrations" / "runner.py").write_text(
+        "from alembic.script.revision import MultipleHeads\n"
+        "def migrate(settings): raise ValueError('a long text of alembic') from MultipleHeads((), None)\n"
+    )
+    message = one_line(run(clone, "serve", DATABASE_URL=database).stderr)
+    assert "two files in migrations/versions have the same down_revision" in message
 
 
 def test_seed_needs_a_database_with_tls(clone: Path) -> None:

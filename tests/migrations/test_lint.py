@@ -42,7 +42,7 @@ def lint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
 
     def check(step: str, waiver: str = "") -> tuple[int, str]:
         versions = tmp_path / "migrations" / "versions"
-        versions.mkdir(parents=True)
+        versions.mkdir(parents=True, exist_ok=True)
         for name in ("env.py", "script.py.mako"):
             (versions.parent / name).write_text((ROOT / "migrations" / name).read_text())
         (versions / "next.py").write_text(REVISION.format(step=step, waiver=waiver))
@@ -50,6 +50,15 @@ def lint(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureF
         return check_revisions(), capfd.readouterr().out
 
     return check
+
+
+def test_two_revisions_that_follow_the_same_one_are_rejected(lint: Lint, tmp_path: Path) -> None:
+    other = tmp_path / "migrations/versions/other.py"
+    other.parent.mkdir(parents=True)
+    other.write_text(REVISION.format(step="", waiver="").replace('"next"', '"other"'))
+    code, output = lint("op.drop_table('posts')")
+    assert code == 1
+    assert sorted(output.split()[:3:2]) == ["next.py", "other.py"]
 
 
 @pytest.mark.parametrize(("rule", "step"), DANGERS.items())
