@@ -183,7 +183,10 @@ def _name_schemas(document: dict[str, Any]) -> None:
                     }
             for content in operation.get("requestBody", {}).get("content", {}).values():
                 name = content["schema"]["$ref"].removeprefix(SCHEMAS)
-                schemas[name]["examples"] = [EXAMPLES[RENAMED.get(name, name)]]
+                model = RENAMED.get(name, name)
+                if model not in EXAMPLES:
+                    sys.exit(f"error: add an example of the body {model} to EXAMPLES in scripts/openapi.py")
+                schemas[name]["examples"] = [EXAMPLES[model]]
 
 
 main()

@@ -75,15 +75,16 @@ def test_the_api_is_regional_and_accepts_forms_as_binary(stack: Stack) -> None:
 
 
 def test_every_route_has_an_alias_behind_it_and_the_authorizer_before_it(stack: Stack) -> None:
-    # The handlers declare which operations need a token, except that of the page at /docs.
+    # The handlers declare the operations and which need a token, except that of the page at /docs.
     document = json.loads((ROOT / "docs" / "openapi.json").read_text())
-    public = {("/docs", "GET")} | {
-        (re.sub(r"\{\w+\}", "{id}", path), method.upper())
-        for path, operations in document["paths"].items()
-        for method, operation in operations.items()
-        if "security" not in operation
-    }
+    operations = {
+        (re.sub(r"\{\w+\}", "{id}", path), method.upper()): operation
+        for path, methods in document["paths"].items()
+        for method, operation in methods.items()
+    } | {("/docs", "GET"): {}}
+    public = {route for route, operation in operations.items() if "security" not in operation}
     routes = routes_of(stack)
+    assert routes.keys() == operations.keys()
     assert ("/login", "POST") in public < routes.keys()
     for route, operation in routes.items():
         assert operation["security"] == [{"NONE": []} if route in public else {"Bearer": []}], route

@@ -105,7 +105,7 @@ def test_a_role_allows_exactly_what_its_function_calls(stage: str, resource_id: 
     assert functions.keys() == ALLOWED.keys()
     for name, allowed in ALLOWED.items():
         role = functions[name]["Role"].removesuffix(".Arn")
-        assert role == name.replace("Function", "Role")
+        assert role == name.replace("Function", "Role"), name
         properties = stack.properties(role)
         assert properties.keys() == {"AssumeRolePolicyDocument", "Policies"}
         assert properties["AssumeRolePolicyDocument"] == policy(assumed_by("lambda.amazonaws.com"))
@@ -117,7 +117,7 @@ def test_a_role_allows_exactly_what_its_function_calls(stage: str, resource_id: 
         assert statements == [write_log(role), TRACING] + [
             {**statement, "Resource": database_user(resource_id)} if statement == CONNECT else statement
             for statement in allowed
-        ]
+        ], name
 
 
 def test_a_function_that_sends_mail_may_send_it_from_one_address(prod: Stack, mailing: Stack) -> None:
