@@ -33,7 +33,7 @@ def main() -> int:
     config = Config()
     config.set_main_option("script_location", str(MIGRATIONS))
     directory = ScriptDirectory.from_config(config)
-    heads = [Path(head.path).name for head in directory.get_revisions("heads") if head]
+    heads = [Path(head.path).name for head in directory.get_revisions("heads")]
     if len(heads) > 1:
         sys.stdout.write(
             f"{' and '.join(heads)} end two chains: let the newer one follow the other (down_revision)\n"
