@@ -39,8 +39,7 @@ def _count_request(client: str, action: str) -> tuple[CTE, ColumnElement[int]]:
     new = insert(LoginAttempts).from_select(
         ["key", "failures", "forgotten_at", "touched_at"], select(key, ONE, NOW + HOUR, NOW)
     )
-    # As at the beginning of this statement, because another one may have started an hour in the meantime.
-    is_over = LoginAttempts.forgotten_at <= new.excluded.forgotten_at - HOUR
+    is_over = LoginAttempts.forgotten_at <= NOW
     counted = (
         new.on_conflict_do_update(
             index_elements=[LoginAttempts.key],
@@ -105,8 +104,8 @@ def check_reset(*, token_hash: str, client: str) -> Select[*tuple[Any, ...]]:
 
     The requests of the client are limited, because each one with a usable token hashes a password.
     """
-    counted, retry_after = _count_request(client, "new password")
-    user = _resettable(token_hash).where(exists(select(counted.c.key))).cte("user_of_token")
+    _, retry_after = _count_request(client, "new password")
+    user = _resettable(token_hash).cte("user_of_token")
     return select(
         select(user.c.email).scalar_subquery().label("email"), retry_after.label("retry_after_seconds")
     )

@@ -38,7 +38,7 @@ class ResetRow(NamedTuple):
     """A request to reset a password.
 
     Attributes:
-        email: The address of the account; None if there is nothing to do or the limit refuses the request.
+        email: The address of the account; None if there is nothing to do.
         retry_after_seconds: The time until the client may send the next request; None if it is not refused.
 
     """

@@ -6,6 +6,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from typing import Any
 from urllib.parse import urlencode
 
@@ -17,7 +18,7 @@ from common import mail
 from common.mail import Mail, MailError
 from common.opaque_tokens import digest
 from local.mail import Mailbox
-from tests.support.database import PASSWORD, Database
+from tests.support.database import PASSWORD, Database, connect
 from tests.support.lambdas import Response, call, invoke, new_event
 
 ADA = "ada@example.com"
@@ -27,6 +28,7 @@ UNUSABLE = {"detail": "This link was used already, has expired, or was replaced 
 LINK = re.compile(r"^https://app\.example\.com/account#reset=(\S+)$", re.MULTILINE)
 CLIENT, OTHER_CLIENT = "198.51.100.23", "203.0.113.7"
 HOUR = 60 * 60
+DAY = 24 * HOUR
 MAX_REQUESTS = 30
 MAX_TOKENS = 3
 
@@ -98,9 +100,12 @@ def test_the_database_has_only_the_hash_of_the_token(mailbox: Mailbox, database:
     assert digest(token) in row
 
 
-@pytest.mark.usefixtures("ada")
+@pytest.mark.parametrize("stored", [ADA, "Ada@example.com"])
 @pytest.mark.parametrize("typed", ["ADA@example.com", " ada@example.com "])
-def test_the_address_may_be_typed_as_at_the_login(typed: str, mailbox: Mailbox) -> None:
+def test_the_address_may_be_typed_as_at_the_login(
+    typed: str, stored: str, mailbox: Mailbox, database: Database
+) -> None:
+    database.add_user(stored)
     assert request_reset(typed).status == 202
     assert len(tokens(mailbox)) == 1
 
@@ -131,6 +136,17 @@ def test_a_reset_ends_all_sessions(ada: int, mailbox: Mailbox) -> None:
     assert confirm(new_token(mailbox)).status == 204
     assert call("read_account", user=ada).status == 401
     assert call("refresh", body={"refresh_token": refresh_token}).status == 401
+
+
+def test_a_reset_changes_nobody_else(ada: int, bob: int, mailbox: Mailbox, database: Database) -> None:
+    assert request_reset("bob@example.com").status == 202
+    rows = "SELECT users, sessions, mail_tokens FROM users JOIN sessions ON sessions.user_id = users.id"
+    rows += " JOIN mail_tokens ON mail_tokens.user_id = users.id WHERE users.id = :bob"
+    before = database.run(rows, bob=bob)
+    assert confirm(new_token(mailbox)).status == 204
+    assert database.run(rows, bob=bob) == before
+    assert len(before) == 1
+    assert ada
 
 
 def test_a_reset_does_not_change_when_sessions_ended(ada: int, mailbox: Mailbox, database: Database) -> None:
@@ -181,6 +197,9 @@ def test_a_deleted_account_gets_no_mail_and_its_token_is_unusable(
     assert confirm(token).status == 403
     assert request_reset().status == 202
     assert len(mailbox.mails()) == 1
+    # The address that the row has now.
+    [row] = recovery.request_reset(account=f"deleted {ada}", client=CLIENT, token_hash="hash")
+    assert row.email is None
 
 
 @pytest.mark.usefixtures("ada")
@@ -327,6 +346,14 @@ def test_a_failed_mail_gets_the_same_response_and_leaves_no_token(
     assert database.run("SELECT * FROM mail_tokens") == []
 
 
+@pytest.mark.usefixtures("ada")
+def test_a_failed_mail_leaves_earlier_links(mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch) -> None:
+    token = new_token(mailbox)
+    monkeypatch.setattr(mail, "send", fail)
+    assert request_reset().status == 202
+    assert confirm(token).status == 204
+
+
 # ---- Limits ----------------------------------------------------------------------------------------------
 
 
@@ -345,6 +372,7 @@ def test_a_client_may_send_thirty_requests_an_hour_and_others_do_not_notice(
     assert statuses == {202: MAX_REQUESTS, 429: 1_000 - MAX_REQUESTS}
     assert_limited(request_reset())
     assert mailbox.mails() == {}
+    assert database.run("SELECT * FROM mail_tokens") == []
     assert request_reset(client=OTHER_CLIENT).status == 202
     assert len(tokens(mailbox)) == 1
     pass_time(database, HOUR)
@@ -388,6 +416,47 @@ def test_a_client_may_try_thirty_tokens_an_hour_and_others_do_not_notice(ada: in
     assert_limited(confirm(token))
     assert confirm(token, client=OTHER_CLIENT).status == 204
     assert ada
+
+
+def statuses_of(requests: int, client: str = CLIENT) -> Counter[int]:
+    return Counter(request_reset("nobody@example.com", client).status for _ in range(requests))
+
+
+def test_an_hour_begins_with_the_first_request_and_again_after_its_end(database: Database) -> None:
+    assert statuses_of(1, OTHER_CLIENT) == {202: 1}
+    pass_time(database, HOUR)
+    for _ in range(2):
+        assert statuses_of(1) == {202: 1}
+        pass_time(database, HOUR - 60)
+        assert statuses_of(MAX_REQUESTS) == {202: MAX_REQUESTS - 1, 429: 1}
+        [seconds] = request_reset().headers["Retry-After"]
+        assert 1 < int(seconds) <= 60
+        pass_time(database, 60)
+
+
+def test_a_login_does_not_remove_a_count_that_is_used_again_after_a_day(database: Database) -> None:
+    statuses_of(1)
+    pass_time(database, 2 * DAY)
+    database.run("UPDATE login_attempts SET touched_at = touched_at - interval '2 days'")
+    statuses_of(MAX_REQUESTS)
+    assert log_in("wrong").status == 403
+    assert statuses_of(1) == {429: 1}
+
+
+@pytest.mark.usefixtures("own_connection_per_thread")
+def test_a_request_that_did_not_see_when_the_hour_began_gets_a_time_to_wait(database: Database) -> None:
+    with ThreadPoolExecutor(1) as pool, closing(connect(database.url)) as other:
+        other.run("BEGIN")
+        other.run(
+            "INSERT INTO login_attempts (key, failures, forgotten_at, touched_at)"
+            " VALUES (sha256(:key), :failures, now() + interval '1 hour', now())",
+            key=f"password reset {CLIENT}".encode(),
+            failures=MAX_REQUESTS,
+        )
+        waiting = pool.submit(recovery.request_reset, account=ADA, client=CLIENT, token_hash="hash")
+        database.wait_for_locks(1)
+        other.run("COMMIT")
+        assert [row.retry_after_seconds for row in waiting.result()] == [1]
 
 
 def test_clients_of_one_ipv6_network_share_the_limit() -> None:

@@ -470,6 +470,19 @@ def test_a_change_after_a_verification_can_be_reverted(ada: int, mailbox: Mailbo
     assert confirm(links(mailbox, ADA, "revert")[0]).status == 204
 
 
+def test_the_old_address_can_revert_a_change_after_a_reset(
+    ada: int, mailbox: Mailbox, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("auth.handler.MIN_RESET_SECONDS", 0)
+    change_and_confirm(mailbox, ada, NEW)
+    # An attacker would use every way to a new password.
+    assert call("request_password_reset", body={"email": NEW}).status == 202
+    body = {"token": links(mailbox, NEW, "reset")[0], "new_password": "of the attacker"}
+    assert call("confirm_password_reset", body=body).status == 204
+    assert confirm(links(mailbox, ADA, "revert")[0]).status == 204
+    assert log_in(ADA, "of the attacker").status == 403
+
+
 def test_a_second_change_leaves_the_first_address_its_link(ada: int, mailbox: Mailbox) -> None:
     change_and_confirm(mailbox, ada, NEW)
     change_and_confirm(mailbox, ada, NEWER)
