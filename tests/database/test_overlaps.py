@@ -158,6 +158,19 @@ def reset_password(token_hash: str) -> bool:
     return bool(auth.recovery.reset_password(token_hash=token_hash, client="client", password="reset"))
 
 
+def test_of_two_sign_ups_with_an_address_the_second_waits_and_is_refused(
+    database: Database, caplog: pytest.LogCaptureFixture
+) -> None:
+    address = Address("ada@example.com", "ada@example.com")
+    with ThreadPoolExecutor(1) as pool:
+        with open_transaction(users.queries.create, address, password="hash", token_hash=None):
+            signed_up = pool.submit(sign_up, address.email)
+            database.wait_for_locks(1)
+        assert not signed_up.result()
+    # Not by an error, after which the statement would run once more.
+    assert caplog.records == []
+
+
 LINKS: dict[Callable[[str], bool], str] = {confirm_address: "verification", reset_password: "reset"}
 
 

@@ -12,6 +12,7 @@ from urllib.parse import urlencode
 import pytest
 
 import auth.queries
+import auth.recovery
 from common import authentication, queries
 from common.rows import Attempt
 from tests.support.database import PASSWORD, PASSWORD_HASH, Database, connect
@@ -278,15 +279,22 @@ def open_a_session(user: int, client: str) -> object:
     )
 
 
+def reset_a_password(_: int, client: str) -> object:
+    return auth.recovery.reset_password(token_hash="token", client=client, password="hash")
+
+
 @pytest.mark.usefixtures("own_connection_per_thread")
 # PostgreSQL may sort keys by their hashes, which differ, or read rows in the order in which they are stored.
 @pytest.mark.parametrize("client", [f"198.51.100.{number}" for number in range(6)])
-@pytest.mark.parametrize("statement", [reserve_an_attempt, record_a_failure, open_a_session])
-def test_a_statement_locks_the_row_of_the_account_and_the_address_before_that_of_the_address(
+@pytest.mark.parametrize(
+    "statement", [reserve_an_attempt, record_a_failure, open_a_session, reset_a_password]
+)
+def test_a_statement_locks_the_row_of_the_account_and_the_address_before_those_of_each(
     statement: Callable[[int, str], object], client: str, ada: int, database: Database
 ) -> None:
     # Otherwise two statements could wait for each other, and deadlock.
     fail(1, client=client)
+    database.add_mail_token(ada, "token", "ada@example.com", "reset")
     pair = key(client, "ada@example.com")
     database.run("UPDATE login_attempts SET failures = failures WHERE key = :pair", pair=pair)  # moves it
     with ThreadPoolExecutor(1) as pool, closing(connect(database.url)) as other:

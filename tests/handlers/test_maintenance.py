@@ -6,6 +6,7 @@ from functools import partial
 
 import pytest
 
+from maintenance import queries
 from maintenance.rows import BatchRow
 from maintenance.sweeper import STATEMENTS, handler
 from tests.support.counters import vote_counts, wrong_counters
@@ -219,3 +220,12 @@ def test_tokens_of_mails_are_removed_when_they_have_expired(ada: int, database: 
     )
     assert handler({}, Context())["tokens of mails"] == 1
     assert database.run("SELECT slot FROM mail_tokens") == [[2]]
+
+
+def test_a_batch_of_tokens_of_mails_has_a_thousand(ada: int, database: Database) -> None:
+    database.run(
+        "INSERT INTO mail_tokens SELECT :ada, 'reset', n, n::text, 'e', 'e', '', now() - interval '1 s'"
+        " FROM generate_series(1, 1001) AS n",
+        ada=ada,
+    )
+    assert [batch.removed for _ in range(2) for batch in queries.remove_mail_tokens()] == [1000, 1]
