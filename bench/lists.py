@@ -2,9 +2,9 @@
 """Lists and searches as tables grow: the statements of the project, timed by the server."""
 
 import json
-import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import ExitStack, closing
+from hashlib import sha256
 from statistics import median
 from typing import Any, Final
 
@@ -13,6 +13,7 @@ from tqdm import tqdm
 
 from bench.databases import Size, fill
 from bench.packages import SESSION
+from common.connection import PLANNER_SETTINGS
 from common.principal import Principal
 from local.postgres import Cluster
 from posts import lists
@@ -51,12 +52,17 @@ def measure(cluster: Cluster, sizes: dict[str, Size]) -> dict[str, dict[str, flo
         cluster.create_database(name)
         fill(cluster.url(name), size)
     with ExitStack() as stack:
-        connections = {name: stack.enter_context(closing(connect(cluster.url(name)))) for name in sizes}
-        cases = {name: dict(_cases(connections[name], size)) for name, size in sizes.items()}
-        return {
-            case: _in_turns(case, {name: (connections[name], cases[name][case]) for name in sizes})
-            for case in tqdm(next(iter(cases.values())), "lists and searches")
-        }
+        # The reference has connections of its own, because it is planned with the defaults of PostgreSQL.
+        ours, its = (
+            {name: stack.enter_context(closing(connect(cluster.url(name)))) for name in sizes}
+            for _ in range(2)
+        )
+        cases = {name: dict(_cases(ours[name], size)) for name, size in sizes.items()}
+        times = {}
+        for case in tqdm(next(iter(cases.values())), "lists and searches"):
+            connections = its if case.endswith("reference") else ours
+            times[case] = _in_turns(case, {name: (connections[name], cases[name][case]) for name in sizes})
+        return times
 
 
 def _in_turns(case: str, statements: dict[str, tuple[Any, str]]) -> dict[str, float]:
@@ -77,7 +83,8 @@ def _cases(connection: Any, size: Size) -> Iterator[tuple[str, str]]:
 
     def page(query: Any, position: tuple[str, int], **values: object) -> str:
         values = {**VIEWER._asdict(), "limit": LIMIT, "skip": 0} | values
-        return with_values(query, values | {"after": position[0], "after_id": position[1]})
+        values |= {"after": position[0], "after_id": position[1]}
+        return prepared(connection, query.sql, [values[name] for name in query.parameters])
 
     deep = size.posts // 10
     words = connection.run(WORDS)
@@ -112,14 +119,14 @@ def _cases(connection: Any, size: Size) -> Iterator[tuple[str, str]]:
     yield "search, in many titles, reference", REFERENCE.format(pattern=literal(f"%{common}%"), skip=0)
 
 
-def with_values(query: Any, values: dict[str, object]) -> str:
-    """Return a statement with its values in place of the parameters, so that the server plans for them."""
-
-    def value(parameter: re.Match[str]) -> str:
-        # In parentheses, because a cast that follows binds closer than a minus.
-        return f"({literal(values[query.parameters[int(parameter[1]) - 1]])})"
-
-    return re.sub(r"\$(\d+)", value, query.sql)
+def prepared(connection: Any, sql: str, values: Iterable[object]) -> str:
+    """Prepare a statement as the functions do, and return the SQL that runs it with these values."""
+    name = f"p{sha256(sql.encode()).hexdigest()[:32]}"
+    if not connection.run("SELECT FROM pg_prepared_statements WHERE name = :name", name=name):
+        for setting, value in PLANNER_SETTINGS.items():
+            connection.run(f"SET {setting} = {value}")
+        connection.run(f"PREPARE {name} AS {sql}")
+    return f"EXECUTE {name} ({', '.join(map(literal, values))})"
 
 
 def milliseconds(connection: Any, statement: str) -> float:

@@ -7,7 +7,7 @@ from typing import Final, NamedTuple
 
 from tqdm import tqdm
 
-from bench.lists import LIMIT, REPEATS, VIEWER, milliseconds, with_values
+from bench.lists import LIMIT, REPEATS, VIEWER, milliseconds, prepared
 from posts import lists, queries
 from posts.paging import FIRST_PAGE
 from tests.support.database import connect
@@ -33,17 +33,18 @@ def measure(url: str) -> dict[str, Cost]:
     position = FIRST_PAGE["new"]
     values = {**VIEWER._asdict(), "skip": 0, "after": position[0], "after_id": position[1], "post_id": POST}
     reads = {
-        "a post": with_values(queries.read, values),
-        f"a page of {LIMIT}": with_values(lists.feed_new, values | {"limit": LIMIT}),
-        "a page of 100": with_values(lists.feed_new, values | {"limit": 100}),
+        "a post": (queries.read, values),
+        f"a page of {LIMIT}": (lists.feed_new, values | {"limit": LIMIT}),
+        "a page of 100": (lists.feed_new, values | {"limit": 100}),
     }
     with closing(connect(url)) as connection:
         costs = {}
-        for name, read in tqdm(reads.items(), "principal"):
-            pairs = [
-                (milliseconds(connection, read), milliseconds(connection, _without_principal(read)))
-                for _ in range(REPEATS)
+        for name, (read, all_values) in tqdm(reads.items(), "principal"):
+            arguments = [all_values[parameter] for parameter in read.parameters]
+            statements = [
+                prepared(connection, sql, arguments) for sql in (read.sql, _without_principal(read.sql))
             ]
+            pairs = [[milliseconds(connection, each) for each in statements] for _ in range(REPEATS)]
             costs[name] = Cost(*map(median, zip(*pairs, strict=True)))
         return costs
 
@@ -57,4 +58,6 @@ def _without_principal(sql: str) -> str:
     while depth:
         depth += {"(": 1, ")": -1}.get(sql[end], 0)
         end += 1
-    return sql[: match.end()] + CONSTANT + sql[end - 1 :]
+    # PostgreSQL cannot prepare a statement that does not use each of its parameters.
+    [session_id] = re.findall(r"\$\d+::VARCHAR", sql[match.end() : end])
+    return f"{sql[: match.end()]}{CONSTANT}, {session_id} AS session_id{sql[end - 1 :]}"

@@ -8,7 +8,7 @@ from collections.abc import Iterable
 
 from sqlalchemy import Connection
 
-from common.connection import SESSION_SETTINGS, TIME_LIMITS
+from common.connection import ROLE_SETTINGS
 
 APP = "app"
 
@@ -30,10 +30,8 @@ $$
 """  # noqa: S608  # a constant
 BEFORE_REVISIONS = (
     CREATE,
-    # Compiling takes longer than any of our statements; the planner overestimates what they read.
-    f"ALTER ROLE {APP} SET jit = off",
     # Here and not in the functions, because SET pins a session of RDS Proxy.
-    *(f"ALTER ROLE {APP} SET {name} = '{value}'" for name, value in (SESSION_SETTINGS | TIME_LIMITS).items()),
+    *(f"ALTER ROLE {APP} SET {name} = '{value}'" for name, value in ROLE_SETTINGS.items()),
     "REVOKE CREATE ON SCHEMA public FROM PUBLIC",
     f"GRANT USAGE ON SCHEMA public TO {APP}",
     f"ALTER DEFAULT PRIVILEGES IN SCHEMA public GRANT SELECT, INSERT, UPDATE, DELETE ON TABLES TO {APP}",

@@ -454,7 +454,7 @@ def test_a_statement_that_exceeds_a_time_limit_of_the_server_is_not_retried(
     post_id = database.add_post(owner)
     sql = "SELECT id FROM posts FOR UPDATE"
     with pytest.MonkeyPatch.context() as patched, held(database, post_id):
-        patched.setattr(common_database, "TIME_LIMITS", {limit: "20ms"}, raising=False)
+        patched.setattr(common_database, "ROLE_SETTINGS", {limit: "20ms"})
         with pytest.raises(UnavailableError, match=limit.replace("_", " ")) as raised:
             run_sql(connection, sql)
     assert not raised.value.retryable

@@ -183,8 +183,8 @@ def test_no_statement_pins_a_session_of_rds_proxy(
     for statement in proxy.statements:
         assert not PINS.search(statement), statement
         assert len(statement) < MAX_STATEMENT_BYTES
-    # A named statement or portal would exist longer than the request.
-    assert all(message.payload.startswith(b"\0") for message in messages if message.kind in "PB")
+    # A named portal would exist longer than the request.
+    assert all(message.payload.startswith(b"\0") for message in messages if message.kind == "B")
     settings = startup.payload[4:].rstrip(b"\0").split(b"\0")[::2]
     assert set(settings) == {b"user", b"database"}
 

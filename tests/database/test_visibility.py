@@ -4,11 +4,8 @@ The statements are found by importing the modules that declare them. So a new st
 one that needs a value which `values` lacks fails until it has one.
 """
 
-import importlib
 import re
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -16,29 +13,17 @@ import pytest
 
 import posts.queries
 import users.queries
-from common.database import Statement
 from common.rows import Attempt
 from posts.paging import FIRST_PAGE
 from tests.support.database import PASSWORD_HASH, Database, principal_of
+from tests.support.statements import statements
 
-FUNCTIONS = Path(__file__).parents[2] / "functions"
-DECLARATION = "from common.statement import statement"
 # Statements that use the table and show no post, each with the reason.
 SHOW_NO_POST = {
     "posts.queries.create_once": "inserts a post and returns its id, or that of an earlier request"
 }
 # Nobody calls these on behalf of a user: they remove what no user may see.
 MAINTENANCE = "maintenance.queries."
-
-
-def statements() -> Iterator[tuple[str, Statement[..., Any]]]:
-    """Return every statement of the functions by the name of its module and its own."""
-    for path in sorted(FUNCTIONS.glob("*/*.py")):
-        if DECLARATION in path.read_text():
-            module = importlib.import_module(f"{path.parent.name}.{path.stem}")
-            for name, value in vars(module).items():
-                if isinstance(value, Statement):
-                    yield f"{module.__name__}.{name}", value
 
 
 STATEMENTS = {name: each for name, each in statements() if not name.startswith(MAINTENANCE)}
@@ -97,11 +82,11 @@ def values(name: str, world: World, *, post_id: int, author: int, limit: int) ->
     ]
     return {
         **principal_of(world.viewer)._asdict(),
-        "account": "",
+        "account": "account",
         "after": after,
         "after_id": after_id,
         "author": author,
-        "client": "",
+        "client": "client",
         "content": "changed",
         "email": "new@example.com",
         "fingerprint": "",

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 import local.postgres.cluster
-from common.connection import TIME_LIMITS
+from common.connection import PLANNER_SETTINGS, TIME_LIMITS
 from common.keys import Key, parse_keys
 from local.postgres import Cluster
 from local.postgres.data_directory import temporary_directory
@@ -69,7 +69,7 @@ def system(
             pooled = stack.enter_context(pooler(url, size=10))
         log = tmp_path_factory.mktemp("gateway") / "log"
         gateway = stack.enter_context(local_gateway(pooled.url() if pooled else url, log))
-        for name, value in TIME_LIMITS.items():  # which PgBouncer does not pass on
+        for name, value in (TIME_LIMITS | PLANNER_SETTINGS).items():  # which PgBouncer does not pass on
             cluster.execute(f"ALTER DATABASE {DATABASE} SET {name} = '{value}'")
         with Database(url) as database:
             system = System(cluster, pooled, gateway, url, key)

@@ -11,6 +11,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from urllib.parse import urlsplit
 
+from common.connection import PLANNER_SETTINGS, TIME_LIMITS
 from local.postgres.account import server_account
 from local.postgres.data_directory import temporary_directory
 
@@ -36,7 +37,7 @@ default_pool_size = {size}
 max_client_conn = 500
 query_wait_timeout = 2
 server_login_retry = 0.2
-ignore_startup_parameters = statement_timeout, lock_timeout, idle_in_transaction_session_timeout
+ignore_startup_parameters = {settings}
 log_connections = 0
 log_disconnections = 0
 """
@@ -65,6 +66,7 @@ class PgBouncer:
                 user=self._parts.username,
                 listen_port=self._port,
                 size=size,
+                settings=", ".join(TIME_LIMITS | PLANNER_SETTINGS),
             )
         )
 

@@ -1,12 +1,12 @@
 """Plans of statements: what the server reads for them."""
 
 import json
-import re
 from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 from pg8000.native import literal
 
+from common.connection import PLANNER_SETTINGS
 from common.database import Statement
 from posts.paging import FIRST_PAGE, Cursor, Sort
 from posts.rows import ListParameters
@@ -26,14 +26,13 @@ def first_page(sort: Sort, *, limit: int = 10, author: int = 0, term: str = "") 
 def plan_of(
     database: Database, statement: Statement[Any, Any], *parameters: NamedTuple
 ) -> list[dict[str, Any]]:
-    """Run a statement, and return the nodes of its plan."""
+    """Run a statement as the functions do, and return the nodes of its plan."""
     values = {name: value for each in parameters for name, value in each._asdict().items()}
-
-    def value(parameter: re.Match[str]) -> str:
-        return f"({literal(values[statement.parameters[int(parameter[1]) - 1]])})"
-
-    sql = re.sub(r"\$(\d+)", value, statement.sql)
-    [[report]] = database.run(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) {sql}")
+    arguments = ", ".join(literal(values[name]) for name in statement.parameters)
+    settings = "; ".join(f"SET LOCAL {name} = {value}" for name, value in PLANNER_SETTINGS.items())
+    database.run(f"BEGIN; {settings}; PREPARE planned AS {statement.sql}")
+    [[report]] = database.run(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) EXECUTE planned ({arguments})")
+    database.run("DEALLOCATE planned; COMMIT")
     return list(_nodes((json.loads(report) if isinstance(report, str) else report)[0]["Plan"]))
 
 

@@ -65,6 +65,7 @@ class PostgresProxy:
         port = self._listener.getsockname()[1]
         self.url = parts._replace(netloc=f"{parts.username}@127.0.0.1:{port}").geturl()
         self.faults: list[Fault] = []
+        self._texts: dict[bytes, bytes] = {}
         self.reset()
 
     def reset(self) -> None:
@@ -75,9 +76,9 @@ class PostgresProxy:
 
     @property
     def statements(self) -> list[str]:
-        """The SQL text of each statement, in order."""
-        texts = {"P": lambda payload: payload.split(b"\0")[1], "Q": lambda payload: payload[:-1]}
-        return [texts[kind](payload).decode() for kind, payload in self.messages if kind in texts]
+        """The SQL text of each statement that was run, in order."""
+        names = [payload.split(b"\0")[1] for kind, payload in self.messages if kind == "B"]
+        return [self._texts[name].decode() for name in names]
 
     @contextmanager
     def running(self) -> Iterator[Self]:
@@ -123,6 +124,10 @@ class PostgresProxy:
                         is_request = True
                     buffer, messages = _split(buffer + data)
                     self.messages += messages
+                    # The names of prepared statements are the same on all connections.
+                    for payload in (each.payload for each in messages if each.kind == "P"):
+                        name, text, _ = payload.split(b"\0", 2)
+                        self._texts[name] = text
                     ends_with_sync = not buffer and bool(messages) and messages[-1].kind == "S"
                     if data and ends_with_sync and self.faults:
                         self._inject(self.faults.pop(0), data, client, server)

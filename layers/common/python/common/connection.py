@@ -1,4 +1,4 @@
-"""A pg8000 connection that runs a statement in one round trip.
+"""A pg8000 connection that runs a statement in one round trip, and lets the server plan it only once.
 
 Stock pg8000 needs three: it waits for a response after Parse, after Describe, and after Bind and Execute.
 Between them a transaction pooler such as RDS Proxy or PgBouncer may give the server connection to another
@@ -6,12 +6,20 @@ client, and then each client reads the other's rows. We send all messages in one
 https://www.postgresql.org/docs/current/protocol-flow.html#PROTOCOL-FLOW-EXT-QUERY
 We do not send Describe, because the row types in `rows.py` already say what the columns are.
 
+The first run of a statement prepares it under a name, and later runs only send that name and the values. To
+plan a statement takes longer than to run it. RDS Proxy and PgBouncer (from 1.21 on) know which statements a
+client has prepared, and prepare them on another server connection before they use it:
+https://aws.amazon.com/blogs/database/amazon-rds-proxy-multiplexing-support-for-postgresql-extended-query-protocol/
+With any other pooler, the connection goes on without names after the first error.
+
 This module uses internals of pg8000, so its version is pinned to 1.31. A test counts the round trips.
 """
 
 import select
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import suppress
+from functools import cache
+from hashlib import sha256
 from typing import Any, Final
 
 from pg8000.converters import make_params
@@ -50,6 +58,24 @@ TIME_LIMITS: Final = {
     "lock_timeout": "2s",
     "idle_in_transaction_session_timeout": "10s",
 }
+# How the server plans a statement: once, for any values. Neither values that an attacker chooses nor tables
+# that were empty at that time lead to another plan. To compile a statement takes longer than to run it.
+PLANNER_SETTINGS: Final = {
+    "plan_cache_mode": "force_generic_plan",
+    "enable_seqscan": "off",
+    "jit": "off",
+}
+# The settings that the role of the functions has on AWS.
+ROLE_SETTINGS: Final = SESSION_SETTINGS | TIME_LIMITS | PLANNER_SETTINGS
+# The server does not have the statement of this name, or the types of its result have changed. It reports
+# this before it runs anything.
+NOT_PREPARED: Final = frozenset(
+    {
+        "26000",  # invalid_sql_statement_name
+        "42P05",  # duplicate_prepared_statement
+        "0A000",  # feature_not_supported: a cached plan must not change the type of its result
+    }
+)
 # Other names of the same time zone, which a pooler may report.
 UTC_NAMES: Final = frozenset({"Etc/UTC", "GMT", "Etc/GMT"})
 
@@ -80,6 +106,8 @@ class Connection(CoreConnection):  # type: ignore[misc]  # pg8000 has no types
         Raises PostgresError, ConnectionLostError, and SettingsError if text or times would be written in
         another way than this module writes them.
         """
+        self._prepared: set[str] = set()
+        self._uses_names = True
         try:
             super().__init__(**parameters)
         except DatabaseError as error:
@@ -107,8 +135,28 @@ class Connection(CoreConnection):  # type: ignore[misc]  # pg8000 has no types
         ConnectionLostError or a fatal PostgresError, the connection cannot be used again.
 
         """
+        texts = make_params(self.py_types, values)
+        if self._uses_names:
+            try:
+                return self._run(statement, _name(statement), texts, decoders, timeout)
+            except PostgresError as error:
+                if error.fatal or error.sqlstate not in NOT_PREPARED:
+                    raise
+                self._uses_names = False
+        return self._run(statement, b"", texts, decoders, timeout)
+
+    def _run(
+        self,
+        statement: str,
+        name: bytes,
+        texts: Sequence[str | None],
+        decoders: Sequence[Decoder],
+        timeout: float,
+    ) -> list[list[Any]]:
         context = Context(statement, columns=(), input_funcs=decoders)
-        messages = _messages(statement, make_params(self.py_types, values))
+        messages = _bind_and_execute(name, texts)
+        if not name or statement not in self._prepared:
+            messages = _parse(name, statement) + messages
         try:
             self._usock.settimeout(timeout)
             _write(self._sock, messages)
@@ -122,6 +170,10 @@ class Connection(CoreConnection):  # type: ignore[misc]  # pg8000 has no types
             raise ConnectionLostError(error) from None
         rows: list[list[Any]] = context.rows
         return rows
+
+    def handle_PARSE_COMPLETE(self, _data: bytes, context: Context) -> None:  # noqa: N802  # pg8000's name
+        """Remember that the server has the statement, even if it fails afterwards."""
+        self._prepared.add(context.statement)
 
     def is_closed_by_server(self) -> bool:
         """Return whether the server has closed this idle connection.
@@ -161,20 +213,24 @@ def check_session(statuses: Mapping[str, str], parameters: Mapping[str, object])
             )
 
 
-def _messages(statement: str, parameters: Sequence[str | None]) -> bytes:
-    """Return Parse, Bind, Execute and Sync with the unnamed statement and portal and all values as text.
+@cache
+def _name(statement: str) -> bytes:
+    """Return the name of a statement, which no other statement has, whatever release or function it is of."""
+    return sha256(statement.encode()).hexdigest()[:32].encode()
+
+
+def _parse(name: bytes, statement: str) -> bytes:
+    message: bytes = _create_message(PARSE, name + NULL_BYTE + statement.encode() + NULL_BYTE + ZERO_COUNT)
+    return message
+
+
+def _bind_and_execute(name: bytes, texts: Sequence[str | None]) -> bytes:
+    """Return Bind, Execute and Sync with the unnamed portal and all values as text.
 
     pg8000's own methods add a Flush to each message, which splits the response of the server.
     """
-    bind = [NULL_BYTE, NULL_BYTE, ZERO_COUNT, H_pack(len(parameters))]
-    for parameter in parameters:
-        text = None if parameter is None else parameter.encode()
+    bind = [NULL_BYTE, name, NULL_BYTE, ZERO_COUNT, H_pack(len(texts))]
+    for each in texts:
+        text = None if each is None else each.encode()
         bind += [NULL_LENGTH] if text is None else [i_pack(len(text)), text]
-    return b"".join(
-        [
-            _create_message(PARSE, NULL_BYTE + statement.encode() + NULL_BYTE + ZERO_COUNT),
-            _create_message(BIND, b"".join([*bind, ZERO_COUNT])),
-            EXECUTE_MSG,
-            SYNC_MSG,
-        ]
-    )
+    return b"".join([_create_message(BIND, b"".join([*bind, ZERO_COUNT])), EXECUTE_MSG, SYNC_MSG])

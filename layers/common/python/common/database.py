@@ -21,8 +21,7 @@ from aws_lambda_powertools import Logger
 
 from common import aws, deadline
 from common.connection import (
-    SESSION_SETTINGS,
-    TIME_LIMITS,
+    ROLE_SETTINGS,
     Connection,
     ConnectionLostError,
     Decoder,
@@ -202,7 +201,7 @@ class ManagedConnection:
                 ssl_context=self.ssl_context,
                 timeout=_statement_timeout(),
                 # Not on AWS, where the role has these settings, because they may pin a session of RDS Proxy.
-                startup_params=SESSION_SETTINGS | TIME_LIMITS if self.settings.local else None,
+                startup_params=ROLE_SETTINGS if self.settings.local else None,
             )
         except PostgresError as error:
             unavailable = error.sqlstate in SERVER_UNAVAILABLE or _is_connection_exception(error)

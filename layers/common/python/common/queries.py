@@ -232,11 +232,13 @@ def _attempt(keys: CTE) -> Select[*tuple[Any, ...]]:
         keys.c.client_key, keys, FAILURES_WITHOUT_PAUSE_OF_CLIENT, exists(select(pair.c.key))
     ).cte("client")
     reserved = exists(select(client.c.key))
-    swept = (
+    # A CTE, which is evaluated once. A plan could evaluate a subquery for each row, and delete more rows.
+    old = (
         select(LoginAttempts.key)
         .where(LoginAttempts.touched_at < NOW - DAY)
         .limit(SWEEP_LIMIT)
         .with_for_update(skip_locked=True)
+        .cte("old")
     )
     waits = [
         select(seconds_to(_next_attempt_at(without_pause))).where(LoginAttempts.key == key).scalar_subquery()
@@ -255,7 +257,7 @@ def _attempt(keys: CTE) -> Select[*tuple[Any, ...]]:
         )
         .select_from(keys)
         .outerjoin(User, and_(User.lower_case_email == keys.c.account, User.deleted_at.is_(None)))
-        .add_cte(delete(LoginAttempts).where(LoginAttempts.key.in_(swept)).cte("swept"))
+        .add_cte(delete(LoginAttempts).where(LoginAttempts.key.in_(select(old.c.key))).cte("swept"))
     )
 
 
