@@ -83,6 +83,12 @@ def test_the_letter_case_of_the_own_e_mail_can_change(ada: int) -> None:
     assert call("update_account", user=ada, body=body).json()["email"] == "Ada@example.com"
 
 
+def test_a_new_address_with_other_letters_than_ascii_logs_in_in_any_letter_case(ada: int) -> None:
+    body = {"email": "ÄDA@example.com", "current_password": PASSWORD}
+    assert call("update_account", user=ada, body=body).status == 200
+    assert log_in("äda@example.com").status == 200
+
+
 def test_blanks_around_a_new_address_are_not_stored(ada: int) -> None:
     body = {"email": " lovelace@example.com\n", "current_password": PASSWORD}
     response = call("update_account", user=ada, body=body)
@@ -182,6 +188,7 @@ def test_a_deleted_account_and_all_that_it_wrote_are_absent_at_once(
     ada: int, bob: int, database: Database
 ) -> None:
     log_in()
+    database.run("UPDATE users SET verified_email = email, phone_number = '1'")
     own, other = database.add_post(ada), database.add_post(bob)
     draft = database.add_post(ada, published=False)
     database.add_vote(ada, other)
@@ -201,9 +208,9 @@ def test_a_deleted_account_and_all_that_it_wrote_are_absent_at_once(
         page = call("list_posts", user=bob, query=[("sort", sort), ("search", search)]).json()
         # The votes of the account count until maintenance removes them.
         assert [(each["Post"]["id"], each["vote"]) for each in page] == [(other, 1)]
-    columns = "email, password, phone_number"
+    columns = "email, lower_case_email, verified_email, password, phone_number"
     [row] = database.run(f"SELECT {columns} FROM users WHERE id = :ada", ada=ada)
-    assert row == [f"deleted {ada}", "", None]
+    assert row == [f"deleted {ada}", f"deleted {ada}", None, "", None]
 
 
 def test_the_address_of_a_deleted_account_is_free(ada: int) -> None:
@@ -267,6 +274,17 @@ def test_a_password_that_is_changed_during_its_check_is_wrong(
     assert database.run("SELECT email, password FROM users") == left
     changed = "SELECT count(*) FROM sessions WHERE ended_at IS NOT NULL OR password_digest IS NOT NULL"
     assert database.value(changed) == 0
+
+
+@pytest.mark.usefixtures("mailbox")
+def test_a_password_that_is_changed_during_its_check_requests_no_change_of_the_e_mail(
+    ada: int, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run_during_password_check(monkeypatch, database, CHANGE_PASSWORD)
+    body = {"email": "new@example.com", "phone_number": "1", "current_password": PASSWORD}
+    assert call("update_account", user=ada, body=body).status == 403
+    assert database.run("SELECT phone_number FROM users") == [[None]]
+    assert database.run("SELECT * FROM mail_tokens") == []
 
 
 @pytest.mark.usefixtures("ada")

@@ -107,6 +107,7 @@ def everything_else(database: Database) -> list[list[object]]:
         "SELECT posts::text FROM posts UNION ALL SELECT votes::text FROM votes"
         " UNION ALL SELECT users::text FROM users UNION ALL SELECT sessions::text FROM sessions"
         " UNION ALL SELECT refresh_tokens::text FROM refresh_tokens"
+        " UNION ALL SELECT mail_tokens::text FROM mail_tokens"
         " UNION ALL SELECT idempotency_keys::text FROM idempotency_keys ORDER BY 1"
     )
 
@@ -233,6 +234,22 @@ def test_a_stolen_refresh_token_is_detected_when_the_quota_is_used_up(
         database.value("SELECT count(*) FROM sessions WHERE ended_at IS NULL AND user_id = :ada", ada=ada)
         == 0
     )
+
+
+@pytest.mark.parametrize("fixtures", [[], ["mailbox"]], ids=["without mail", "with mail"])
+def test_a_change_of_the_e_mail_beyond_the_quota_changes_nothing(
+    fixtures: list[str], ada: int, post: int, database: Database, request: pytest.FixtureRequest
+) -> None:
+    for fixture in fixtures:
+        request.getfixturevalue(fixture)
+    for number in range(QUOTA + 1):
+        before = everything_else(database)
+        body = PROOF | {"email": f"{number}@example.com", "phone_number": str(number)}
+        response = call("update_account", user=ada, body=body)
+        assert response.status == (429 if number == QUOTA else 200)
+    assert everything_else(database) == before
+    assert database.value("SELECT sum(cardinality(reservations)) FROM login_attempts") == 0
+    assert post
 
 
 def test_a_refused_change_of_the_e_mail_ends_its_login_attempt(

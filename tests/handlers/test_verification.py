@@ -262,10 +262,12 @@ def test_another_new_e_mail_replaces_the_pending_one(ada: int, mailbox: Mailbox)
 
 
 def test_the_present_e_mail_cancels_the_pending_one_and_keeps_the_link_of_the_sign_up(
-    ada: int, mailbox: Mailbox
+    ada: int, bob: int, mailbox: Mailbox
 ) -> None:
     change(ada, NEW)
+    change(bob, NEWER)
     assert change(ada, ADA).json()["pending_email"] is None
+    assert account(bob) == ("bob@example.com", False, NEWER)
     assert account(ada) == (ADA, False, None)
     assert confirm(links(mailbox, NEW, "verify")[0]).json() == UNUSABLE
     call("request_verification", user=ada)
@@ -492,6 +494,15 @@ def test_a_second_change_leaves_the_first_address_its_link(ada: int, mailbox: Ma
     assert log_in(NEWER).status == 403
 
 
+def test_the_request_of_the_present_address_does_not_keep_the_old_one_from_reverting(
+    ada: int, mailbox: Mailbox
+) -> None:
+    change_and_confirm(mailbox, ada, NEW)
+    change(ada, NEWER)
+    assert change(ada, NEW).json()["pending_email"] is None
+    assert confirm(links(mailbox, ADA, "revert")[0]).status == 204
+
+
 def test_a_revert_ends_a_pending_change(ada: int, mailbox: Mailbox) -> None:
     change_and_confirm(mailbox, ada, NEW)
     change(ada, NEWER)
@@ -543,11 +554,15 @@ def test_a_change_to_an_address_that_is_reserved_meanwhile_is_taken(
     assert account(bob) == (NEW, True, None)
 
 
-def test_a_deleted_account_reserves_no_address_and_cannot_be_reverted(ada: int, mailbox: Mailbox) -> None:
+def test_a_deleted_account_reserves_no_address_and_cannot_be_reverted(
+    ada: int, bob: int, mailbox: Mailbox
+) -> None:
+    change(bob, NEWER)
     change_and_confirm(mailbox, ada, NEW)
     assert call("delete_account", user=ada, body={"current_password": PASSWORD}).status == 204
     assert confirm(links(mailbox, ADA, "revert")[0]).json() == UNUSABLE
     assert sign_up().status == 201
+    assert account(bob) == ("bob@example.com", False, NEWER)
 
 
 # ---- Simultaneous requests -------------------------------------------------------------------------------
