@@ -188,6 +188,29 @@ def test_a_link_that_is_used_during_a_password_change_changes_nothing(
     assert database.run("SELECT email, password FROM users") == [["ada@example.com", NEW_HASH]]
 
 
+@pytest.mark.parametrize("first", LINKS)
+def test_of_a_simultaneous_reset_and_change_of_the_address_one_succeeds(
+    first: Callable[[str], bool], ada: int, database: Database
+) -> None:
+    for purpose in LINKS.values():
+        email = "ada@example.com" if purpose == "reset" else "lovelace@example.com"
+        database.add_mail_token(ada, purpose, email, purpose)
+    statements: dict[Callable[[str], bool], tuple[Statement[..., Any], dict[str, str]]] = {
+        confirm_address: (auth.addresses.confirm_address, {"revert_hash": "revert"}),
+        reset_password: (auth.recovery.reset_password, {"client": "client", "password": NEW_HASH}),
+    }
+    query, values = statements[first]
+    [second] = LINKS.keys() - {first}
+    with ThreadPoolExecutor(1) as pool:
+        with open_transaction(query, token_hash=LINKS[first], **values):
+            used = pool.submit(second, LINKS[second])
+            database.wait_for_locks(1)
+        assert not used.result()
+    [[email, password]] = database.run("SELECT email, password FROM users")
+    assert (email == "ada@example.com") == (first is reset_password)
+    assert (password == PASSWORD_HASH) == (first is confirm_address)
+
+
 def test_a_reset_waits_for_no_post_that_its_user_is_writing(ada: int, database: Database) -> None:
     # Otherwise, an attacker who posts all the time could delay the owner.
     database.add_mail_token(ada, "token", "ada@example.com", "reset")
