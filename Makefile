@@ -125,7 +125,7 @@ openapi: $(VENV)/dev ## Generate docs/openapi.json from the handlers
 	$(DESCRIBE) > docs/openapi.json
 
 .PHONY: bench
-bench: .venv-bench/done ## Measure the project, a floor and FastAPI, in ten minutes (ARGS=--quick: in three)
+bench: .venv-bench/done ## Measure the project, a floor and FastAPI, in twenty minutes (ARGS=--quick: in three)
 	.venv-bench/bin/python -m bench $(ARGS)
 
 .PHONY: format
