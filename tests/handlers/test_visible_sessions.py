@@ -11,8 +11,10 @@ import jwt
 import pytest
 
 import users.queries
+from posts.lists import drafts_new
 from tests.support.database import PASSWORD, Database, connect, principal_of
 from tests.support.lambdas import Response, call, invoke, new_event
+from tests.support.plans import first_page, plan_of, rows_read
 
 NOT_FOUND = {"detail": "There is no such session"}
 UNAUTHORIZED = {"detail": "Could not validate credentials"}
@@ -283,3 +285,18 @@ def test_a_second_end_of_a_session_does_not_change_when_it_ended(ada: int, datab
     first = database.value(ended, id=session)
     assert call("end_session", user=ada, item=session).status == 404
     assert database.value(ended, id=session) == first
+
+
+def test_the_session_of_a_request_is_found_without_reading_the_other_ones(
+    ada: int, database: Database
+) -> None:
+    # Others have one session each, so that the planner expects few of a user.
+    database.run(
+        "INSERT INTO users (email, password) SELECT number || '@example.com', 'x'"
+        " FROM generate_series(1, 3000) AS number"
+    )
+    database.run("INSERT INTO sessions (user_id) SELECT id FROM users")
+    database.run("INSERT INTO sessions (user_id) SELECT :ada FROM generate_series(1, 99)", ada=ada)
+    database.run("ANALYZE users, sessions")
+    nodes = plan_of(database, drafts_new, principal_of(ada), first_page("new"))
+    assert rows_read(nodes, "sessions") == 1

@@ -92,10 +92,10 @@ def valid_principal(principal: Principal) -> CTE:
     Every statement behind the authorizer starts from this row, so that the deletion of an account and the end
     of a session take effect with the next request.
     """
-    # A subquery of one row costs half as much as a join: planning takes longer than reading the rows.
+    # The id alone finds the session. With the user in WHERE, a plan could read all sessions of the user.
     session_is_valid = (
-        select(and_(Session.ended_at.is_(None), has_verified_password()))
-        .where(Session.id == cast(principal.session_id, Uuid()), Session.user_id == User.id)
+        select(and_(Session.user_id == User.id, Session.ended_at.is_(None), has_verified_password()))
+        .where(Session.id == cast(principal.session_id, Uuid()))
         .scalar_subquery()
     )
     return (
