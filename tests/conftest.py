@@ -40,6 +40,8 @@ NOT_TRACED = (
     "tests/template/",
     "tests/test_architecture.py",
 )
+# Files and directories whose tests are all long. What they import takes seconds of each worker.
+ONLY_LONG = ("tests/docs/test_browser.py", "tests/docs/test_web_example.py", "tests/long")
 # The functions read these variables when they are imported. Each process adds its DATABASE_URL.
 ENVIRONMENT = {
     "STAGE": "local",
@@ -79,6 +81,12 @@ class Gateway(Protocol):
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
     """Run a single file in this process: workers would take longer to start than its tests to run."""
     return 0 if len(config.args) == 1 and ".py" in config.args[0] else None
+
+
+def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
+    """Import no file of long tests if long tests do not run."""
+    is_long = os.path.relpath(collection_path, config.rootpath) in ONLY_LONG
+    return True if is_long and config.option.markexpr == "not long" else None
 
 
 @pytest.hookimpl(trylast=True)

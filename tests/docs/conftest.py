@@ -3,12 +3,15 @@
 import os
 import shutil
 from collections.abc import Iterator
+from typing import TYPE_CHECKING
 
 import pytest
-from playwright.sync_api import Browser, sync_playwright
 
 from tests.support.database import Database
 from tests.support.local_gateway import local_gateway
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
 
 NAMES = ("chromium", "chromium-browser", "google-chrome")
 CHROMIUM = os.environ.get("CHROMIUM") or next(filter(None, map(shutil.which, NAMES)), None)
@@ -36,10 +39,13 @@ def api(worker_database: Database, tmp_path_factory: pytest.TempPathFactory) -> 
 
 
 @pytest.fixture(scope="module")
-def browser() -> Iterator[Browser]:
+def browser() -> Iterator["Browser"]:
     """Return a browser. Without Chromium, skip the test and say how to install it."""
     if CHROMIUM is None:
         pytest.skip("there is no Chromium: apt install chromium, or set CHROMIUM to its path")
+    # Imported here, because the import takes seconds and only long tests need it.
+    from playwright.sync_api import sync_playwright  # noqa: PLC0415
+
     with sync_playwright() as playwright:
         browser = playwright.chromium.launch(executable_path=CHROMIUM, args=ARGUMENTS)
         yield browser
