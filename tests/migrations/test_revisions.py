@@ -49,8 +49,8 @@ def test_undoing_and_applying_all_revisions_twice_gives_the_same_schema(empty_ur
 
 
 def test_each_revision_can_be_undone(empty_url: str) -> None:
+    before = describe(empty_url, EVERYTHING)
     for script in revisions():
-        before = describe(empty_url, EVERYTHING)
         upgrade(empty_url, script.revision)
         after = describe(empty_url, EVERYTHING)
         assert after != before
@@ -58,6 +58,7 @@ def test_each_revision_can_be_undone(empty_url: str) -> None:
         assert describe(empty_url, EVERYTHING) == before
         upgrade(empty_url, script.revision)
         assert describe(empty_url, EVERYTHING) == after
+        before = after
 
 
 def test_a_database_at_any_revision_is_migrated_to_the_newest(empty_url: str) -> None:
