@@ -51,12 +51,12 @@ def request_verification(principal: Principal, *, token_hash: str, per_day: int)
         .join(caller, caller.c.id == User.id)
         # Check again, because the account may have been deleted while this statement waited for its row.
         .where(User.deleted_at.is_(None))
-        .with_for_update(key_share=True, of=User)
+        .with_for_update(of=User)
         .cte("locked_user")
     )
     pending = (
         pending_change(user.c.id, user.c.email, user.c.account_digest)
-        .with_for_update(key_share=True, of=MailToken)
+        .with_for_update(of=MailToken)
         .cte("pending")
     )
     bound_to = (

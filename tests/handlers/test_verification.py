@@ -466,7 +466,7 @@ def test_a_password_can_be_reset_after_a_revert(
 
 
 def test_a_change_after_a_verification_can_be_reverted(ada: int, mailbox: Mailbox) -> None:
-    call("request_verification", user=ada)
+    assert call("request_verification", user=ada).status == 202
     assert confirm(links(mailbox, ADA, "verify")[0]).status == 204
     change_and_confirm(mailbox, ada, NEW)
     assert confirm(links(mailbox, ADA, "revert")[0]).status == 204
