@@ -365,6 +365,7 @@ def test_an_e_mail_that_is_taken_meanwhile_changes_nothing(
     assert account(ada) == (ADA, False, email)
     database.run("DELETE FROM users WHERE email = :new", new=NEW)
     assert confirm(token).status == 204
+    assert confirm(links(mailbox, ADA, "revert")[0]).status == 204
 
 
 def test_a_failed_mail_does_not_fail_the_change(ada: int, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -573,7 +574,7 @@ def at_once(number: int, work: Callable[[int], Any]) -> list[Any]:
         return list(pool.map(work, range(number)))
 
 
-@pytest.mark.usefixtures("own_connection_per_thread")
+@pytest.mark.usefixtures("bob", "own_connection_per_thread")
 @pytest.mark.parametrize("purpose", ["verification", "revert"])
 @pytest.mark.parametrize("email", [ADA, NEW])
 def test_of_simultaneous_uses_of_a_link_one_succeeds(
