@@ -1,16 +1,20 @@
-"""Compiles the statements that a module declares, and prints a module that runs without SQLAlchemy.
+"""Compiles the statements that modules declare, and writes modules that run without SQLAlchemy.
 
-Usage: compile_queries.py posts.queries > artifact/posts/queries.py
+Usage: compile_queries.py artifact posts.queries posts.lists
+
+It writes artifact/posts/queries.py and artifact/posts/lists.py. One process compiles all modules of a
+function, because importing SQLAlchemy and the models takes most of the time.
 """
 
 import importlib
 import sys
+from pathlib import Path
 
 from common.database import Statement
 
 
-def main(name: str) -> None:
-    """Print the compiled form of a module."""
+def compiled(name: str) -> str:
+    """Return the source of the compiled form of a module."""
     module = importlib.import_module(name)
     package = name.partition(".")[0]
     statements = {name: value for name, value in vars(module).items() if isinstance(value, Statement)}
@@ -24,7 +28,8 @@ def main(name: str) -> None:
             for name, s in statements.items()
         ),
     ]
-    sys.stdout.write("\n".join(lines) + "\n")
+    return "\n".join(lines) + "\n"
 
 
-main(sys.argv[1])
+for module_name in sys.argv[2:]:
+    Path(sys.argv[1], *module_name.split(".")).with_suffix(".py").write_text(compiled(module_name))
