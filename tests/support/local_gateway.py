@@ -15,6 +15,8 @@ from tests.support.database import PASSWORD
 ROOT = Path(__file__).parents[2]
 # The files that the gateway reads.
 PROJECT_FILES = ("examples", "functions", "layers", "local", "migrations", "template.yaml")
+# The directories from which the functions import.
+SOURCES = (Path("functions"), Path("layers/common/python"))
 # The packages of the layer, if `make dev` has installed them.
 INSTALLED = Path(".local", "layer")
 MAIL = Path(".local", "mail")
@@ -46,10 +48,12 @@ def local_gateway(database_url: str, log: Path, *, bcrypt_cost: int = 4) -> Iter
     """Serve the API on a database, which is migrated first, until the end of the block.
 
     The gateway serves a copy of the project, because an edit would restart the functions. In the copy, bcrypt
-    has its lowest cost by default, because the tests would spend most of their time on hashing.
+    has its lowest cost by default, because the tests would spend most of their time on hashing. The
+    statements are compiled as on Lambda, because otherwise each process of a function compiles them.
     """
     project = log.parent / "project"
     _copy(project)
+    _compile_statements(project)
     _set_bcrypt_cost(project / "layers/common/python/common/passwords.py", bcrypt_cost)
     with log.open("w") as stderr:
         process = subprocess.Popen(
@@ -79,12 +83,27 @@ def _copy(project: Path) -> None:
     for name in PROJECT_FILES:
         source = ROOT / name
         if source.is_dir():
-            shutil.copytree(source, project / name, ignore=shutil.ignore_patterns("__pycache__"))
+            # With the bytecode, but without what other processes are writing at this moment.
+            shutil.copytree(source, project / name, ignore=shutil.ignore_patterns("*.pyc.*"))
         else:
             shutil.copy2(source, project / name)
     if (ROOT / INSTALLED).is_dir():
         (project / INSTALLED).parent.mkdir()
         (project / INSTALLED).symlink_to(ROOT / INSTALLED)
+
+
+def _compile_statements(project: Path) -> None:
+    for sources in SOURCES:
+        modules = [
+            ".".join(file.relative_to(ROOT / sources).with_suffix("").parts)
+            for file in sorted((ROOT / sources).glob("*/*.py"))
+            if "\nfrom common.statement " in file.read_text()
+        ]
+        subprocess.run(
+            [sys.executable, ROOT / "sam_build/compile_queries.py", project / sources, *modules],
+            env=os.environ | {"PYTHONPATH": os.pathsep.join(str(ROOT / each) for each in SOURCES)},
+            check=True,
+        )
 
 
 def _set_bcrypt_cost(passwords: Path, cost: int) -> None:
