@@ -539,6 +539,7 @@ def test_nobody_can_take_the_old_address_as_long_as_it_can_revert(
 def test_an_old_address_is_reserved_in_any_letter_case(mailbox: Mailbox, database: Database) -> None:
     user = sign_up("Ada@example.com").json()["id"]
     database.add_session(user)
+    assert confirm(links(mailbox, "Ada@example.com", "verify")[0]).status == 204
     change_and_confirm(mailbox, user, NEW)
     assert sign_up(ADA).json() == TAKEN
 
