@@ -103,8 +103,8 @@ def _no_minimum(monkeypatch: pytest.MonkeyPatch) -> None:
 def names(database: Database) -> dict[str, int]:
     """Return the ids of the names in the requests: two users, and a post of Ada with a vote of Bob.
 
-    Ada has the session `SESSION` with the refresh token `good`.
-    Ada has a session with the refresh token `good`, and Bob tokens for a new password and for his address.
+    Ada has the session `SESSION` with the refresh token `good`, and Bob has tokens for a new password and for
+    his address.
     """
     ada, bob = database.add_user("ada@example.com"), database.add_user("bob@example.com")
     post = database.add_post(ada, "50% off")

@@ -313,20 +313,21 @@ def test_exactly_as_many_simultaneous_requests_are_admitted_as_the_quota_says(
     assert database.value("SELECT count(*) FROM votes") == 1
 
 
+def seconds_until_next_vote(user: int, post: int) -> int | None:
+    [row] = votes.queries.cast(principal_of(user), post_id=post, per_day=1, verified_only=False)
+    return row.retry_after_seconds
+
+
 @pytest.mark.usefixtures("own_connection_per_thread")
 def test_a_request_that_did_not_see_when_a_quota_is_renewed_gets_a_time_to_wait(
     ada: int, post: int, database: Database
 ) -> None:
-    def cast() -> int | None:
-        [row] = votes.queries.cast(principal_of(ada), post_id=post, per_day=1, verified_only=False)
-        return row.retry_after_seconds
-
     use = "INSERT INTO quota_usage VALUES (:ada, 'votes', 1, now() + interval '1 hour')"
     with ThreadPoolExecutor(1) as pool, closing(connect(database.url)) as other:
         # The period begins and is used up while the request waits, so that it does not see when it ends.
         other.run("BEGIN")
         other.run(use, ada=ada)
-        waiting = pool.submit(cast)
+        waiting = pool.submit(seconds_until_next_vote, ada, post)
         database.wait_for_locks(1)
         other.run("COMMIT")
         assert waiting.result() == DAY
@@ -334,7 +335,7 @@ def test_a_request_that_did_not_see_when_a_quota_is_renewed_gets_a_time_to_wait(
         database.run("UPDATE quota_usage SET used = 0, resets_at = clock_timestamp() + interval '1 second'")
         other.run("BEGIN")
         other.run("UPDATE quota_usage SET used = 1")
-        waiting = pool.submit(cast)
+        waiting = pool.submit(seconds_until_next_vote, ada, post)
         database.wait_for_locks(1)
         other.run("SELECT pg_sleep(1)")
         other.run("COMMIT")
@@ -345,10 +346,6 @@ def test_a_request_that_did_not_see_when_a_quota_is_renewed_gets_a_time_to_wait(
 def test_the_time_to_wait_begins_when_the_request_has_waited_for_a_lock(
     ada: int, post: int, database: Database
 ) -> None:
-    def cast() -> int | None:
-        [row] = votes.queries.cast(principal_of(ada), post_id=post, per_day=1, verified_only=False)
-        return row.retry_after_seconds
-
     with ThreadPoolExecutor(1) as pool, closing(connect(database.url)) as other:
         database.run(
             "INSERT INTO quota_usage VALUES (:ada, 'votes', 0, clock_timestamp() + interval '1 hour')",
@@ -356,7 +353,7 @@ def test_the_time_to_wait_begins_when_the_request_has_waited_for_a_lock(
         )
         other.run("BEGIN")
         other.run("UPDATE quota_usage SET used = 1")
-        waiting = pool.submit(cast)
+        waiting = pool.submit(seconds_until_next_vote, ada, post)
         database.wait_for_locks(1)
         other.run("SELECT pg_sleep(1)")
         other.run("COMMIT")
