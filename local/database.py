@@ -2,8 +2,6 @@
 
 import socket
 
-from alembic.script.revision import MultipleHeads
-
 from common.settings import DatabaseSettings, parse_database_url
 from local.errors import LocalRunError
 
@@ -33,10 +31,16 @@ def migrate(url: str) -> None:
 
         runner.migrate(settings)
     except Exception as error:
-        why = _TWO_CHAINS if isinstance(error.__cause__, MultipleHeads) else reason(error)
+        why = _TWO_CHAINS if _is_of_two_chains(error) else reason(error)
         if "another application" in why and _is_course_database(settings):
             why += _IMPORT_ADVICE
         raise LocalRunError(f"cannot migrate {settings.name} at {place}: {why}") from error
+
+
+def _is_of_two_chains(error: Exception) -> bool:
+    from alembic.script.revision import MultipleHeads  # noqa: PLC0415 - slow, and only needed after an error
+
+    return isinstance(error.__cause__, MultipleHeads)
 
 
 def _is_course_database(settings: DatabaseSettings) -> bool:

@@ -13,9 +13,11 @@ from local.gateway.openapi import (
     read_gateway_responses,
     read_routes,
 )
-from local.gateway.translation import Template, as_text, parameter_values, read_template, translate
+from local.gateway.translation import Template, as_text, parameter_values, read_template, translate_once
 from local.runtime.function import ACCOUNT, REGION, Function
 
+# Beside the template; git ignores it.
+_CACHE = ".local"
 # Defaults of Lambda, in seconds and megabytes.
 _DEFAULT_TIMEOUT = 3
 _DEFAULT_MEMORY = 128
@@ -34,9 +36,12 @@ def load_api(template: Path, overrides: Mapping[str, str]) -> Api:
     Raises `TemplateError` when the template cannot be read or declares no REST API.
     """
     declared = read_template(template)
-    parameters = parameter_values(declared, overrides) | _PSEUDO_PARAMETERS
+    declared_overrides = overrides.keys() & (declared.get("Parameters") or {}).keys()
+    overridden = {name: overrides[name] for name in sorted(declared_overrides)}
+    parameters = parameter_values(declared, overridden) | _PSEUDO_PARAMETERS
     try:
-        return _read(translate(declared, parameters, REGION), declared, parameters, template)
+        translated = translate_once(declared, parameters, REGION, template.parent / _CACHE)
+        return _read(translated, declared, parameters, template)
     except TemplateError:
         raise
     except Exception as error:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from local.gateway.template import load_api
 from local.postgres.data_directory import cluster_directory
 from tests.local.sample import write_project
 
@@ -24,10 +25,23 @@ def project(tmp_path: Path) -> Path:
     return write_project(tmp_path)
 
 
+@pytest.fixture(scope="session")
+def translated(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Return the directory in which the gateway keeps the sample's template after the first start."""
+    template = write_project(tmp_path_factory.mktemp("sample")) / "template.yaml"
+    load_api(template, {"Stage": "local", "CorsOrigin": "*"})
+    return template.parent / ".local"
+
+
 @pytest.fixture
-def clone(project: Path) -> Iterator[Path]:
-    """Return the sample project with a copy of the local run and with empty migrations."""
-    shutil.copytree(ROOT / "local", project / "local", ignore=shutil.ignore_patterns("__pycache__"))
+def clone(project: Path, translated: Path) -> Iterator[Path]:
+    """Return the sample project with a copy of the local run and with empty migrations.
+
+    The copy has bytecode and the translated template, because most tests would otherwise wait for both.
+    """
+    # Without what other processes are writing at this moment.
+    shutil.copytree(ROOT / "local", project / "local", ignore=shutil.ignore_patterns("*.pyc.*"))
+    shutil.copytree(translated, project / ".local")
     (project / "migrations").mkdir()
     for file in COPIED:
         shutil.copy(ROOT / file, project / file)

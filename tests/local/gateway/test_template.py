@@ -1,13 +1,17 @@
 """What the gateway reads from a SAM template."""
 
 import re
+from collections.abc import Mapping
 from pathlib import Path
 
 import pytest
+import samtranslator  # type: ignore[import-untyped]
 
+from local.gateway import translation
 from local.gateway.api import Authorizer, GatewayResponse, MockIntegration, Route
 from local.gateway.errors import TemplateError
 from local.gateway.template import load_api
+from local.gateway.translation import Template, translate
 from tests.local.sample import PARAMETERS
 
 
@@ -85,8 +89,10 @@ def test_minimum_compression_size(project: Path) -> None:
     assert load_api(project / "template.yaml", PARAMETERS).minimum_compression_size is None
 
 
-def test_the_template_of_this_project() -> None:
-    api = load_api(Path(__file__).parents[3] / "template.yaml", PARAMETERS)
+def test_the_template_of_this_project(tmp_path: Path) -> None:
+    for name in ("functions", "layers", "template.yaml"):
+        (tmp_path / name).symlink_to(Path(__file__).parents[3] / name)
+    api = load_api(tmp_path / "template.yaml", PARAMETERS)
     assert Route("POST", "/login", "AuthFunction", None) in api.routes
     names = {route.integration for route in api.routes if isinstance(route.integration, str)}
     names |= {authorizer.function for authorizer in api.authorizers.values()}
@@ -95,6 +101,57 @@ def test_the_template_of_this_project() -> None:
     assert all(
         (layer / "python").is_dir() for function in api.functions.values() for layer in function.layers
     )
+
+
+@pytest.fixture
+def translations(monkeypatch: pytest.MonkeyPatch) -> list[Template]:
+    """Return a list to which each translation is added."""
+    results: list[Template] = []
+
+    def record(template: Template, parameters: Mapping[str, str], region: str) -> Template:
+        results.append(translate(template, parameters, region))
+        return results[-1]
+
+    monkeypatch.setattr(translation, "translate", record)
+    return results
+
+
+def test_a_template_is_translated_once(project: Path, translations: list[Template]) -> None:
+    first = load_api(project / "template.yaml", PARAMETERS)
+    assert load_api(project / "template.yaml", PARAMETERS) == first
+    # A parameter that the template does not declare changes nothing, either.
+    assert load_api(project / "template.yaml", {**PARAMETERS, "AppUrl": "http://127.0.0.1:1"}) == first
+    assert len(translations) == 1
+    assert not list((project / ".local").glob("translated.[0-9]*"))
+
+
+def test_a_change_is_translated(
+    project: Path, translations: list[Template], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    template = project / "template.yaml"
+    load_api(template, PARAMETERS)
+    assert load_api(template, {"Stage": "test"}).stage == "test"
+    template.write_text(template.read_text().replace("Timeout: 1", "Timeout: 2"))
+    assert load_api(template, {"Stage": "test"}).functions["Echo"].timeout == 2
+    monkeypatch.setattr(samtranslator, "__version__", "0")
+    load_api(template, {"Stage": "test"})
+    assert len(translations) == 4
+
+
+@pytest.mark.parametrize("damage", ["", "{", "{}", "5", '{"key": "other"}'])
+def test_a_damaged_translation_is_replaced(project: Path, translations: list[Template], damage: str) -> None:
+    first = load_api(project / "template.yaml", PARAMETERS)
+    (project / ".local" / "translated.json").write_text(damage)
+    for _ in range(2):
+        assert load_api(project / "template.yaml", PARAMETERS) == first
+    assert len(translations) == 2
+
+
+def test_a_translation_that_cannot_be_kept_is_repeated(project: Path, translations: list[Template]) -> None:
+    (project / ".local").touch()
+    first = load_api(project / "template.yaml", PARAMETERS)
+    assert load_api(project / "template.yaml", PARAMETERS) == first
+    assert len(translations) == 2
 
 
 @pytest.mark.parametrize(
