@@ -9,6 +9,7 @@ import pytest
 from maintenance import queries
 from maintenance.rows import BatchRow
 from maintenance.sweeper import STATEMENTS, handler
+from tests.docs.pages import ROOT, under
 from tests.support.counters import vote_counts, wrong_counters
 from tests.support.database import PASSWORD, Database, connect
 from tests.support.lambdas import Context, call
@@ -46,6 +47,30 @@ def vote_on_all_posts(database: Database, voters: str) -> None:
     database.run(
         f"INSERT INTO votes (user_id, post_id) SELECT u.id, p.id FROM users u, posts p WHERE {voters}"
     )
+
+
+def test_the_statements_of_operations_md_delete_an_account_like_its_user(
+    ada: int, bob: int, database: Database
+) -> None:
+    database.run("UPDATE users SET phone_number = '1', verified_email = email")
+    for user in (ada, bob):
+        database.add_mail_token(user, "revert", f"old{user}@example.com")
+    post = database.add_post(ada)
+    database.add_vote(ada, database.add_post(bob))
+    [block] = under(ROOT / "docs" / "operations.md", "Deleting an account by hand")
+    for statement in block.text.split(";\n"):
+        database.run(statement.replace(":id", str(ada)))
+    assert call("read_account", user=ada).status == 401
+    assert call("read_post", user=bob, item=post).status == 404
+    delete_account(bob)
+    [by_hand], [by_user] = database.run(
+        "SELECT replace((to_jsonb(u) - '{id,created_at,deleted_at}'::text[])::text, id::text, '')"
+        " FROM users u"
+    )
+    assert by_hand == by_user
+    assert database.value("SELECT count(*) FROM sessions WHERE ended_at IS NULL") == 0
+    assert count(database, "mail_tokens") == 0
+    assert handler({}, Context())["deleted users"] == 2
 
 
 def test_a_deleted_account_is_removed_in_batches_with_all_that_is_its_own(

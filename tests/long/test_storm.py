@@ -26,4 +26,5 @@ def test_lists_show_the_stored_votes_in_every_snapshot_of_a_long_storm(database:
         storm.run(rounds)
     assert storm.differences == []
     assert storm.snapshots_with_deltas > SECONDS
+    assert len(storm.refusals) < SECONDS, storm.refusals
     assert wrong_counters(database.run) == []

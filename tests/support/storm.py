@@ -65,8 +65,10 @@ class Storm:
         snapshots: The number of snapshots in which lists were compared with the stored votes.
         snapshots_with_deltas: The number of these in which some votes were not in the counters yet.
         differences: Id, shown votes and stored votes of a post, wherever the two differed.
-        refusals: The reasons of the requests that a client would have to repeat, because both attempts met
-            a deletion of what they refer to.
+        refusals: The reasons of the requests that were refused with a 503. Both attempts met a deletion of
+            what they refer to, or waited too long for an operator's DELETE of an account. That locks the
+            account before the rows that refer to it, and a request locks them in the other order. PostgreSQL
+            ends such a deadlock after a second, while others queue behind it.
 
     """
 
@@ -107,8 +109,6 @@ class Storm:
                 else:
                     self._write(action, principal_of(user), post_id, published=published)
             except UnavailableError as error:
-                if not error.retryable:
-                    raise
                 self.refusals.append(str(error))
 
     def _write(self, action: str, principal: Principal, post_id: int, *, published: bool) -> None:
