@@ -54,7 +54,7 @@ def test_the_statements_of_operations_md_delete_an_account_like_its_user(
 ) -> None:
     database.run("UPDATE users SET phone_number = '1', verified_email = email")
     for user in (ada, bob):
-        database.add_mail_token(user, "revert", f"old{user}@example.com")
+        database.add_mail_token(user, f"hash {user}", f"old{user}@example.com", "revert")
     post = database.add_post(ada)
     database.add_vote(ada, database.add_post(bob))
     [block] = under(ROOT / "docs" / "operations.md", "Deleting an account by hand")
