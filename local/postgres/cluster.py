@@ -73,7 +73,9 @@ class Cluster:
         self._lock = lock_directory(self._directory)
         try:
             self._binaries = reachable_binaries(find_binaries(), self._account, self._directory)
-            if not self._data.exists():
+            if self._data.exists():
+                self._check_version()
+            else:
                 self._initialise()
             self._end_orphan()
             self._launch(self._lock)
@@ -142,6 +144,18 @@ class Cluster:
                 return
             error = _cause(finished.stderr)
         raise ClusterError(f"cannot create a PostgreSQL cluster in {self._directory}: {error}")
+
+    def _check_version(self) -> None:
+        """Raise `ClusterStartError` if the data is of another major version than the programs.
+
+        The server's own error may name only a setting of the other version.
+        """
+        major = "".join(_lines(self._data / "PG_VERSION"))
+        version = self._run("postgres", "--version").stdout.removeprefix("postgres (PostgreSQL) ").strip()
+        if not version.startswith(major):
+            raise ClusterStartError(
+                f"the data in {self._directory} is of PostgreSQL {major}, but {version} is installed"
+            )
 
     def _end_orphan(self) -> None:
         """Stop a server whose supervisor was killed, or delete the lock file of a server that no longer runs.

@@ -23,7 +23,7 @@ class ClusterNotRunningError(ClusterError):
 
 
 class ClusterStartError(ClusterError):
-    """The server did not start; its log says why."""
+    """The server cannot start on the data in the directory."""
 
 
 class ClusterUnusableError(ClusterError):

@@ -147,11 +147,18 @@ def test_an_interrupted_initdb_is_repeated(empty: Path) -> None:
     assert not (empty / "data.partial").exists()
 
 
-def test_the_reason_of_a_failed_start_is_in_the_error(directory: Path) -> None:
-    with Cluster(directory):
-        pass
+def test_the_data_of_another_major_version_is_rejected(directory: Path) -> None:
     (directory / "data" / "PG_VERSION").write_text("9.6\n")
-    with pytest.raises(ClusterStartError, match=r"did not start: .*incompatible.* version 9\.6, which"):
+    # A setting that only the other version has comes first in the server's own error.
+    with (directory / "data" / "postgresql.conf").open("a") as settings:
+        settings.write("setting_of_another_version = 1\n")
+    with pytest.raises(ClusterStartError, match=r"is of PostgreSQL 9\.6, but 1\d\.\d+ is installed"):
+        Cluster(directory).start()
+
+
+def test_the_reason_of_a_failed_start_is_in_the_error(directory: Path) -> None:
+    (directory / "data" / "global" / "pg_control").unlink()
+    with pytest.raises(ClusterStartError, match=r"did not start: .*pg_control"):
         Cluster(directory).start()
     with lock_directory(directory):  # the failed start released the lock
         pass
