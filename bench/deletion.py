@@ -4,6 +4,7 @@ Two statements mark them. Then the batches of the maintenance function remove th
 the posts that the deleted account voted on, and read the list of the newest posts.
 """
 
+import itertools
 import os
 import random
 import time
@@ -30,7 +31,7 @@ from common.principal import Principal
 from common.rows import Attempt
 from common.settings import MAX_DAILY_QUOTA
 from local.postgres import Cluster
-from maintenance.sweeper import STATEMENTS
+from maintenance.sweeper import REMOVALS
 from posts.paging import FIRST_PAGE
 from posts.rows import ListParameters
 from tests.support.database import principal_of
@@ -139,13 +140,13 @@ def _mark(number: int) -> dict[str, float]:
 def _remove() -> dict[str, Removal]:
     """Remove what is due, as `maintenance.sweeper.handler` does."""
     removals = {}
-    for kind, remove_batch in tqdm(STATEMENTS.items(), "deletion"):
-        times, rows, removed = [], 0, -1
-        while removed:
-            began = time.perf_counter()
-            [(removed,)] = remove_batch()
-            times.append((time.perf_counter() - began) * 1000)
-            rows += removed
+    for kind, batches in tqdm(REMOVALS.items(), "deletion"):
+        times, rows, began = [], 0, time.perf_counter()
+        # The last statement removes nothing.
+        for removed in itertools.chain(batches(), [0]):
+            now = time.perf_counter()
+            times.append((now - began) * 1000)
+            rows, began = rows + removed, now
         removals[kind] = Removal(len(times), rows, sum(times) / 1000, median(times), max(times))
     return removals
 

@@ -1,5 +1,8 @@
 """The SQL of maintenance: each statement removes one batch of rows.
 
+An index finds the rows, except in tables whose requests have no use for such an index: it would make each
+request slower. These tables are read part by part, because all of one can take longer than a statement may.
+
 A batch skips rows that are locked, and is small, so that a request waits only briefly for its rows. If the
 database ends a batch early, for example at a time limit, the next batch continues.
 """
@@ -10,7 +13,9 @@ from sqlalchemy import (
     CTE,
     ColumnElement,
     Select,
+    and_,
     any_,
+    cast,
     delete,
     exists,
     func,
@@ -21,6 +26,7 @@ from sqlalchemy import (
     update,
 )
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.types import UserDefinedType
 
 from common.models import (
     DeletedUser,
@@ -35,13 +41,26 @@ from common.models import (
     Vote,
     VoteDelta,
 )
-from common.queries import DAY_AGO, MONTH_AGO, NOW
+from common.queries import DAY_AGO, MONTH_AGO
 from common.statement import statement
-from maintenance.rows import BatchRow
+from maintenance.rows import BatchRow, PartRow
 
 BATCH: ColumnElement[int] = literal_column("1000")
 # Removing a post removes its entries in six indexes.
 POSTS_IN_A_BATCH: ColumnElement[int] = literal_column("200")
+BLOCK_BYTES: ColumnElement[int] = literal_column("8192")
+# About 10,000 rows.
+BLOCKS_IN_A_PART: ColumnElement[int] = literal_column("128")
+
+
+class RowId(UserDefinedType[str]):
+    """PostgreSQL's type of `ctid`, the place of a row in the blocks of its table."""
+
+    cache_ok = True
+
+    def get_col_spec(self, **_options: object) -> str:
+        """Return the name of the type."""
+        return "tid"
 
 
 def _row_ids(model: type[DeclarativeBase], limit: ColumnElement[int]) -> Select[Any]:
@@ -70,6 +89,23 @@ def _delete_statement(model: type[DeclarativeBase], row_ids: Select[Any]) -> Sel
     """Return the statement that removes the rows with these ids and counts them."""
     removed = _delete_cte(model, row_ids, model.__tablename__)
     return select(func.count().label("removed")).select_from(removed)
+
+
+def _delete_in_part(
+    model: type[DeclarativeBase], part: int, condition: ColumnElement[bool]
+) -> Select[*tuple[Any, ...]]:
+    """Return the statement that removes rows of a part of a table, and tells whether it is the last part."""
+    first = part * BLOCKS_IN_A_PART
+    end = first + BLOCKS_IN_A_PART
+    rows = _row_ids(model, BATCH).where(
+        _row_id(model) >= _first_row_of(first), _row_id(model) < _first_row_of(end), condition
+    )
+    size = func.pg_relation_size(literal_column(f"'{model.__tablename__}'"))
+    return _delete_statement(model, rows).add_columns((end * BLOCK_BYTES >= size).label("is_last"))
+
+
+def _first_row_of(block: ColumnElement[int]) -> ColumnElement[Any]:
+    return cast(func.format(literal_column("'(%s,0)'"), block), RowId())
 
 
 @statement(BatchRow)
@@ -122,31 +158,28 @@ def remove_deleted_users() -> Select[int]:
     return _delete_statement(User, _row_ids(User, BATCH).where(is_deleted, ~votes, ~posts))
 
 
-@statement(BatchRow)
-def remove_refresh_tokens() -> Select[int]:
+@statement(PartRow)
+def remove_refresh_tokens(*, part: int) -> Select[*tuple[Any, ...]]:
     """Remove refresh tokens of ended sessions, and those that were used or expired a month ago."""
-    is_ended = RefreshToken.session_id.in_(select(Session.id).where(Session.ended_at.is_not(None)))
+    # Unlike a join or EXISTS, a scalar subquery is evaluated for the rows of the part only.
+    ended_at = select(Session.ended_at).where(Session.id == RefreshToken.session_id).scalar_subquery()
     # A refresh token is valid for a month, and its reuse is detected for as long.
     left_at = func.coalesce(RefreshToken.used_at, RefreshToken.created_at)
-    return _delete_statement(
-        RefreshToken, _row_ids(RefreshToken, BATCH).where(or_(is_ended, left_at < MONTH_AGO))
-    )
+    return _delete_in_part(RefreshToken, part, or_(ended_at.is_not(None), left_at < MONTH_AGO))
 
 
-@statement(BatchRow)
-def remove_sessions() -> Select[int]:
+@statement(PartRow)
+def remove_sessions(*, part: int) -> Select[*tuple[Any, ...]]:
     """Remove sessions that ended or were not renewed for a month, and that have no refresh tokens left."""
     has_tokens = exists(select(RefreshToken.hash).where(RefreshToken.session_id == Session.id))
     is_over = or_(Session.ended_at.is_not(None), Session.renewed_at < MONTH_AGO)
-    return _delete_statement(Session, _row_ids(Session, BATCH).where(is_over, ~has_tokens))
+    return _delete_in_part(Session, part, and_(is_over, ~has_tokens))
 
 
-@statement(BatchRow)
-def remove_idempotency_keys() -> Select[int]:
+@statement(PartRow)
+def remove_idempotency_keys(*, part: int) -> Select[*tuple[Any, ...]]:
     """Remove idempotency keys that are older than a day."""
-    return _delete_statement(
-        IdempotencyKey, _row_ids(IdempotencyKey, BATCH).where(IdempotencyKey.created_at <= DAY_AGO)
-    )
+    return _delete_in_part(IdempotencyKey, part, IdempotencyKey.created_at <= DAY_AGO)
 
 
 @statement(BatchRow)
@@ -160,4 +193,4 @@ def remove_login_attempts() -> Select[int]:
 @statement(BatchRow)
 def remove_mail_tokens() -> Select[int]:
     """Remove tokens of mails that have expired."""
-    return _delete_statement(MailToken, _row_ids(MailToken, BATCH).where(MailToken.expires_at <= NOW))
+    return _delete_statement(MailToken, _row_ids(MailToken, BATCH).where(MailToken.expires_at <= func.now()))

@@ -7,3 +7,10 @@ class BatchRow(NamedTuple):
     """How many rows one batch removed."""
 
     removed: int
+
+
+class PartRow(NamedTuple):
+    """How many rows one batch removed, and whether no further part of the table follows."""
+
+    removed: int
+    is_last: bool

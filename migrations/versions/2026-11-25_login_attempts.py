@@ -12,7 +12,6 @@ MOMENT = sa.TIMESTAMP(timezone=True)
 INDEXES = (
     ("ix_posts_deleted", "posts", ["id"], "deleted_at IS NOT NULL"),
     ("ix_sessions_active", "sessions", ["user_id", "renewed_at"], "ended_at IS NULL"),
-    ("ix_sessions_ended", "sessions", ["id"], "ended_at IS NOT NULL"),
 )
 
 # A statement calls this function when a simultaneous statement was faster. The error rolls the statement

@@ -7,16 +7,14 @@ one that needs a value which `values` lacks fails until it has one.
 import re
 from datetime import UTC, datetime
 from typing import Any, NamedTuple
-from uuid import UUID
 
 import pytest
 
 import posts.queries
 import users.queries
 from common.rows import Attempt
-from posts.paging import FIRST_PAGE
 from tests.support.database import PASSWORD_HASH, Database, principal_of
-from tests.support.statements import statements
+from tests.support.statements import statements, values
 
 # Statements that use the table and show no post, each with the reason.
 SHOW_NO_POST = {
@@ -75,48 +73,10 @@ def world(database: Database) -> World:
     return World(viewer, [viewer, author, deleted], hidden, visible)
 
 
-def values(name: str, world: World, *, post_id: int, author: int, limit: int) -> dict[str, object]:
-    """Return a value for each parameter that a statement can have."""
-    after, after_id = FIRST_PAGE[
-        "old" if name.endswith("_old") else "top" if name.endswith("_top") else "new"
-    ]
-    return {
-        **principal_of(world.viewer)._asdict(),
-        "account": "account",
-        "after": after,
-        "after_id": after_id,
-        "author": author,
-        "client": "client",
-        "content": "changed",
-        "email": "new@example.com",
-        "fingerprint": "",
-        "keep_phone_number": False,
-        "key": "key",
-        "limit": limit,
-        "lower_case_email": "bob@example.com",
-        "password": PASSWORD_HASH,
-        "per_day": 1_000,
-        "phone_number": None,
-        "post_id": post_id,
-        "published": True,
-        "reserved_until": datetime.now(UTC),
-        "revert_hash": "revert hash",
-        "skip": 0,
-        "successor_hashes": "hash",
-        "target": UUID(int=0),
-        "term": "post",
-        "title": "changed",
-        "token_hash": "hash",
-        "user_agent": None,
-        "verified_hash": PASSWORD_HASH,
-        "verified_only": False,
-    }
-
-
 def run(name: str, world: World, **arguments: int) -> list[dict[str, object]]:
     """Run a statement and return its rows."""
     statement = STATEMENTS[name]
-    every = values(name, world, **arguments)
+    every = values(name, world.viewer, **arguments)
     rows = statement(**{each: every[each] for each in statement.parameters})
     return [row._asdict() for row in rows]
 

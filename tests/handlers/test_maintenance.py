@@ -7,8 +7,7 @@ from functools import partial
 import pytest
 
 from maintenance import queries
-from maintenance.rows import BatchRow
-from maintenance.sweeper import STATEMENTS, handler
+from maintenance.sweeper import REMOVALS, Batches, handler
 from tests.docs.pages import ROOT, under
 from tests.support.counters import vote_counts, wrong_counters
 from tests.support.database import PASSWORD, Database, connect
@@ -121,11 +120,11 @@ class CrashError(Exception):
     """The function ends in the middle of a run."""
 
 
-def crash_after(remove_batch: Callable[[], list[BatchRow]]) -> list[BatchRow]:
-    rows = remove_batch()
-    if rows[0].removed:
-        raise CrashError
-    return rows
+def crash_after(batches: Callable[[], Batches]) -> Batches:
+    for removed in batches():
+        if removed:
+            raise CrashError
+        yield removed
 
 
 def completes_a_run() -> bool:
@@ -146,8 +145,8 @@ def test_runs_that_each_crash_after_a_batch_remove_everything_in_the_end(
     delete_account(ada)
     deleted = database.value("SELECT min(id) FROM posts WHERE owner_id = :bob", bob=bob)
     assert call("delete_post", user=bob, item=deleted).status == 204
-    for kind, remove_batch in STATEMENTS.items():
-        monkeypatch.setitem(STATEMENTS, kind, partial(crash_after, remove_batch))
+    for kind, batches in REMOVALS.items():
+        monkeypatch.setitem(REMOVALS, kind, partial(crash_after, batches))
     crashes = 0
     while not completes_a_run():
         crashes += 1
@@ -201,6 +200,18 @@ def test_ended_and_abandoned_sessions_are_removed_with_their_tokens(ada: int, da
     assert (removed["refresh tokens"], removed["sessions"]) == (4, 1)
     left = {row[0] for row in database.run("SELECT session_id FROM refresh_tokens")}
     assert left == {sessions[0], sessions[1]}
+
+
+def test_a_row_in_the_last_part_of_a_table_is_removed(ada: int, database: Database) -> None:
+    database.run(
+        "INSERT INTO sessions (user_id, user_agent)"
+        " SELECT :ada, repeat('x', 500) FROM generate_series(1, 3000)",
+        ada=ada,
+    )
+    ended = "INSERT INTO sessions (user_id, ended_at) VALUES (:ada, now())"
+    database.run(ended, ada=ada)
+    assert database.value("SELECT pg_relation_size('sessions') / 8192") > 128
+    assert handler({}, Context())["sessions"] == 1
 
 
 def test_old_idempotency_keys_and_login_attempts_are_removed(ada: int, database: Database) -> None:

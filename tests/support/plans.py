@@ -1,7 +1,7 @@
 """Plans of statements: what the server reads for them."""
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, NamedTuple
 
 from pg8000.native import literal
@@ -26,13 +26,21 @@ def first_page(sort: Sort, *, limit: int = 10, author: int = 0, term: str = "") 
 def plan_of(
     database: Database, statement: Statement[Any, Any], *parameters: NamedTuple
 ) -> list[dict[str, Any]]:
-    """Run a statement as the functions do, and return the nodes of its plan."""
+    """Run a statement as the functions do, roll it back, and return the nodes of its plan."""
     values = {name: value for each in parameters for name, value in each._asdict().items()}
+    return plan_with(database, statement, values)
+
+
+def plan_with(
+    database: Database, statement: Statement[Any, Any], values: Mapping[str, object]
+) -> list[dict[str, Any]]:
+    """Do the same with the values of the parameters by name."""
     arguments = ", ".join(literal(values[name]) for name in statement.parameters)
+    call = f"planned ({arguments})" if arguments else "planned"
     settings = "; ".join(f"SET LOCAL {name} = {value}" for name, value in PLANNER_SETTINGS.items())
     database.run(f"BEGIN; {settings}; PREPARE planned AS {statement.sql}")
-    [[report]] = database.run(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) EXECUTE planned ({arguments})")
-    database.run("DEALLOCATE planned; COMMIT")
+    [[report]] = database.run(f"EXPLAIN (ANALYZE, TIMING OFF, FORMAT JSON) EXECUTE {call}")
+    database.run("DEALLOCATE planned; ROLLBACK")
     return list(_nodes((json.loads(report) if isinstance(report, str) else report)[0]["Plan"]))
 
 

@@ -19,7 +19,7 @@ from common.database import Statement
 from common.errors import UnavailableError
 from common.principal import Principal
 from common.rows import Attempt
-from maintenance.sweeper import STATEMENTS
+from maintenance.sweeper import REMOVALS
 from posts.paging import FIRST_PAGE
 from posts.rows import ListParameters
 from tests.support.connections import run_sql
@@ -144,8 +144,8 @@ class Storm:
         if action == "sign_up":
             self._sign_up()
         elif action == "maintain":
-            for remove_batch in STATEMENTS.values():
-                remove_batch()
+            for batches in REMOVALS.values():
+                next(batches(), None)
         elif len(self._users) > USERS // 2:
             # Other clients may still act as this user.
             self._users = [each for each in self._users if each != user]

@@ -177,7 +177,6 @@ class Session(Base):
 
     __table_args__ = (
         Index("ix_sessions_active", "user_id", "renewed_at", postgresql_where=text("ended_at IS NULL")),
-        Index("ix_sessions_ended", "id", postgresql_where=text("ended_at IS NOT NULL")),
     )
 
 

@@ -2,8 +2,8 @@
 
 An attempt is reserved before the password is checked. The statement after the check records a failure, or
 does what the password was for and clears the failures. A request that crashes in between leaves a
-reservation, which expires. All times are `clock_timestamp()`: a statement that waited for a row may have an
-older `now()` than the row.
+reservation, which expires. All times that decide are `clock_timestamp()`: a statement that waited for a row
+may have an older `now()` than the row.
 """
 
 from datetime import datetime
@@ -233,9 +233,10 @@ def _attempt(keys: CTE) -> Select[*tuple[Any, ...]]:
     ).cte("client")
     reserved = exists(select(client.c.key))
     # A CTE, which is evaluated once. A plan could evaluate a subquery for each row, and delete more rows.
+    # DAY_AGO, because no index can be searched for `clock_timestamp()`.
     old = (
         select(LoginAttempts.key)
-        .where(LoginAttempts.touched_at < NOW - DAY)
+        .where(LoginAttempts.touched_at < DAY_AGO)
         .limit(SWEEP_LIMIT)
         .with_for_update(skip_locked=True)
         .cte("old")
