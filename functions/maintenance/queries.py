@@ -91,21 +91,23 @@ def _delete_statement(model: type[DeclarativeBase], row_ids: Select[Any]) -> Sel
     return select(func.count().label("removed")).select_from(removed)
 
 
-def _delete_in_part(
-    model: type[DeclarativeBase], part: int, condition: ColumnElement[bool]
-) -> Select[*tuple[Any, ...]]:
-    """Return the statement that removes rows of a part of a table, and tells whether it is the last part."""
-    first = part * BLOCKS_IN_A_PART
-    end = first + BLOCKS_IN_A_PART
-    rows = _row_ids(model, BATCH).where(
-        _row_id(model) >= _first_row_of(first), _row_id(model) < _first_row_of(end), condition
+def _end(part: int) -> ColumnElement[int]:
+    return part * BLOCKS_IN_A_PART + BLOCKS_IN_A_PART
+
+
+def _is_in_part(model: type[DeclarativeBase], part: int) -> ColumnElement[bool]:
+    """Tell whether a row is in a part of its table."""
+    first, end = (
+        cast(func.format(literal_column("'(%s,0)'"), block), RowId())
+        for block in (part * BLOCKS_IN_A_PART, _end(part))
     )
+    return and_(_row_id(model) >= first, _row_id(model) < end)
+
+
+def _is_last(model: type[DeclarativeBase], part: int) -> ColumnElement[bool]:
+    """Tell whether a table ends in this part."""
     size = func.pg_relation_size(literal_column(f"'{model.__tablename__}'"))
-    return _delete_statement(model, rows).add_columns((end * BLOCK_BYTES >= size).label("is_last"))
-
-
-def _first_row_of(block: ColumnElement[int]) -> ColumnElement[Any]:
-    return cast(func.format(literal_column("'(%s,0)'"), block), RowId())
+    return (_end(part) * BLOCK_BYTES >= size).label("is_last")
 
 
 @statement(BatchRow)
@@ -159,27 +161,38 @@ def remove_deleted_users() -> Select[int]:
 
 
 @statement(PartRow)
+def remove_refresh_tokens_of_ended_sessions(*, part: int) -> Select[*tuple[Any, ...]]:
+    """Remove the refresh tokens of the ended sessions in a part of the sessions."""
+    of_session = RefreshToken.session_id == Session.id
+    tokens = _row_ids(RefreshToken, BATCH).join(Session, of_session)
+    ended = tokens.where(_is_in_part(Session, part), Session.ended_at.is_not(None))
+    return _delete_statement(RefreshToken, ended).add_columns(_is_last(Session, part))
+
+
+@statement(PartRow)
 def remove_refresh_tokens(*, part: int) -> Select[*tuple[Any, ...]]:
-    """Remove refresh tokens of ended sessions, and those that were used or expired a month ago."""
-    # Unlike a join or EXISTS, a scalar subquery is evaluated for the rows of the part only.
-    ended_at = select(Session.ended_at).where(Session.id == RefreshToken.session_id).scalar_subquery()
+    """Remove the refresh tokens in a part of the table that were used or expired a month ago."""
     # A refresh token is valid for a month, and its reuse is detected for as long.
     left_at = func.coalesce(RefreshToken.used_at, RefreshToken.created_at)
-    return _delete_in_part(RefreshToken, part, or_(ended_at.is_not(None), left_at < MONTH_AGO))
+    tokens = _row_ids(RefreshToken, BATCH).where(_is_in_part(RefreshToken, part), left_at < MONTH_AGO)
+    return _delete_statement(RefreshToken, tokens).add_columns(_is_last(RefreshToken, part))
 
 
 @statement(PartRow)
 def remove_sessions(*, part: int) -> Select[*tuple[Any, ...]]:
-    """Remove sessions that ended or were not renewed for a month, and that have no refresh tokens left."""
+    """Remove the sessions in a part that ended or were not renewed for a month, and have no tokens left."""
     has_tokens = exists(select(RefreshToken.hash).where(RefreshToken.session_id == Session.id))
     is_over = or_(Session.ended_at.is_not(None), Session.renewed_at < MONTH_AGO)
-    return _delete_in_part(Session, part, and_(is_over, ~has_tokens))
+    sessions = _row_ids(Session, BATCH).where(_is_in_part(Session, part), is_over, ~has_tokens)
+    return _delete_statement(Session, sessions).add_columns(_is_last(Session, part))
 
 
 @statement(PartRow)
 def remove_idempotency_keys(*, part: int) -> Select[*tuple[Any, ...]]:
-    """Remove idempotency keys that are older than a day."""
-    return _delete_in_part(IdempotencyKey, part, IdempotencyKey.created_at <= DAY_AGO)
+    """Remove the idempotency keys in a part of the table that are older than a day."""
+    is_old = IdempotencyKey.created_at <= DAY_AGO
+    keys = _row_ids(IdempotencyKey, BATCH).where(_is_in_part(IdempotencyKey, part), is_old)
+    return _delete_statement(IdempotencyKey, keys).add_columns(_is_last(IdempotencyKey, part))
 
 
 @statement(BatchRow)
