@@ -12,6 +12,7 @@ from local.course_import import PLACEHOLDER, import_course, is_course_database
 from local.database import migrate
 from local.errors import LocalRunError
 from posts.schemas import MAX_CONTENT_LENGTH, OLD_MAX_TITLE_LENGTH
+from tests.support.counters import vote_counts
 from tests.support.database import LOCALE_C, Database
 
 # As the course's models create it; its last revision adds phone_number.
@@ -77,7 +78,9 @@ def run(course: Database, target: Database, *, accept_changes: bool = False) -> 
     import_course(source, destination, accept_changes=accept_changes)
 
 
-def test_everything_is_copied_with_its_ids_and_counts(course: Database, target: Database) -> None:
+def test_everything_is_copied_with_its_ids_and_counts(
+    course: Database, target: Database, worker_database: Database
+) -> None:
     hashed = bcrypt.hashpw(b"secret", bcrypt.gensalt(4)).decode()
     ada, bob = add_user(course, "ada@example.com", hashed), add_user(course, "bob@example.com")
     course.run("UPDATE users SET phone_number = E'+1 \\\\\\t2' WHERE id = :id", id=ada)
@@ -91,14 +94,15 @@ def test_everything_is_copied_with_its_ids_and_counts(course: Database, target: 
     run(course, target)
     for sql in ALL.values():
         assert target.run(sql) == course.run(sql)
-    assert (
-        target.value("SELECT vote_count FROM post_ranks WHERE post_id = :id", id=special)
-        + target.value("SELECT coalesce(sum(step), 0) FROM vote_deltas WHERE post_id = :id", id=special)
-        == 2
-    )
-    # New rows get ids after those that were imported.
+    assert vote_counts(target.run) == {special: 2, draft: 0}
+    # New rows get ids after those that were imported, and new votes are checked and counted.
     assert target.add_user("carol@example.com") == 901
     assert target.add_post(901) == draft + 1
+    target.add_vote(901, special)
+    target.run("DELETE FROM posts WHERE id = :id", id=draft)
+    assert vote_counts(target.run) == {special: 3, draft + 1: 0}
+    keys = "SELECT conrelid::regclass::text, pg_get_constraintdef(oid) FROM pg_constraint ORDER BY 1, 2"
+    assert target.run(keys) == worker_database.run(keys)
 
 
 def test_addresses_have_the_same_lower_case_in_any_locale(
