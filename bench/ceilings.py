@@ -46,9 +46,14 @@ PREPARE: Final = (
     "INSERT INTO sessions (user_id) SELECT id FROM users WHERE id % 5 = 1",
     "INSERT INTO refresh_tokens (hash, session_id) SELECT sha256(id::text::bytea)::text, id FROM sessions",
     "INSERT INTO sessions (id, user_id) VALUES ('00000000-0000-0000-0000-000000000001', 1)",
+    # Of other accounts and clients.
+    "INSERT INTO login_attempts (key, touched_at)"
+    " SELECT sha256(id::text::bytea), now() - interval '1 hour' FROM posts",
     "SET session_replication_role = origin",
     "VACUUM ANALYZE",
 )
+# Or the limit of the client would be reached.
+FORGET_ATTEMPTS: Final = "DELETE FROM login_attempts WHERE touched_at > now() - interval '30 minutes'"
 # The recorded event of each route.
 EVENTS: Final = {
     "GET /posts": "list_posts",
@@ -347,13 +352,13 @@ def _account_cases(database: Database) -> Iterator[Case]:
         return {"body": {"refresh_token": token}}
 
     def request_reset(choice: Choice, number: int) -> dict[str, Any]:
-        database.run("TRUNCATE login_attempts")  # or the limit of the client would be reached
+        database.run(FORGET_ATTEMPTS)
         return {"body": {"email": f"{choice['name']}{number}@example.com"}}
 
     def reset(choice: Choice, number: int) -> dict[str, Any]:
         from common.opaque_tokens import digest  # noqa: PLC0415  # reads the environment
 
-        database.run("TRUNCATE login_attempts")
+        database.run(FORGET_ATTEMPTS)
         database.run(
             "INSERT INTO mail_tokens SELECT id, 'reset', slot, :hash || slot, email, lower_case_email,"
             " sha256(convert_to(password || ' ' || email, 'UTF8')), now() + interval '1 hour'"
