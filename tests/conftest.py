@@ -21,20 +21,28 @@ from tests.support.database import Database
 TEMPLATE = "template_migrated"
 CLUSTER = pytest.StashKey[Cluster]()
 LONG_TIMEOUT_SECONDS = 900
-# Tests that share a gateway, artefacts, the translated template, the modules that each function imports, or
-# compiled statements.
+# Tests that share a gateway, artefacts, the translated template, the modules that each function imports,
+# compiled statements, moto, which takes seconds to import, or a PostgreSQL server of their own.
 GROUPS = (
+    "tests/aws/",
     "tests/contract/",
+    "tests/local/postgres/",
+    "tests/migrations/",
     "tests/sam_build/",
     "tests/template/",
     "tests/test_architecture.py",
     "tests/handlers/test_bounded_lists.py",
 )
-# These run functions in other processes, or none. Tracing this process would only slow them down: without it,
-# they take two thirds of the time.
+# These run functions in other processes, or none, or send thousands of requests to lines that other tests
+# cover. Tracing this process would only slow them down: without it, they take two thirds of the time.
 NOT_TRACED = (
     "tests/contract/",
+    "tests/database/test_one_against_all.py",
+    "tests/database/test_storms.py",
+    "tests/database/test_visibility.py",
     "tests/docs/",
+    "tests/handlers/test_bad_input.py::test_no_",
+    "tests/handlers/test_model.py",
     "tests/local/",
     "tests/migrations/",
     "tests/sam_build/",
