@@ -1,6 +1,7 @@
 """What every test needs: one PostgreSQL for the session, with a database for each worker."""
 
 import gc
+import importlib
 import json
 import os
 from collections.abc import Generator, Iterator
@@ -10,6 +11,9 @@ from typing import Protocol
 
 import hypothesis
 import pytest
+from xdist.plugin import (  # type: ignore[import-untyped]
+    pytest_xdist_auto_num_workers as default_num_workers,
+)
 from xdist.remote import Producer  # type: ignore[import-untyped]
 from xdist.scheduler import LoadScopeScheduling  # type: ignore[import-untyped]
 
@@ -18,6 +22,7 @@ from local.mail import Mailbox, ses
 from local.postgres import Cluster, throwaway_cluster
 from tests.support.database import Database
 
+ROOT = Path(__file__).parents[1]
 TEMPLATE = "template_migrated"
 CLUSTER = pytest.StashKey[Cluster]()
 LONG_TIMEOUT_SECONDS = 900
@@ -88,8 +93,13 @@ class Gateway(Protocol):
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_auto_num_workers(config: pytest.Config) -> int | None:
-    """Run a single file in this process: workers would take longer to start than its tests to run."""
-    return 0 if len(config.args) == 1 and ".py" in config.args[0] else None
+    """Run a single file in this process: workers would take longer to start than its tests to run.
+
+    Otherwise, start one worker more than there are cores, because a worker often waits for PostgreSQL or for
+    another process.
+    """
+    is_single_file = len(config.args) == 1 and ".py" in config.args[0]
+    return 0 if is_single_file else default_num_workers(config) + 1
 
 
 def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool | None:
@@ -99,15 +109,24 @@ def pytest_ignore_collect(collection_path: Path, config: pytest.Config) -> bool 
 
 
 @pytest.hookimpl(wrapper=True)
-def pytest_collection() -> Generator[None, object, object]:
-    """Import the tests without the garbage collector, which would take a quarter of the time.
+def pytest_collection(session: pytest.Session) -> Generator[None, object, object]:
+    """Import the tests without the garbage collector and coverage, which would take half of the time.
 
     Modules and tests stay until the end, so the collector ignores them from then on.
     """
     gc.disable()
+    coverage = session.config.pluginmanager.getplugin("_cov")
+    controller = coverage and coverage.cov_controller
+    if controller:
+        # Coverage has to see the modules that it measures when they are imported.
+        for path in (*ROOT.glob("functions/*/*.py"), *ROOT.glob("layers/common/python/common/*.py")):
+            importlib.import_module(f"{path.parent.name}.{path.stem}")
+        controller.pause()
     try:
         return (yield)
     finally:
+        if controller:
+            controller.resume()
         gc.freeze()
         gc.enable()
 
