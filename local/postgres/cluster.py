@@ -22,8 +22,13 @@ HOST = "127.0.0.1"
 USER = "postgres"
 
 _SETTINGS = {"listen_addresses": HOST, "unix_socket_directories": "", "timezone": "UTC"}
-# Fast, at the risk of losing data if the machine crashes.
-_THROWAWAY_SETTINGS = {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
+# Fast, at the risk of losing data if the machine crashes. Each worker of the tests may open 50 connections.
+_THROWAWAY_SETTINGS = {
+    "fsync": "off",
+    "synchronous_commit": "off",
+    "full_page_writes": "off",
+    "max_connections": "400",
+}
 # The first needs PostgreSQL 17, the second a C library with that locale.
 _LOCALES = (["--locale-provider=builtin", "--builtin-locale=C.UTF-8", "--locale=C"], ["--locale=C.UTF-8"])
 _START_SECONDS = 60.0
